@@ -38,14 +38,14 @@ struct entry {
     char bytes[];           /* what the slices point at */
 };
 
-struct entry_init; /* see entry_new() */
-
 struct entry *entry_ref(struct entry *e);
 void entry_unref(struct entry *e); /* NULL does nothing */
 DEFINE_AUTO(struct entry, entry_unref)
 
 /* Copies the strings of `from` (all other fields by value) into a fresh entry with one reference. NULL: out of memory. */
 struct entry *entry_new(const struct entry *from);
+/* Bytes that the entry takes in memory. */
+size_t entry_size(const struct entry *e);
 
 const char *role_name(enum member_role role);                /* "none" for ROLE_NONE */
 enum member_role role_parse(struct slice name);              /* ROLE_NONE when unknown; "mod" is moderator */

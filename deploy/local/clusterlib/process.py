@@ -1,0 +1,107 @@
+"""Starts daemons and tells whether one still lives.
+
+A process is known by its id and its start time, so that an id which the kernel has given to
+somebody else since is never signalled.
+"""
+
+import os
+import signal
+import subprocess
+import time
+
+LOG_KEEP_BYTES = 16 * 1024 * 1024
+
+
+def _stat(pid):
+    """(state letter, parent, start ticks), or None. The name may hold spaces and brackets: skip past the last one."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return fields[0].decode(), int(fields[1]), int(fields[19])
+
+
+def start_ticks(pid):
+    found = _stat(pid)
+    return found[2] if found else None
+
+
+def state_of(pid, ticks):
+    """running, paused or stopped. A zombie has stopped: nobody may be there to collect it."""
+    found = _stat(pid) if pid else None
+    if not found or found[2] != ticks or found[0] in "ZX":
+        return "stopped"
+    return "paused" if found[0] in "Tt" else "running"
+
+
+def children_of(pid):
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            stat = _stat(name)
+            if stat and stat[1] == pid:
+                found.append(int(name))
+    return found
+
+
+def send(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def signal_tree(pid, number):
+    """The process, then its children: PostgreSQL's backends are in sessions of their own."""
+    children = children_of(pid)
+    send(pid, number)
+    for child in children:
+        send(child, number)
+
+
+def spawn(argv, log, env, cwd, user=None):
+    """Detached: its own session, so that Ctrl-C in the terminal is not for it. Returns (pid, ticks)."""
+    if log.exists() and log.stat().st_size > LOG_KEEP_BYTES:
+        os.replace(log, log.with_name(log.name + ".1"))
+    who = {"user": user, "group": user, "extra_groups": []} if user else {}
+    with open(log, "ab") as out:
+        os.chmod(log, 0o600)
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env, cwd=cwd,
+                                 start_new_session=True, **who)
+    child.returncode = 0  # not ours to wait for: it outlives this command
+    return child.pid, start_ticks(child.pid)
+
+
+def wait_gone(pid, ticks, seconds):
+    deadline = time.monotonic() + seconds
+    while state_of(pid, ticks) != "stopped":
+        if time.monotonic() > deadline:
+            return False
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
+        time.sleep(0.01)
+    return True
+
+
+def terminate(pid, ticks, number, seconds):
+    """Asks, waits, and then insists. False if it had to be killed."""
+    send(pid, number)
+    send(pid, signal.SIGCONT)  # a paused one could not hear it
+    if wait_gone(pid, ticks, seconds):
+        return True
+    signal_tree(pid, signal.SIGKILL)
+    wait_gone(pid, ticks, 5)
+    return False
+
+
+def tail(log, lines=15):
+    try:
+        with open(log, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 16384))
+            return "\n".join("  | " + line for line in file.read().decode(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return "  (no log)"

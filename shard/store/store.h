@@ -61,7 +61,7 @@ struct batch_room {
     int64_t last_id, last_created_us;
     struct entry *const *entries; /* in seq order, expect_seq+1 .. new_seq */
     size_t n_entries;
-    const struct member_op *ops;
+    const struct member_op *ops; /* each user at most once */
     size_t n_ops;
 };
 
@@ -130,8 +130,12 @@ typedef void (*store_rooms_fn)(void *arg, enum store_result result, const struct
 struct fence_probe {
     struct slice project, room;
 };
-/* fences[i], last_seqs[i]: what the row says now; 0 fence: no such row. */
-typedef void (*store_fences_fn)(void *arg, enum store_result result, const uint64_t *fences, const uint64_t *last_seqs);
+/* rows[i]: what the row says now; 0 fence: no such row. last_id names the commit: ids are never handed out twice. */
+struct fence_state {
+    uint64_t fence, last_seq;
+    int64_t last_id;
+};
+typedef void (*store_fences_fn)(void *arg, enum store_result result, const struct fence_state *rows);
 
 struct project_row {
     struct slice project, name;

@@ -14,7 +14,8 @@ struct blob {
     char data[];
 };
 
-/* A blob of len bytes, to be filled by the caller. NULL when out of memory or len > UINT32_MAX. */
+/* A blob of len bytes, to be filled by the caller. NULL when out of memory or len > UINT32_MAX.
+ */
 struct blob *blob_new(size_t len);
 /* A blob with a copy of the bytes. NULL when out of memory. */
 struct blob *blob_copy(struct slice bytes);

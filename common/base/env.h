@@ -9,7 +9,8 @@
 #include "common/base/stream.h"
 #include "common/base/timers.h"
 
-/* Work for the end of the current turn, embedded in its owner. Queued at most once at a time. */
+/* Work for the end of the current turn, embedded in its owner. Queued at most once at a time.
+ */
 struct later {
     struct list link;
     void (*fn)(struct later *later, void *arg);
@@ -23,18 +24,20 @@ struct env_ops {
     void (*random)(struct env *env, void *ret, size_t len); /* cryptographic in production */
     /* Starts a connection to "host:port" (a literal address or a name, resolved without
      * blocking). The stream reports on_open or on_close, never before this returns. */
-    int (*connect)(struct env *env, const char *address, const struct stream_events *events, void *owner,
-                   struct stream **ret_stream);
+    int (*connect)(struct env *env, const char *address, const struct stream_events *events,
+                   void *owner, struct stream **ret_stream);
 };
 
 struct env {
     const struct env_ops *ops;
     struct timers timers;
     struct list later;      /* struct later: runs at the end of this turn */
-    struct list free_later; /* struct later: runs after all of that, for memory that may be on the stack */
+    struct list free_later; /* struct later: runs after all of that, for memory that may be on
+                               the stack */
 };
 
 void env_init(struct env *env, const struct env_ops *ops);
+/* Disarms the timers, forgets the later list and runs the free list until it is empty. */
 void env_deinit(struct env *env);
 
 static inline uint64_t env_now_ms(struct env *env)
@@ -57,9 +60,15 @@ void later_init(struct later *later, void (*fn)(struct later *, void *), void *a
 void env_later(struct env *env, struct later *later);      /* no-op when already queued */
 void env_free_later(struct env *env, struct later *later); /* ditto */
 void later_cancel(struct later *later);
-/* Ends a turn: runs the later list until it is empty (bounded), then the free list. Called by the loop. */
+/* Ends a turn: runs the later list until it is empty or TURN_LATER_ROUNDS passes are done, then
+ * the free list. Called by the loop, which must not wait when env_has_later() is true
+ * afterwards. */
+static inline bool env_has_later(const struct env *env)
+{
+    return !list_empty(&env->later);
+}
 void env_end_turn(struct env *env);
 
-/* timer_set() relative to now; aborts the process on ENOMEM only when armed count would exceed memory: see .c */
+/* timer_set() relative to now. -ENOMEM: not armed; re-arming an armed timer cannot fail. */
 int env_timer(struct env *env, struct timer *timer, uint64_t delay_ms) MUST_CHECK;
 void env_timer_cancel(struct env *env, struct timer *timer);

@@ -5,14 +5,16 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 #define UNUSED __attribute__((unused))
 
-#define container_of(ptr, type, member)                                                        \
-    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+/* Through uintptr_t, so that a const node gives its (mutable) owner without a cast-away
+ * warning. */
+#define container_of(ptr, type, member) ((type *)((uintptr_t)(ptr)-offsetof(type, member)))
 
 #define MIN(a, b)                                                                              \
     ({                                                                                         \

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "common/base/slice.h"
 #include "common/base/macros.h"
+#include "common/base/slice.h"
 
 struct map_node {
     struct map_node *next;
@@ -24,11 +24,13 @@ typedef bool (*map_eq_fn)(const struct map_node *node, const void *key);
 
 void map_init(struct map *map);
 void map_deinit(struct map *map); /* frees the buckets; the nodes are the owner's */
-/* Never fails once the map has a first bucket array; growth that cannot get memory is put off. */
+/* Never fails once the map has a first bucket array; growth that cannot get memory is put off.
+ */
 int map_insert(struct map *map, struct map_node *node, uint64_t hash) MUST_CHECK;
 void map_remove(struct map *map, struct map_node *node);
 struct map_node *map_find(const struct map *map, uint64_t hash, map_eq_fn eq, const void *key);
-/* Walks all nodes; the current node may be removed during the walk. fn returns false to stop. */
+/* Walks all nodes; the current node may be removed (and freed) during the walk, nothing may be
+ * inserted. fn returns false to stop. */
 typedef bool (*map_visit_fn)(struct map_node *node, void *arg);
 void map_each(struct map *map, map_visit_fn fn, void *arg);
 

@@ -27,14 +27,16 @@ struct stream_events {
     void (*on_open)(void *owner); /* outgoing: connected (and TLS done) */
     /* The bytes are only valid during the call and must all be taken. */
     void (*on_bytes)(void *owner, struct slice bytes);
-    void (*on_drained)(void *owner); /* queued output fell below the low mark (after having been above the high mark) */
+    void (*on_drained)(void *owner); /* queued output fell below the low mark (after having been
+                                        above the high mark) */
     void (*on_close)(void *owner, enum stream_end end);
 };
 
 struct stream_ops {
     int (*write)(struct stream *s, struct blob *blob); /* takes its own reference */
-    void (*pause)(struct stream *s, bool paused);       /* stop or resume reading */
-    void (*close)(struct stream *s, bool flush);        /* flush: what is queued is still written, with a deadline */
+    void (*pause)(struct stream *s, bool paused);      /* stop or resume reading */
+    void (*close)(struct stream *s,
+                  bool flush); /* flush: what is queued is still written, with a deadline */
 };
 
 struct stream {
@@ -57,9 +59,11 @@ static inline void stream_close(struct stream *s, bool flush)
 {
     s->ops->close(s, flush);
 }
-static inline void stream_set_events(struct stream *s, const struct stream_events *events, void *owner)
+static inline void stream_set_events(struct stream *s, const struct stream_events *events,
+                                     void *owner)
 {
     s->events = events;
     s->owner = owner;
 }
-int stream_write_bytes(struct stream *s, struct slice bytes) MUST_CHECK; /* copies into a blob */
+int stream_write_bytes(struct stream *s,
+                       struct slice bytes) MUST_CHECK; /* copies into a blob */

@@ -27,6 +27,8 @@ struct timers {
     struct timer **heap;
     size_t count, cap;
     uint64_t order;
+    uint64_t
+        floor_ms; /* now_ms of the newest timers_run(); an earlier due time counts as this */
 };
 
 void timers_init(struct timers *timers);
@@ -38,6 +40,6 @@ int timer_set(struct timers *timers, struct timer *timer, uint64_t due_ms) MUST_
 void timer_cancel(struct timers *timers, struct timer *timer); /* not armed: nothing */
 /* When the earliest timer is due; UINT64_MAX without one. */
 uint64_t timers_next(const struct timers *timers);
-/* Runs at most max timers that are due at now_ms; a timer re-armed from its own callback for a time <= now_ms
- * waits for the next call. Returns how many ran. */
+/* Runs at most max timers that are due at now_ms; a timer re-armed from its own callback for a
+ * time <= now_ms waits for the next call. Returns how many ran. */
 size_t timers_run(struct timers *timers, uint64_t now_ms, size_t max);

@@ -9,15 +9,19 @@
 #define LINK_VERSION 1
 
 /* ATTACH.flags */
-#define ATTACH_NATIVE 0x1u      /* the client speaks fluxy.v1: may be sent our own frame types */
-#define ATTACH_HAS_SEQ 0x2u     /* last_seq (and generation) are the client's cursor: replay from there */
-#define ATTACH_REATTACH 0x4u    /* the socket was attached before: no snapshot, no join; missing events as live frames after last_seq */
-#define ATTACH_NO_REPLAY 0x8u   /* replay=off */
-#define ATTACH_AS_REPLAY 0x10u  /* snapshot goes out as `replay`, not as `history` */
-#define ATTACH_CACHE 0x20u      /* wants cache_snapshot first */
+#define ATTACH_NATIVE 0x1u /* the client speaks fluxy.v1: may be sent our own frame types */
+#define ATTACH_HAS_SEQ                                                                         \
+    0x2u /* last_seq (and generation) are the client's cursor: replay from there */
+#define ATTACH_REATTACH                                                                        \
+    0x4u /* the socket was attached before: no snapshot, no join; missing events as live       \
+            frames after last_seq */
+#define ATTACH_NO_REPLAY 0x8u  /* replay=off */
+#define ATTACH_AS_REPLAY 0x10u /* snapshot goes out as `replay`, not as `history` */
+#define ATTACH_CACHE 0x20u     /* wants cache_snapshot first */
 
 /* FRAME.flags */
-#define FRAME_RESENT 0x1u  /* may have been processed before: check for a duplicate in the store */
+#define FRAME_RESENT                                                                           \
+    0x1u /* may have been processed before: check for a duplicate in the store */
 
 /* ROOM_EVENT.flags */
 #define EVENT_NATIVE_ONLY 0x1u /* only native sockets get the bytes; all move their cursor */
@@ -66,9 +70,11 @@ enum call_op {
 const char *msg_type_name(unsigned type); /* "?" when unknown */
 const char *call_op_name(unsigned op);    /* "?" when unknown */
 
-/* Appends one whole frame (or, above LINK_FRAME_MAX, its CHUNK frames) for the message. Failure sticks in buf. */
+/* Appends one whole frame (or, above LINK_FRAME_MAX, its CHUNK frames) for the message. Failure
+ * sticks in buf. */
 void msg_encode(struct buf *buf, const struct msg *msg);
 
-/* type and body of one frame. 0; -EBADMSG: malformed; >0: MSG_UNKNOWN, a type of a newer version, to be ignored. */
+/* type and body of one frame. 0; -EBADMSG: malformed; >0: MSG_UNKNOWN, a type of a newer
+ * version, to be ignored. */
 enum msg_answer { MSG_UNKNOWN = 1 };
 int msg_decode(struct slice frame, struct msg *ret_msg) MUST_CHECK;

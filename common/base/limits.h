@@ -1,0 +1,186 @@
+/*
+ * limits.h - every limit, its unit, and what somebody could do without it.
+ * No bare number bounds anything elsewhere. Sizes are bytes unless the name
+ * or the comment says otherwise; times end in _MS.
+ */
+#pragma once
+
+#define KIB 1024u
+#define MIB (1024u * 1024u)
+
+/* ---- identifiers and texts (WIRE.md 0, 2.10) ---- */
+
+/* A user, room or project id. Without it keys of any length would fill maps, indexes and links.
+ */
+#define ID_MAX 128
+/* clientMessageId, frameId. Each is echoed and remembered; longer ones would multiply traffic.
+ */
+#define CLIENT_ID_MAX 128
+/* A trace id that we accept from outside; it is copied to every log line of a request. */
+#define TRACE_ID_MAX 64
+/* Characters (code points) of a message after trimming. Larger texts belong in attachments. */
+#define CONTENT_MAX_CHARS 4000
+/* The same in bytes: a code point is at most 4. */
+#define CONTENT_MAX_BYTES (4 * CONTENT_MAX_CHARS)
+/* Characters of a room or display name: it is repeated in every room list. */
+#define NAME_MAX_CHARS 256
+/* Attachments of one message: each becomes a row of every history page. */
+#define ATTACHMENTS_MAX 10
+/* presenceInfo as sent, characters; what survives of it goes to all members on every join. */
+#define PRESENCE_INFO_MAX_CHARS 2048
+#define PRESENCE_NAME_MAX_CHARS 64
+#define PRESENCE_ROLE_MAX_CHARS 32
+#define PRESENCE_URL_MAX 1024
+
+/* ---- client frames ---- */
+
+/* UTF-16 units of one client frame (the unit in which a JavaScript client counts). */
+#define FRAME_MAX_UTF16 256000
+/* The same in bytes, checked before the text is looked at: 3 bytes of UTF-8 per unit at most.
+ * Without it one frame could make a gateway buffer without end. */
+#define FRAME_MAX_BYTES (3 * FRAME_MAX_UTF16)
+/* Fragments of one WebSocket message; without it a message of empty fragments never ends. */
+#define WS_FRAGMENTS_MAX 1024
+/* Nesting of JSON from outside. Without it "[[[[..." costs memory or stack far beyond its size.
+ */
+#define JSON_DEPTH_MAX 32
+
+/* ---- HTTP ---- */
+
+/* Bytes of a request body. Without it one request could fill the memory of a process. */
+#define HTTP_BODY_MAX (1 * MIB)
+/* Bytes of a request line and of the whole head; buffers that a slow or hostile client makes us
+ * hold. */
+#define HTTP_REQUEST_LINE_MAX (8 * KIB)
+#define HTTP_HEAD_MAX (16 * KIB)
+/* Header fields of one request: bounds the work per look-up. */
+#define HTTP_HEADERS_MAX 64
+/* A chunk-size line with its extensions (ignored, so they must end soon). */
+#define HTTP_CHUNK_LINE_MAX 256
+/* A whole head must be here this long after its first byte (or after accept); slow-loris
+ * otherwise. */
+#define HTTP_HEAD_TIMEOUT_MS 10000
+/* A whole body, from the end of its head. */
+#define HTTP_BODY_TIMEOUT_MS 30000
+/* A kept-alive connection without a request. */
+#define HTTP_IDLE_TIMEOUT_MS 60000
+/* Requests on one kept-alive connection, so that load moves when a gateway joins. */
+#define HTTP_REQUESTS_PER_CONNECTION 10000
+
+/* ---- connections ---- */
+
+/* Sockets of one gateway process; each costs memory, and descriptors run out. Default of
+ * FLUXY_MAX_CONNECTIONS. */
+#define CONNECTIONS_MAX 100000
+/* Connections accepted in one turn, so that a flood of them leaves time for those that are
+ * already here. */
+#define ACCEPTS_PER_TURN 64
+/* The TLS handshake, from accept. A peer that stalls in it holds a connection for nothing. */
+#define TLS_HANDSHAKE_TIMEOUT_MS 10000
+/* An outgoing connection (link, Redis, PostgreSQL) that neither opens nor fails. */
+#define CONNECT_TIMEOUT_MS 5000
+/* From our close frame (or the flush of a closing stream) to the end of the connection. */
+#define CLOSE_TIMEOUT_MS 5000
+/* A WebSocket from which nothing came, not even a pong, is dead; SDK clients ping every 25 s.
+ */
+#define WS_IDLE_TIMEOUT_MS 90000
+/* When we ping a silent client ourselves (browsers of native clients answer by themselves). */
+#define WS_PING_INTERVAL_MS 30000
+/* Output queued for one client: above the soft mark ephemerals are left out, above the hard one
+ * the socket is closed with 1013. Without them one reader who stops reading grows the process.
+ */
+#define SOCKET_QUEUE_SOFT (256 * KIB)
+#define SOCKET_QUEUE_HARD (1 * MIB)
+/* Below this a paused producer (catch-up pages) goes on. */
+#define SOCKET_QUEUE_LOW (64 * KIB)
+/* Bytes read from one connection in one turn: one fast sender must not keep the others waiting.
+ */
+#define STREAM_READ_PER_TURN (64 * KIB)
+
+/* ---- link between gateway and shard ---- */
+
+/* One frame, type included; larger messages are cut, so that a heartbeat never waits long
+ * behind one. */
+#define LINK_FRAME_MAX (64 * KIB)
+/* One message put together from chunks: what a peer can make us hold before anything is looked
+ * at. */
+#define LINK_MESSAGE_MAX (4 * MIB)
+/* Hello and authentication, from connect. */
+#define LINK_HANDSHAKE_TIMEOUT_MS 5000
+/* Both sides ping this often, and take a silent peer for dead after LINK_SILENCE_MS. */
+#define LINK_HEARTBEAT_MS 1000
+#define LINK_SILENCE_MS 5000
+/* Output queued for one peer: above HIGH we stop reading from it and drop ephemerals to it,
+ * above MAX we close it. */
+#define LINK_QUEUE_HIGH (1 * MIB)
+#define LINK_QUEUE_MAX (64 * MIB)
+/* First and longest pause between attempts to reach a shard; jittered. */
+#define LINK_RETRY_MIN_MS 50
+#define LINK_RETRY_MAX_MS 2000
+/* Links that have not authenticated yet; an intruder on the network must not exhaust
+ * descriptors. */
+#define LINK_PENDING_MAX 64
+
+/* ---- attaches and client writes (docs/design/contracts.md) ---- */
+
+/* Durable frames of one attach that are not settled yet; over either limit its socket is not
+ * read until it shrinks. */
+#define UNACKED_MAX_FRAMES 256
+#define UNACKED_MAX_BYTES (1 * MIB)
+/* A durable frame that is not settled by then is answered outcome_unknown. */
+#define WRITE_DEADLINE_MS 10000
+/* How long a shard keeps the sockets of a gateway whose link broke: presence does not flicker
+ * over a blip. */
+#define PRESENCE_HOLD_MS 8000
+/* After an activation by re-attach: presence is published when all gateways have answered or
+ * after this. */
+#define PRESENCE_SETTLE_MS 1000
+/* MOVED is answered by looking again after a pause, doubling from MIN to MAX. */
+#define MOVED_RETRY_MIN_MS 20
+#define MOVED_RETRY_MAX_MS 1000
+/* A REST request on its way through the cluster. */
+#define CALL_DEADLINE_MS 10000
+/* Calls in flight of one gateway; more are refused with `overloaded`. */
+#define CALLS_IN_FLIGHT_MAX 10000
+
+/* ---- rooms and history ---- */
+
+/* Messages of a connect snapshot or history page: default and most. */
+#define SNAPSHOT_DEFAULT 50
+#define SNAPSHOT_MAX 500
+/* Entries of one resume page; further pages wait until the socket has drained. */
+#define RESUME_PAGE 200
+/* How far back the snapshot of an old client may reach over replayLimit to close its hole. */
+#define SNAPSHOT_REACH_MAX 2000
+/* Members in one answer of the member list, and of one room. */
+#define MEMBERS_PAGE 1000
+#define ROOM_MEMBERS_MAX 100000
+/* Members named when a room is created: each is a row in one transaction. */
+#define MEMBERS_PER_CALL 100
+/* Rooms in one answer of the room list. */
+#define ROOMS_PAGE 1000
+/* Up to this many users a presence frame lists them; above it carries counts only (bytes
+ * quadratic otherwise). */
+#define PRESENCE_LIST_MAX 200
+/* Messages per minute of one user in one room, over the socket and, separately, over REST. */
+#define MESSAGES_PER_MINUTE 60
+/* Tokens minted per minute with one key from one address. */
+#define TOKENS_PER_MINUTE 30
+
+/* ---- inside a process ---- */
+
+/* Passes over the end-of-turn list before the loop looks at its descriptors again: work that
+ * queues itself anew must not keep a turn going for ever. */
+#define TURN_LATER_ROUNDS 8
+/* Timers run in one turn. */
+#define TIMERS_PER_TURN 10000
+/* Bytes of one log line; what does not fit is left out and the line says so. */
+#define LOG_LINE_MAX (8 * KIB)
+/* Log lines of one call site per LOG_REPEAT_WINDOW_MS; the rest is counted. A client that
+ * provokes an error in a loop would otherwise write our disk full. */
+#define LOG_REPEAT_MAX 20
+#define LOG_REPEAT_WINDOW_MS 1000
+/* Label sets of one metric (all are defined at start): bounds what /metrics prints. */
+#define METRIC_LABEL_SETS_MAX 256
+/* Bytes of a secret file: enough for keys in PEM, and no accident with a wrong path. */
+#define SECRET_FILE_MAX (64 * KIB)

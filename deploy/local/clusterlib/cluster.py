@@ -56,9 +56,7 @@ class Cluster:
         with open(folder / ".cluster-lock", "w", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder / "build.ninja").exists():
-                if "FLUXY_BUILD_DIR" in os.environ:
-                    raise ClusterError(f"{folder} is not configured; run meson setup there first")
-                self.run_tool(["meson", "setup", str(folder), str(TOP)])
+                self.run_tool([str(TOP / "deploy/tools/configure"), folder.name])
             self.run_tool(["ninja", "-C", str(folder), nodes.Gateway.program, nodes.Shard.program])
 
     def run_tool(self, argv):

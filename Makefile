@@ -1,0 +1,74 @@
+# Everything anybody does with the tree. The first use of a target installs the Debian packages
+# it needs (deploy/packages/) and says so; later uses only look.
+
+MAKEFLAGS += --no-print-directory
+SHELL := bash
+PACKAGES := deploy/packages/install
+NINJA := ninja
+ARGS ?=
+
+.PHONY: help deps build run test test-long lint format fuzz bench sim clean
+
+help:
+	@echo 'make run        a cluster on this machine, in the foreground (ARGS="--gateways 3")'
+	@echo 'make test       everything that must be green, sanitizers included; below 10 minutes on 2 cores'
+	@echo 'make build      the two programs and the unit tests, in build/'
+	@echo 'make lint       formatting, clang-tidy, cppcheck, both compilers, layers, docs'
+	@echo 'make format     let clang-format put right what it can'
+	@echo 'make sim        the simulated cluster over many seeds (ARGS="--seed 42" replays one)'
+	@echo 'make fuzz       every fuzz target for a while (SECONDS_EACH=60)'
+	@echo 'make bench      our figures beside the floor, in one run'
+	@echo 'make test-long  the long campaigns: seeds, fuzzing, kill loops'
+	@echo 'make deps       all packages that any target needs'
+	@echo 'make clean      remove the builds; the data of make run in .data/ stays'
+
+deps:
+	@$(PACKAGES) build run test lint
+	@deploy/tools/node --fetch
+
+build:
+	@$(PACKAGES) build
+	@deploy/tools/configure build
+	@$(NINJA) -C build
+
+# exec: Ctrl-C and SIGTERM reach the tool itself, which then stops what it has started.
+run:
+	@$(PACKAGES) build run
+	@exec deploy/local/cluster run $(ARGS)
+
+test:
+	@$(PACKAGES) build run test
+	@deploy/tools/node --fetch
+	@tests/run $(ARGS)
+
+test-long:
+	@$(PACKAGES) build run test
+	@deploy/tools/node --fetch
+	@tests/run --long $(ARGS)
+
+lint:
+	@$(PACKAGES) build lint
+	@tests/lint/run
+
+format:
+	@$(PACKAGES) lint
+	@tests/lint/check-format --fix
+
+fuzz:
+	@$(PACKAGES) build test
+	@tests/run --only fuzz --fuzz-seconds $(or $(SECONDS_EACH),60)
+
+sim:
+	@$(PACKAGES) build
+	@deploy/tools/configure build
+	@$(NINJA) -C build tests/sim/fluxy-sim
+	@build/tests/sim/fluxy-sim $(ARGS)
+
+bench:
+	@$(PACKAGES) build run
+	@deploy/tools/configure build-release
+	@$(NINJA) -C build-release
+	@FLUXY_BUILD_DIR=build-release tests/bench/run $(ARGS)
+
+clean:
+	rm -rf build build-*

@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# The steps of tests/run; each is run in a shell of its own with `set -euo pipefail`.
+
+# build FOLDER
+build() {
+    deploy/tools/configure "$1"
+    ninja -C "$1"
+}
+
+# unit FOLDER: what meson knows as a test. The runner's own report goes first, then what the programs said.
+unit() {
+    local status=0
+    meson test -C "$1" --no-rebuild --print-errorlogs --no-suite sim || status=$?
+    grep -E '^\[  (PASSED|FAILED)  \]' "$1/meson-logs/testlog.txt" || true
+    return $status
+}
+
+# sim FOLDER SEEDS
+sim() {
+    "$1/tests/sim/fluxy-sim" --seeds "$2"
+}
+
+# fuzz FOLDER SECONDS: every target from its corpus on. What it finds stays in FOLDER/fuzz, the tree is not written to.
+fuzz() {
+    local folder=$1 seconds=$2 target name found n=0
+    for target in "$folder"/tests/fuzz/fuzz_*; do
+        [[ -f $target && -x $target ]] || continue
+        name=${target##*/fuzz_}
+        found=$folder/fuzz/$name
+        mkdir -p "$found"
+        local arguments=(-max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$found/crash-")
+        [[ -f tests/fuzz/$name.dict ]] && arguments+=(-dict="tests/fuzz/$name.dict")
+        mkdir -p "$found/corpus"
+        echo "== $name"
+        "$target" "${arguments[@]}" "$found/corpus" "tests/fuzz/corpus/$name"
+        n=$((n + 1))
+    done
+    echo "fuzz: $n passed, 0 failed"
+    [[ $n -gt 0 ]]
+}
+
+# node_tests FOLDER FILE...: real processes from that build.
+node_tests() {
+    local folder=$1
+    shift
+    FLUXY_BUILD_DIR=$folder deploy/tools/node --test --test-concurrency=1 --test-reporter=spec "$@"
+}
+
+system() {
+    local files=()
+    for file in tests/system/*.test.mjs; do
+        [[ $file == */browser.test.mjs ]] || files+=("$file")
+    done
+    node_tests "$1" "${files[@]}"
+}
+
+browser() {
+    node_tests "$1" tests/system/browser.test.mjs
+}
+
+# The promises once more under the sanitizers; sizes smaller, since everything is several times slower.
+system_main() {
+    FLUXY_TEST_KILLS=2 FLUXY_TEST_MESSAGES=200 \
+        node_tests "$1" tests/system/{room,api,hostile,order,crash}.test.mjs
+}

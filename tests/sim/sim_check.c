@@ -1,0 +1,235 @@
+/*
+ * sim_check.c - order, durability, exactly once: compared by value.
+ */
+#include "tests/sim/sim_check.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/buf.h"
+
+/* One (room, seq), as first shown or stored. */
+struct fact {
+    struct map_node node;
+    uint64_t seq;
+    int64_t id;
+    int64_t created_us;
+    bool stored;
+    struct slice room, text; /* text: user, key and content joined */
+    char bytes[];
+};
+
+/* One (room, user, key). */
+struct key_fact {
+    struct map_node node;
+    uint64_t seq;
+    int64_t id;
+    bool stored, acked;
+    size_t len;
+    char bytes[];
+};
+
+#define TELL_MAX 20 /* violations that are printed */
+
+void sim_check_init(struct sim_check *check, bool verbose)
+{
+    *check = (struct sim_check){.is_verbose = verbose};
+    map_init(&check->facts);
+    map_init(&check->keys);
+}
+
+static bool free_fact(struct map_node *node, void *arg)
+{
+    map_remove(arg, node);
+    free(container_of(node, struct fact, node));
+    return true;
+}
+
+static bool free_key(struct map_node *node, void *arg)
+{
+    map_remove(arg, node);
+    free(container_of(node, struct key_fact, node));
+    return true;
+}
+
+void sim_check_deinit(struct sim_check *check)
+{
+    map_each(&check->facts, free_fact, &check->facts);
+    map_each(&check->keys, free_key, &check->keys);
+    map_deinit(&check->facts);
+    map_deinit(&check->keys);
+}
+
+void sim_violation(struct sim_check *check, const char *fmt, ...)
+{
+    va_list args;
+
+    if (check->violations++ >= TELL_MAX)
+        return;
+    va_start(args, fmt);
+    fputs("violation: ", stderr);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+struct fact_key {
+    struct slice room;
+    uint64_t seq;
+};
+
+static bool fact_eq(const struct map_node *node, const void *key)
+{
+    const struct fact *fact = container_of(node, struct fact, node);
+    const struct fact_key *want = key;
+
+    return fact->seq == want->seq && slice_eq(fact->room, want->room);
+}
+
+static uint64_t fact_hash(const struct fact_key *key)
+{
+    return hash_two(key->room, slice_of(&key->seq, sizeof(key->seq)));
+}
+
+static struct fact *fact_find(const struct sim_check *check, struct slice room, uint64_t seq)
+{
+    struct fact_key key = {room, seq};
+    struct map_node *node = map_find(&check->facts, fact_hash(&key), fact_eq, &key);
+
+    return node ? container_of(node, struct fact, node) : NULL;
+}
+
+static struct slice join(struct buf *buf, struct slice a, struct slice b, struct slice c)
+{
+    buf_clear(buf);
+    buf_put_slice(buf, a);
+    buf_put_char(buf, '\n');
+    buf_put_slice(buf, b);
+    buf_put_char(buf, '\n');
+    buf_put_slice(buf, c);
+    return buf_slice(buf);
+}
+
+static struct fact *fact_note(struct sim_check *check, struct slice room, uint64_t seq, int64_t id, struct slice text)
+{
+    struct fact *fact = fact_find(check, room, seq);
+
+    if (!fact) {
+        struct fact_key key = {room, seq};
+
+        fact = calloc(1, sizeof(*fact) + room.len + text.len);
+        if (!fact || map_insert(&check->facts, &fact->node, fact_hash(&key)) < 0)
+            abort();
+        fact->seq = seq;
+        fact->id = id;
+        memcpy(fact->bytes, room.data, room.len);
+        memcpy(fact->bytes + room.len, text.data, text.len);
+        fact->room = slice_of(fact->bytes, room.len);
+        fact->text = slice_of(fact->bytes + room.len, text.len);
+        return fact;
+    }
+    if (fact->id != id || !slice_eq(fact->text, text)) {
+        sim_violation(check, "%.*s seq %" PRIu64 ": two contents: id %" PRId64 " \"%.*s\" and id %" PRId64 " \"%.*s\"", (int)room.len, room.data,
+                      seq, fact->id, (int)fact->text.len, fact->text.data, id, (int)text.len, text.data);
+    }
+    return fact;
+}
+
+void sim_check_shown(struct sim_check *check, struct slice room, uint64_t seq, int64_t id, struct slice user, struct slice key,
+                     struct slice content, int64_t created_us)
+{
+    AUTO_BUF buf = BUF_INIT;
+    struct fact *fact = fact_note(check, room, seq, id, join(&buf, user, key, content));
+    struct fact *before = seq > 1 ? fact_find(check, room, seq - 1) : NULL;
+
+    check->n_shown++;
+    if (fact->created_us && fact->created_us != created_us)
+        sim_violation(check, "seq %" PRIu64 ": createdAt changed", seq);
+    fact->created_us = created_us;
+    if (before && before->created_us && before->created_us >= created_us)
+        sim_violation(check, "seq %" PRIu64 ": createdAt does not rise", seq);
+    if (before && before->id >= id)
+        sim_violation(check, "seq %" PRIu64 ": id does not rise", seq);
+}
+
+static bool key_eq(const struct map_node *node, const void *key)
+{
+    const struct key_fact *fact = container_of(node, struct key_fact, node);
+
+    return slice_eq(slice_of(fact->bytes, fact->len), *(const struct slice *)key);
+}
+
+static struct key_fact *key_note(struct sim_check *check, struct slice name)
+{
+    uint64_t hash = hash_slice(name);
+    struct map_node *node = map_find(&check->keys, hash, key_eq, &name);
+    struct key_fact *fact;
+
+    if (node)
+        return container_of(node, struct key_fact, node);
+    fact = calloc(1, sizeof(*fact) + name.len);
+    if (!fact || map_insert(&check->keys, &fact->node, hash) < 0)
+        abort();
+    fact->len = name.len;
+    memcpy(fact->bytes, name.data, name.len);
+    return fact;
+}
+
+void sim_check_acked(struct sim_check *check, struct slice room, struct slice user, struct slice key, uint64_t seq, int64_t id)
+{
+    AUTO_BUF buf = BUF_INIT;
+    struct key_fact *fact = key_note(check, join(&buf, room, user, key));
+
+    check->n_acked++;
+    if (fact->acked && (fact->seq != seq || fact->id != id))
+        sim_violation(check, "key %.*s acknowledged at seq %" PRIu64 " and at %" PRIu64, (int)key.len, key.data, fact->seq, seq);
+    fact->acked = true;
+    fact->seq = seq;
+    fact->id = id;
+}
+
+void sim_check_stored(struct sim_check *check, struct slice room, uint64_t seq, int64_t id, struct slice user, struct slice key,
+                      struct slice content)
+{
+    AUTO_BUF buf = BUF_INIT;
+    struct fact *fact = fact_note(check, room, seq, id, join(&buf, user, key, content));
+
+    fact->stored = true;
+    if (key.len > 0) {
+        struct key_fact *owner = key_note(check, join(&buf, room, user, key));
+
+        if (owner->stored)
+            sim_violation(check, "key %.*s stored twice", (int)key.len, key.data);
+        if (owner->acked && (owner->seq != seq || owner->id != id))
+            sim_violation(check, "key %.*s acknowledged at %" PRIu64 ", stored at %" PRIu64, (int)key.len, key.data, owner->seq, seq);
+        owner->stored = true;
+    }
+}
+
+static bool fact_is_stored(struct map_node *node, void *arg)
+{
+    struct fact *fact = container_of(node, struct fact, node);
+
+    if (!fact->stored)
+        sim_violation(arg, "%.*s seq %" PRIu64 " was shown and is not stored: %.*s", (int)fact->room.len, fact->room.data, fact->seq,
+                      (int)fact->text.len, fact->text.data);
+    return true;
+}
+
+static bool key_is_stored(struct map_node *node, void *arg)
+{
+    struct key_fact *fact = container_of(node, struct key_fact, node);
+
+    if (fact->acked && !fact->stored)
+        sim_violation(arg, "%.*s was acknowledged and is not stored", (int)fact->len, fact->bytes);
+    return true;
+}
+
+void sim_check_finish(struct sim_check *check)
+{
+    map_each(&check->facts, fact_is_stored, check);
+    map_each(&check->keys, key_is_stored, check);
+}

@@ -12,7 +12,8 @@ struct gateway_metrics {
 #define METRIC(field, kind, name, labels, help) uint64_t field;
 #include "gateway/metrics.def"
 #undef METRIC
-    /* Per operation of calls.def: fluxy_calls_total, fluxy_call_errors_total (status >= 500), fluxy_call_ms_total. */
+    /* Per operation of calls.def: fluxy_calls_total, fluxy_call_errors_total (status >= 500),
+     * fluxy_call_ms_total. */
     struct {
         uint64_t done, errors, ms;
     } calls[CALL_OP_SLOTS];

@@ -24,10 +24,10 @@
 /* Borrowed for the life of the handshake. */
 struct handshake_config {
     bool is_shard;
-    bool tls;             /* the transport is mutual TLS: the peer has been authenticated below */
     uint64_t incarnation; /* ours */
     struct slice node_id; /* ours */
-    struct slice secret;  /* empty: none. Both ends must agree on having one */
+    struct slice secret;  /* empty: none, the transport answers for the peer. Both ends must
+                             agree on having one */
 };
 
 enum handshake_state { HANDSHAKE_HELLO, HANDSHAKE_AUTH, HANDSHAKE_UP, HANDSHAKE_FAILED };
@@ -48,8 +48,9 @@ struct handshake {
 enum handshake_answer { HANDSHAKE_DONE = 1 };
 
 /* nonce: fresh random bytes. Appends the gateway's HELLO to out; the shard waits for it. */
-void handshake_start(struct handshake *h, const struct handshake_config *config, const uint8_t nonce[HANDSHAKE_NONCE_LEN],
-                     struct buf *out);
-/* One message of the peer; appends what is to be sent. 0: more to come; HANDSHAKE_DONE: the link is up;
- * -EPROTO: out of turn or malformed; -EPROTONOSUPPORT: version; -EACCES: wrong or missing proof. After <0: close. */
+void handshake_start(struct handshake *h, const struct handshake_config *config,
+                     const uint8_t nonce[HANDSHAKE_NONCE_LEN], struct buf *out);
+/* One message of the peer; appends what is to be sent. 0: more to come; HANDSHAKE_DONE: the
+ * link is up; -EPROTO: out of turn or malformed; -EPROTONOSUPPORT: version; -EACCES: wrong or
+ * missing proof. After <0: close. */
 int handshake_feed(struct handshake *h, const struct msg *msg, struct buf *out) MUST_CHECK;

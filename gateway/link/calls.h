@@ -21,18 +21,19 @@ enum calls_answer { CALLS_OVERLOADED = 1 };
 /* Everything is copied. */
 struct call_params {
     enum call_op op;
-    struct slice object;  /* ring name of the owner, or empty: any shard */
+    struct slice object; /* ring name of the owner, or empty: any shard */
     struct slice project, user;
-    struct slice roles;   /* comma-separated */
-    struct slice key;     /* idempotency key; empty: one of our own is made */
-    struct slice params;  /* JSON object */
+    struct slice roles;  /* comma-separated */
+    struct slice key;    /* idempotency key; empty: one of our own is made */
+    struct slice params; /* JSON object */
     struct slice trace;
     uint32_t deadline_ms; /* 0: CALL_DEADLINE_MS */
 };
 
 struct call_reply {
-    unsigned status;         /* HTTP status, never 421 */
-    struct slice body;       /* JSON of the shard, valid during the callback; empty when error is set */
+    unsigned status; /* HTTP status, never 421 */
+    struct slice
+        body; /* JSON of the shard, valid during the callback; empty when error is set */
     const char *error;       /* NULL, or the word of errors.def when the answer was made here:
                               * unavailable (never sent) or outcome_unknown (sent, unanswered) */
     uint32_t retry_after_ms; /* 0: none */
@@ -41,14 +42,17 @@ struct call_reply {
 /* Called exactly once, never before calls_start() has returned; the call is gone afterwards. */
 typedef void (*call_done_fn)(void *arg, const struct call_reply *reply);
 
-/* env, pool and metrics are borrowed and outlive the calls. Takes the call side of the pool's events. */
-int calls_new(struct env *env, struct link_pool *pool, struct gateway_metrics *metrics, struct calls **ret_calls) MUST_CHECK;
-void calls_free(struct calls *calls); /* NULL does nothing; pending calls are dropped without a callback */
+/* env, pool and metrics are borrowed and outlive the calls. Takes the call side of the pool's
+ * events. */
+int calls_new(struct env *env, struct link_pool *pool, struct gateway_metrics *metrics,
+              struct calls **ret_calls) MUST_CHECK;
+void calls_free(
+    struct calls *calls); /* NULL does nothing; pending calls are dropped without a callback */
 DEFINE_AUTO(struct calls, calls_free)
 
 /* 0; CALLS_OVERLOADED; -ENOMEM. *ret_call is for call_cancel() and valid until fn is called. */
-int calls_start(struct calls *calls, const struct call_params *params, call_done_fn fn, void *arg,
-                struct call **ret_call) MUST_CHECK;
+int calls_start(struct calls *calls, const struct call_params *params, call_done_fn fn,
+                void *arg, struct call **ret_call) MUST_CHECK;
 /* fn will not be called; what the shard does with it is unknown. NULL does nothing. */
 void call_cancel(struct call *call);
 size_t calls_pending(const struct calls *calls);

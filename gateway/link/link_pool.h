@@ -25,50 +25,59 @@ enum link_user { LINK_USER_CALLS, LINK_USER_SESSIONS, LINK_USER_COUNT };
 
 struct link_user_events {
     void (*on_up)(void *owner, struct link *link);   /* authenticated: may be sent on */
-    void (*on_down)(void *owner, struct link *link); /* nothing comes or goes any more; the pointer dies after this turn */
+    void (*on_down)(void *owner, struct link *link); /* nothing comes or goes any more; the
+                                                        pointer dies after this turn */
     void (*on_ring)(void *owner);                    /* owners may have changed */
-    void (*on_message)(void *owner, struct link *link, const struct msg *msg); /* slices are valid during the call */
+    void (*on_message)(void *owner, struct link *link,
+                       const struct msg *msg);          /* slices are valid during the call */
     void (*on_drained)(void *owner, struct link *link); /* link_is_full() has become false */
 };
 
 /* Up to the membership, through main. */
 struct link_pool_hooks {
     void (*on_evidence)(void *owner, struct slice node_id, enum link_evidence evidence);
-    void (*on_ring)(void *owner, uint64_t epoch, struct slice members); /* a peer has a newer ring (ring.c's encoding) */
+    void (*on_ring)(void *owner, uint64_t epoch,
+                    struct slice members); /* a peer has a newer ring (ring.c's encoding) */
 };
 
 struct link_pool_config {
-    struct slice node_id;    /* ours */
-    uint64_t incarnation;    /* ours, random, unique per start */
-    struct slice secret;     /* empty: no shared secret (TLS or loopback) */
-    bool tls;                /* the transport is mutual TLS */
+    struct slice node_id; /* ours */
+    uint64_t incarnation; /* ours, random, unique per start */
+    struct slice secret;  /* empty: no shared secret (TLS or loopback) */
+    bool tls;             /* the transport is mutual TLS */
 };
 
 /* Everything in config is copied; env, metrics, hooks and owner are borrowed. */
-int link_pool_new(struct env *env, struct gateway_metrics *metrics, const struct link_pool_config *config,
-                  const struct link_pool_hooks *hooks, void *owner, struct link_pool **ret_pool) MUST_CHECK;
-void link_pool_free(struct link_pool *pool); /* NULL does nothing; closes the links with GOODBYE, tells nobody */
+int link_pool_new(struct env *env, struct gateway_metrics *metrics,
+                  const struct link_pool_config *config, const struct link_pool_hooks *hooks,
+                  void *owner, struct link_pool **ret_pool) MUST_CHECK;
+void link_pool_free(struct link_pool *pool); /* NULL does nothing; closes the links with
+                                                GOODBYE, tells nobody */
 DEFINE_AUTO(struct link_pool, link_pool_free)
 
-void link_pool_set_user(struct link_pool *pool, enum link_user user, const struct link_user_events *events, void *owner);
+void link_pool_set_user(struct link_pool *pool, enum link_user user,
+                        const struct link_user_events *events, void *owner);
 
-/* The ring that counts from now on; borrowed until the next call. Opens and closes links, then tells the users.
- * <0: some link could not be opened (-ENOMEM); the next call tries again. */
+/* The ring that counts from now on; borrowed until the next call. Opens and closes links, then
+ * tells the users. <0: some link could not be opened (-ENOMEM); the next call tries again. */
 int link_pool_set_ring(struct link_pool *pool, const struct ring *ring) MUST_CHECK;
 
 uint64_t link_pool_incarnation(const struct link_pool *pool);
-/* The live link to the owner of a ring object name, or NULL when there is none at the moment. */
+/* The live link to the owner of a ring object name, or NULL when there is none at the moment.
+ */
 struct link *link_pool_owner(struct link_pool *pool, struct slice object);
 /* Any live link, in turn, or NULL. */
 struct link *link_pool_any(struct link_pool *pool);
 size_t link_pool_live(const struct link_pool *pool);  /* links that are up */
 size_t link_pool_total(const struct link_pool *pool); /* shards on the ring */
-/* Somebody named a ring newer than ours (MOVED): ask the peers for it now rather than at the next heartbeat. */
+/* Somebody named a ring newer than ours (MOVED): ask the peers for it now rather than at the
+ * next heartbeat. */
 void link_pool_refresh_ring(struct link_pool *pool, uint64_t epoch, uint64_t hash);
 
 /* ---- one live link ---- */
 
-/* Queues a message; it leaves at the end of the turn. -ENOTCONN: not up; -ENOMEM: the link closes by itself. */
+/* Queues a message; it leaves at the end of the turn. -ENOTCONN: not up; -ENOMEM: the link
+ * closes by itself. */
 int link_send(struct link *link, const struct msg *msg) MUST_CHECK;
 /* More than LINK_QUEUE_HIGH is queued: whoever can wait does, until on_drained. */
 bool link_is_full(const struct link *link);

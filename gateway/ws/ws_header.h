@@ -14,8 +14,10 @@
 #define WS_OP_PING 0x9u
 #define WS_OP_PONG 0xau
 
-/* Writes the header of a final frame with len payload bytes; returns its length (2, 4 or 10). */
-static inline size_t ws_server_header(uint8_t ret[WS_SERVER_HEADER_MAX], unsigned opcode, size_t len)
+/* Writes the header of a final frame with len payload bytes; returns its length (2, 4 or 10).
+ */
+static inline size_t ws_server_header(uint8_t ret[WS_SERVER_HEADER_MAX], unsigned opcode,
+                                      size_t len)
 {
     ret[0] = (uint8_t)(0x80u | opcode);
     if (len < 126) {

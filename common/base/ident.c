@@ -6,8 +6,9 @@
 
 #define US_PER_S 1000000
 #define S_PER_DAY 86400
-#define TIME_US_MAX (253402300800LL * US_PER_S - 1) /* the last microsecond of the year 9999   \
-                                                     */
+#define TIME_US_MAX                                                                            \
+    (253402300800LL * US_PER_S - 1) /* the last microsecond of the year 9999                   \
+                                     */
 
 static bool is_id_char(unsigned char c)
 {

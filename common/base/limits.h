@@ -96,6 +96,23 @@
 /* Bytes read from one connection in one turn: one fast sender must not keep the others waiting.
  */
 #define STREAM_READ_PER_TURN (64 * KIB)
+/* Bytes written to one connection in one turn: a fast reader with a long queue must not either. */
+#define STREAM_WRITE_PER_TURN (1 * MIB)
+/* Marks of a stream's output queue, unless its owner sets others (on_drained). */
+#define STREAM_QUEUE_HIGH SOCKET_QUEUE_SOFT
+#define STREAM_QUEUE_LOW SOCKET_QUEUE_LOW
+/* Handshake steps in one turn; each costs a signature. A flood of new TLS connections must not
+ * stop the chat of those that are here. */
+#define TLS_HANDSHAKES_PER_TURN 16
+/* Out of file descriptors: accepting stops for this long instead of failing in a loop. */
+#define ACCEPT_PAUSE_MS 100
+/* Connections that the kernel holds for a listener: a reconnect storm fits, the rest is told by
+ * the SYN queue. */
+#define LISTEN_BACKLOG 4096
+/* Addresses of one name that a connection tries; a hostile DNS answer must not keep us busy. */
+#define CONNECT_ADDRESSES_MAX 4
+/* A turn longer than this is logged: every client of the process has waited that long. */
+#define TURN_SLOW_US 50000
 
 /* ---- link between gateway and shard ---- */
 

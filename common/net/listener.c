@@ -38,8 +38,8 @@ static void listener_set_listening(struct listener *l, bool on)
         return;
     if (on ? event_add(l->event, NULL) == 0 : event_del(l->event) == 0)
         l->listening = on;
-    else if (on) /* out of memory: tries again */
-        (void)env_timer(loop_env(l->loop), &l->rest, ACCEPT_PAUSE_MS);
+    else if (env_timer(loop_env(l->loop), &l->rest, ACCEPT_PAUSE_MS) < 0)
+        abort(); /* a process that can never accept again and does not know it is worse than none */
 }
 
 static void listener_on_rested(struct timer *timer, void *arg)

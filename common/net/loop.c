@@ -177,7 +177,7 @@ void loop_free(struct loop *loop)
         return;
     env_end_turn(&loop->env); /* what was closed last is still waiting to be freed */
     if (loop->dns)
-        evdns_base_free(loop->dns, 0);
+        evdns_base_free(loop->dns, 1);
     for (size_t i = 0; i < loop->n_signals; i++)
         event_free(loop->signals[i].event);
     if (loop->wake)

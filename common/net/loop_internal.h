@@ -5,6 +5,7 @@
 #pragma once
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 
 #include "common/net/loop.h"
 

@@ -96,7 +96,8 @@
 /* Bytes read from one connection in one turn: one fast sender must not keep the others waiting.
  */
 #define STREAM_READ_PER_TURN (64 * KIB)
-/* Bytes written to one connection in one turn: a fast reader with a long queue must not either. */
+/* Bytes written to one connection in one turn: a fast reader with a long queue must not either.
+ */
 #define STREAM_WRITE_PER_TURN (1 * MIB)
 /* Marks of a stream's output queue, unless its owner sets others (on_drained). */
 #define STREAM_QUEUE_HIGH SOCKET_QUEUE_SOFT

@@ -22,7 +22,7 @@ struct connect_job {
     char host[ADDR_HOST_MAX];
     struct addr addrs[CONNECT_ADDRESSES_MAX];
     size_t n_addrs, next;
-    int last_err; /* of the address tried last */
+    int last_err;        /* of the address tried last */
     struct later report; /* a failure that was known before connect_start() returned */
 };
 
@@ -56,13 +56,15 @@ static int connect_try(struct stream_tcp *s, const struct addr *addr, int *ret_e
         close(fd);
         return 0;
     }
-    r = stream_tcp_attach_fd(s, fd); /* connected already: the socket is writable, which the next turn says */
+    r = stream_tcp_attach_fd(
+        s, fd); /* connected already: the socket is writable, which the next turn says */
     if (r < 0)
         stream_tcp_detach_fd(s);
     return r;
 }
 
-/* Goes on with the next address; without one, the last failure is the outcome. True: under way. */
+/* Goes on with the next address; without one, the last failure is the outcome. True: under way.
+ */
 static bool connect_next(struct connect_job *job)
 {
     while (job->next < job->n_addrs) {
@@ -144,7 +146,8 @@ static void connect_on_resolved(int result, struct evutil_addrinfo *res, void *a
     if (res)
         evutil_freeaddrinfo(res);
     job->last_err = EHOSTUNREACH;
-    if (!connect_next(job)) /* reported later: the resolver may answer before connect_start() returns */
+    if (!connect_next(
+            job)) /* reported later: the resolver may answer before connect_start() returns */
         env_later(&job->stream->loop->env, &job->report);
 }
 

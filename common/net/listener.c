@@ -39,7 +39,8 @@ static void listener_set_listening(struct listener *l, bool on)
     if (on ? event_add(l->event, NULL) == 0 : event_del(l->event) == 0)
         l->listening = on;
     else if (env_timer(loop_env(l->loop), &l->rest, ACCEPT_PAUSE_MS) < 0)
-        abort(); /* a process that can never accept again and does not know it is worse than none */
+        abort(); /* a process that can never accept again and does not know it is worse than
+                    none */
 }
 
 static void listener_on_rested(struct timer *timer, void *arg)
@@ -190,7 +191,8 @@ static int listener_resolve(const char *address, struct addr *ret_addr, bool *re
         return 0;
     if (getaddrinfo(host, NULL, &hints, &found) != 0)
         return -EINVAL;
-    memcpy(&ret_addr->in6, found->ai_addr, MIN((size_t)found->ai_addrlen, sizeof(ret_addr->in6)));
+    memcpy(&ret_addr->in6, found->ai_addr,
+           MIN((size_t)found->ai_addrlen, sizeof(ret_addr->in6)));
     ret_addr->len = found->ai_addrlen;
     freeaddrinfo(found);
     ret_addr->in.sin_port = htons(port); /* at the same place in both families */

@@ -12,9 +12,11 @@
 struct listener;
 
 struct listener_config {
-    const char *address;    /* "host:port"; port 0 lets the kernel choose; a name is resolved here and now */
-    bool reuse_port;        /* several processes of one host share the port */
-    size_t max_connections; /* of all listeners of this loop together; 0: no cap. Above it connections wait in the backlog */
+    const char *address; /* "host:port"; port 0 lets the kernel choose; a name is resolved here
+                            and now */
+    bool reuse_port;     /* several processes of one host share the port */
+    size_t max_connections; /* of all listeners of this loop together; 0: no cap. Above it
+                               connections wait in the backlog */
 };
 
 struct listener_events {
@@ -22,7 +24,8 @@ struct listener_events {
     void (*on_accept)(void *owner, struct stream *stream, const struct addr *peer);
 };
 
-/* May block for a name: made at start only. -EINVAL: address malformed or unknown; -errno of bind() and listen(). */
+/* May block for a name: made at start only. -EINVAL: address malformed or unknown; -errno of
+ * bind() and listen(). */
 int listener_new(struct loop *loop, const struct listener_config *config,
                  const struct listener_events *events, void *owner,
                  struct listener **ret_listener) MUST_CHECK;

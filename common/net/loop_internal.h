@@ -25,8 +25,8 @@ struct loop_signal {
 struct loop {
     struct env env; /* first: loop_of() */
     struct event_base *base;
-    struct event *wake;     /* libevent's timer for the earliest of env.timers */
-    uint64_t wake_due_ms;   /* when it is set for; UINT64_MAX: not set */
+    struct event *wake;   /* libevent's timer for the earliest of env.timers */
+    uint64_t wake_due_ms; /* when it is set for; UINT64_MAX: not set */
     bool stopped;
 
     /* the turn's clock; 0: not read yet in this turn */
@@ -34,21 +34,22 @@ struct loop {
     uint64_t longest_turn_us;
 
     struct list dirty; /* streams with output that has not been offered to the kernel */
-    struct list ready; /* streams with input that the kernel no longer announces (TLS records read ahead) */
+    struct list ready; /* streams with input that the kernel no longer announces (TLS records
+                          read ahead) */
     struct list dead;  /* streams to be freed after this turn */
     struct later reap; /* frees them */
 
     unsigned handshakes_left; /* TLS handshake steps that this turn may still do */
 
-    size_t accepted;           /* open sockets that came through a listener */
-    struct list full_waiters;  /* listeners that stopped because of their connection cap */
-    struct tls_ctx *link_tls;  /* borrowed */
-    struct evdns_base *dns;    /* made at first use */
+    size_t accepted;          /* open sockets that came through a listener */
+    struct list full_waiters; /* listeners that stopped because of their connection cap */
+    struct tls_ctx *link_tls; /* borrowed */
+    struct evdns_base *dns;   /* made at first use */
     struct loop_signal signals[LOOP_SIGNALS_MAX];
     size_t n_signals;
 
-    /* What is read from any socket lands here and is pushed up before the next read: no buffer per connection.
-     * TLS output is gathered in the second. */
+    /* What is read from any socket lands here and is pushed up before the next read: no buffer
+     * per connection. TLS output is gathered in the second. */
     char read_scratch[LOOP_SCRATCH_BYTES];
     char write_scratch[LOOP_SCRATCH_BYTES];
 };

@@ -24,7 +24,7 @@ struct outq {
 };
 
 void outq_init(struct outq *q);
-void outq_deinit(struct outq *q); /* drops what is queued */
+void outq_deinit(struct outq *q);                            /* drops what is queued */
 int outq_push(struct outq *q, struct blob *blob) MUST_CHECK; /* takes a reference; -ENOMEM */
 static inline bool outq_empty(const struct outq *q)
 {

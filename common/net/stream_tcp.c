@@ -16,7 +16,7 @@
 
 #include "common/base/limits.h"
 
-#define STREAM_IOV_MAX 128              /* blobs in one writev() */
+#define STREAM_IOV_MAX 128                  /* blobs in one writev() */
 #define TLS_RECORD_BYTES ((size_t)16 * KIB) /* the most that one record carries */
 
 static struct stream_tcp *tcp_of(struct stream *stream)
@@ -48,8 +48,7 @@ static int tcp_wait_writable(struct stream_tcp *s)
 {
     if (s->write_event)
         return 0;
-    s->write_event =
-        event_new(s->loop->base, s->fd, EV_WRITE | EV_PERSIST, tcp_on_writable, s);
+    s->write_event = event_new(s->loop->base, s->fd, EV_WRITE | EV_PERSIST, tcp_on_writable, s);
     if (!s->write_event)
         return -ENOMEM;
     if (event_add(s->write_event, NULL) < 0) {
@@ -146,8 +145,8 @@ static void tcp_begin_flushing(struct stream_tcp *s)
     tcp_mark_dirty(s);
 }
 
-/* All is written: says so to the peer and waits for its end. A close() with unread input would reset the
- * connection and could take our last bytes away from the peer. */
+/* All is written: says so to the peer and waits for its end. A close() with unread input would
+ * reset the connection and could take our last bytes away from the peer. */
 static void tcp_begin_draining(struct stream_tcp *s)
 {
     s->state = STREAM_DRAINING;
@@ -219,8 +218,9 @@ static int tcp_write_plain(struct stream_tcp *s, size_t *ret_offered, size_t *re
     return 0;
 }
 
-/* One record of at most 16 KiB. Small blobs are gathered, so that they share a record; what is at the head of
- * the queue only changes by being written, so a repeat after WANT offers the same bytes, as OpenSSL demands. */
+/* One record of at most 16 KiB. Small blobs are gathered, so that they share a record; what is
+ * at the head of the queue only changes by being written, so a repeat after WANT offers the
+ * same bytes, as OpenSSL demands. */
 static int tcp_write_tls(struct stream_tcp *s, size_t *ret_offered, size_t *ret_n)
 {
     struct iovec iov[STREAM_IOV_MAX];
@@ -357,7 +357,8 @@ static void tcp_read(struct stream_tcp *s)
         }
         if (s->state == STREAM_OPEN && s->stream.events)
             s->stream.events->on_bytes(s->stream.owner, slice_of(buf, n));
-        /* s may be closed by now; its memory is still there. on_bytes may also have called stream_tcp_start_tls(). */
+        /* s may be closed by now; its memory is still there. on_bytes may also have called
+         * stream_tcp_start_tls(). */
         if (!was_tls || !tls_session_has_pending(s->tls))
             return; /* what the socket still has, it announces again */
     }
@@ -392,7 +393,8 @@ static void tcp_handshake(struct stream_tcp *s)
     env_timer_cancel(&s->loop->env, &s->deadline);
     s->state = STREAM_OPEN;
     tcp_mark_dirty(s);
-    tcp_mark_ready(s); /* the peer's first record may have come with its last handshake message */
+    tcp_mark_ready(
+        s); /* the peer's first record may have come with its last handshake message */
     if (s->stream.events && s->stream.events->on_open)
         s->stream.events->on_open(s->stream.owner);
 }
@@ -460,7 +462,8 @@ static void tcp_on_writable(evutil_socket_t fd, short what, void *arg)
             if (s->state == STREAM_DEAD)
                 return;
         }
-        /* Later in the turn, together with what this turn adds; the event goes when the queue is empty. */
+        /* Later in the turn, together with what this turn adds; the event goes when the queue
+         * is empty. */
         tcp_mark_dirty(s);
         return;
     case STREAM_DEAD:
@@ -498,7 +501,9 @@ static void tcp_pause(struct stream *stream, bool paused)
     if (s->state != STREAM_OPEN)
         return; /* connecting needs no reads, the handshake needs them all */
     if (tcp_set_reading(s, !paused) < 0) {
-        shutdown(s->fd, SHUT_RDWR); /* comes back as the end of the stream, not from inside this call */
+        shutdown(
+            s->fd,
+            SHUT_RDWR); /* comes back as the end of the stream, not from inside this call */
         s->paused = false;
         tcp_mark_ready(s);
     } else if (!paused && s->tls) {
@@ -529,8 +534,8 @@ static const struct stream_ops tcp_ops = {
 
 /* ---- making one ---- */
 
-int stream_tcp_new_unconnected(struct loop *loop, const struct stream_events *events, void *owner,
-                               struct stream_tcp **ret_stream)
+int stream_tcp_new_unconnected(struct loop *loop, const struct stream_events *events,
+                               void *owner, struct stream_tcp **ret_stream)
 {
     struct stream_tcp *s = calloc(1, sizeof(*s));
 
@@ -558,7 +563,8 @@ int stream_tcp_attach_fd(struct stream_tcp *s, int fd)
 {
     int one = 1;
 
-    /* Small frames leave at once: batching is done here, per turn. Not a TCP socket: nothing to set. */
+    /* Small frames leave at once: batching is done here, per turn. Not a TCP socket: nothing to
+     * set. */
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     s->fd = fd;
     event_assign(&s->read_event, s->loop->base, fd, EV_READ | EV_PERSIST, tcp_on_readable, s);

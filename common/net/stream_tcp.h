@@ -17,15 +17,18 @@
 
 struct tls_ctx;
 
-/* Takes over a connected, nonblocking socket (also on failure: closes it). Reading starts with the next turn.
- * events may be NULL until the turn ends; a stream that still has none then is closed. */
+/* Takes over a connected, nonblocking socket (also on failure: closes it). Reading starts with
+ * the next turn. events may be NULL until the turn ends; a stream that still has none then is
+ * closed. */
 int stream_tcp_new(struct loop *loop, int fd, const struct stream_events *events, void *owner,
                    struct stream **ret_stream) MUST_CHECK;
 
-/* Server side: goes on as TLS, in place. already_read: bytes of the client's first TLS record that were read in plain
- * (behind a PROXY header). Nothing may be queued for output yet. on_open comes when the handshake is done (then
- * stream_tcp_alpn() and stream_tcp_peer_name() speak), or on_close. */
-int stream_tcp_start_tls(struct stream *stream, struct tls_ctx *ctx, struct slice already_read) MUST_CHECK;
+/* Server side: goes on as TLS, in place. already_read: bytes of the client's first TLS record
+ * that were read in plain (behind a PROXY header). Nothing may be queued for output yet.
+ * on_open comes when the handshake is done (then stream_tcp_alpn() and stream_tcp_peer_name()
+ * speak), or on_close. */
+int stream_tcp_start_tls(struct stream *stream, struct tls_ctx *ctx,
+                         struct slice already_read) MUST_CHECK;
 
 bool stream_tcp_is_tls(const struct stream *stream);
 /* The negotiated ALPN protocol; empty without one. Valid while the stream lives. */

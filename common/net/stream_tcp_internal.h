@@ -33,26 +33,28 @@ struct stream_tcp {
     struct loop *loop;
     int fd; /* -1: none yet, or closed */
     uint8_t state;
-    bool paused : 1;       /* by the owner */
-    bool reading : 1;      /* read_event is with the kernel */
-    bool accepted : 1;     /* counted in loop->accepted */
-    bool above_high : 1;   /* on_drained is owed */
+    bool paused : 1;           /* by the owner */
+    bool reading : 1;          /* read_event is with the kernel */
+    bool accepted : 1;         /* counted in loop->accepted */
+    bool above_high : 1;       /* on_drained is owed */
     bool read_wants_write : 1; /* TLS: reading goes on when the socket is writable */
     bool write_wants_read : 1; /* TLS: writing goes on when it is readable */
     struct event read_event;
-    struct event *write_event; /* exists while writing, connecting or handshaking waits for the socket */
-    struct list work;          /* on loop->dirty, or loop->dead */
-    struct list ready;         /* on loop->ready */
-    struct timer deadline;     /* of connecting, handshaking, closing */
+    struct event
+        *write_event; /* exists while writing, connecting or handshaking waits for the socket */
+    struct list work; /* on loop->dirty, or loop->dead */
+    struct list ready;     /* on loop->ready */
+    struct timer deadline; /* of connecting, handshaking, closing */
     struct outq out;
     struct tls_session *tls;     /* NULL: plain */
     struct connect_job *connect; /* outgoing, until connected */
 };
 
 /* An outgoing stream without a socket. */
-int stream_tcp_new_unconnected(struct loop *loop, const struct stream_events *events, void *owner,
-                               struct stream_tcp **ret_stream) MUST_CHECK;
-/* Gives it the socket on which connect() is under way. The job hears of the outcome by connect_on_result(). */
+int stream_tcp_new_unconnected(struct loop *loop, const struct stream_events *events,
+                               void *owner, struct stream_tcp **ret_stream) MUST_CHECK;
+/* Gives it the socket on which connect() is under way. The job hears of the outcome by
+ * connect_on_result(). */
 int stream_tcp_attach_fd(struct stream_tcp *s, int fd) MUST_CHECK;
 void stream_tcp_detach_fd(struct stream_tcp *s); /* that address failed: closes the socket */
 /* Connected: OPEN, or with a context the handshake begins. */

@@ -43,7 +43,8 @@ static int tls_parse_alpn(const char *text, unsigned char *ret, unsigned *ret_le
     return 0;
 }
 
-/* OpenSSL: the client's offer. A client that offers only what we do not speak is refused (RFC 7301, 3.2). */
+/* OpenSSL: the client's offer. A client that offers only what we do not speak is refused (RFC
+ * 7301, 3.2). */
 static int tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *outlen,
                        const unsigned char *in, unsigned inlen, void *arg)
 {
@@ -58,7 +59,8 @@ static int tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *outle
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* OpenSSL: asks for the passphrase of a key. Without this it would ask on the terminal and block the process. */
+/* OpenSSL: asks for the passphrase of a key. Without this it would ask on the terminal and
+ * block the process. */
 static int tls_on_passphrase(char *buf, int size, int rwflag, void *arg)
 {
     (void)buf;
@@ -73,7 +75,8 @@ static int tls_fail(char *ret_error, const char *what, const char *file)
     char why[TLS_ERROR_TEXT / 2];
 
     tls_take_error(why, sizeof(why));
-    snprintf(ret_error, TLS_ERROR_TEXT, "%s%s%s: %s", what, file ? " " : "", file ? file : "", why);
+    snprintf(ret_error, TLS_ERROR_TEXT, "%s%s%s: %s", what, file ? " " : "", file ? file : "",
+             why);
     return -EINVAL;
 }
 
@@ -203,12 +206,14 @@ static int tls_ctx_new(const struct tls_config *config, bool is_server, char *re
     return 0;
 }
 
-int tls_ctx_new_server(const struct tls_config *config, char *ret_error, struct tls_ctx **ret_ctx)
+int tls_ctx_new_server(const struct tls_config *config, char *ret_error,
+                       struct tls_ctx **ret_ctx)
 {
     return tls_ctx_new(config, true, ret_error, ret_ctx);
 }
 
-int tls_ctx_new_client(const struct tls_config *config, char *ret_error, struct tls_ctx **ret_ctx)
+int tls_ctx_new_client(const struct tls_config *config, char *ret_error,
+                       struct tls_ctx **ret_ctx)
 {
     return tls_ctx_new(config, false, ret_error, ret_ctx);
 }

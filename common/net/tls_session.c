@@ -203,7 +203,8 @@ void tls_session_shutdown(struct tls_session *t)
     if (t->broken || !SSL_is_init_finished(t->ssl))
         return;
     ERR_clear_error();
-    (void)SSL_shutdown(t->ssl); /* a full socket or a gone peer makes no difference to us any more */
+    (void)SSL_shutdown(
+        t->ssl); /* a full socket or a gone peer makes no difference to us any more */
     ERR_clear_error();
 }
 

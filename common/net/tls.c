@@ -11,7 +11,6 @@
 #include "common/net/tls_internal.h"
 
 #define TLS12_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
-#define TLS_GROUPS "X25519:P-256:P-384"
 
 void tls_take_error(char *ret_text, size_t size)
 {
@@ -120,6 +119,7 @@ static int tls_load_issuers(const struct tls_ctx *ctx, SSL_CTX *ssl, char *ret_e
 static int tls_set_rules(struct tls_ctx *ctx, SSL_CTX *ssl, char *ret_error)
 {
     static const unsigned char session_context[] = "fluxy";
+    char groups[] = "X25519:P-256:P-384"; /* not const: OpenSSL's macro casts */
 
     SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                  SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
@@ -131,7 +131,7 @@ static int tls_set_rules(struct tls_ctx *ctx, SSL_CTX *ssl, char *ret_error)
     SSL_CTX_set_default_passwd_cb(ssl, tls_on_passphrase);
     if (SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_cipher_list(ssl, TLS12_CIPHERS) != 1 ||
-        SSL_CTX_set1_groups_list(ssl, TLS_GROUPS) != 1 ||
+        SSL_CTX_set1_groups_list(ssl, groups) != 1 ||
         SSL_CTX_set_num_tickets(ssl, 1) != 1 ||
         SSL_CTX_set_session_id_context(ssl, session_context, sizeof(session_context) - 1) != 1)
         return tls_fail(ret_error, "OpenSSL", NULL);

@@ -26,6 +26,13 @@
 #define NAME_MAX_CHARS 256
 /* Attachments of one message: each becomes a row of every history page. */
 #define ATTACHMENTS_MAX 10
+/* Bytes of an attachment's fields; without them ten attachments could carry a megabyte. */
+#define ATTACHMENT_KIND_MAX 32
+#define ATTACHMENT_URL_MAX 2048
+#define ATTACHMENT_NAME_MAX 256
+#define ATTACHMENT_TYPE_MAX 128
+/* Members mentioned in one message: each will be a row and a notification. */
+#define MENTIONS_MAX 32
 /* presenceInfo as sent, characters; what survives of it goes to all members on every join. */
 #define PRESENCE_INFO_MAX_CHARS 2048
 #define PRESENCE_NAME_MAX_CHARS 64
@@ -96,24 +103,6 @@
 /* Bytes read from one connection in one turn: one fast sender must not keep the others waiting.
  */
 #define STREAM_READ_PER_TURN (64 * KIB)
-/* Bytes written to one connection in one turn: a fast reader with a long queue must not either.
- */
-#define STREAM_WRITE_PER_TURN (1 * MIB)
-/* Marks of a stream's output queue, unless its owner sets others (on_drained). */
-#define STREAM_QUEUE_HIGH SOCKET_QUEUE_SOFT
-#define STREAM_QUEUE_LOW SOCKET_QUEUE_LOW
-/* Handshake steps in one turn; each costs a signature. A flood of new TLS connections must not
- * stop the chat of those that are here. */
-#define TLS_HANDSHAKES_PER_TURN 16
-/* Out of file descriptors: accepting stops for this long instead of failing in a loop. */
-#define ACCEPT_PAUSE_MS 100
-/* Connections that the kernel holds for a listener: a reconnect storm fits, the rest is told by
- * the SYN queue. */
-#define LISTEN_BACKLOG 4096
-/* Addresses of one name that a connection tries; a hostile DNS answer must not keep us busy. */
-#define CONNECT_ADDRESSES_MAX 4
-/* A turn longer than this is logged: every client of the process has waited that long. */
-#define TURN_SLOW_US 50000
 
 /* ---- link between gateway and shard ---- */
 
@@ -180,6 +169,32 @@
 /* Up to this many users a presence frame lists them; above it carries counts only (bytes
  * quadratic otherwise). */
 #define PRESENCE_LIST_MAX 200
+/* Newest entries of a room kept in memory, in number and in bytes. Without the second a room of
+ * long messages would cost megabytes. Default of FLUXY_TAIL_ENTRIES and FLUXY_TAIL_BYTES. */
+#define TAIL_ENTRIES 512
+#define TAIL_BYTES (1 * MIB)
+/* Bytes of the entries in one page (snapshot, replay, history); the page ends early. Their JSON is at
+ * most six times as long, which must fit into LINK_MESSAGE_MAX. */
+#define PAGE_MAX_BYTES (512 * KIB)
+/* Presence frames of one room: at least this long between two. */
+#define PRESENCE_INTERVAL_MS 250
+/* Typing ends by itself after this; the same signal again within TYPING_REPEAT_MS is not sent on. */
+#define TYPING_EXPIRE_MS 10000
+#define TYPING_REPEAT_MS 3000
+/* A room without traffic leaves the shard. Default of FLUXY_ROOM_IDLE_MS. */
+#define ROOM_IDLE_MS 60000
+/* What a room that must go waits for its batch in flight. */
+#define ROOM_LEAVE_MS 2000
+/* A failed read or claim is tried again after a pause, doubling from MIN to MAX; jittered. */
+#define STORE_RETRY_MIN_MS 50
+#define STORE_RETRY_MAX_MS 2000
+/* A fresh socket that waits for its room longer than this (no database) is closed with 1013. */
+#define ATTACH_WAIT_MS 10000
+/* Rooms whose waking was missed by a gateway with a broken link; over it the gateway looks at all of its own. */
+#define WAKE_LOG_MAX 1000
+/* How long a shard answers for a project or key from memory. */
+#define PROJECT_CACHE_MS 2000
+#define PROJECT_CACHE_MAX 10000
 /* Messages per minute of one user in one room, over the socket and, separately, over REST. */
 #define MESSAGES_PER_MINUTE 60
 /* Tokens minted per minute with one key from one address. */

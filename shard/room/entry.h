@@ -12,7 +12,14 @@ enum entry_kind {
     ENTRY_MEMBERSHIP = 2, /* a member was added, removed, or got another role */
 };
 
-enum member_role { ROLE_NONE = 0, ROLE_GUEST, ROLE_MEMBER, ROLE_MODERATOR, ROLE_ADMIN, ROLE_OWNER };
+enum member_role {
+    ROLE_NONE = 0,
+    ROLE_GUEST,
+    ROLE_MEMBER,
+    ROLE_MODERATOR,
+    ROLE_ADMIN,
+    ROLE_OWNER
+};
 
 enum membership_change { CHANGE_ADDED = 1, CHANGE_REMOVED, CHANGE_ROLE };
 
@@ -21,31 +28,34 @@ enum membership_change { CHANGE_ADDED = 1, CHANGE_REMOVED, CHANGE_ROLE };
 struct entry {
     uint32_t refs;
     enum entry_kind kind;
-    uint64_t seq;         /* place in the room, from 1 */
-    uint64_t updated_seq; /* seq of the last change; seq when never changed */
-    int64_t id;           /* JSON-safe, rises with seq within the room */
-    int64_t created_us;   /* unique and rising within the room */
-    int64_t edited_us;    /* 0: never */
-    int64_t deleted_us;   /* 0: lives; else a tombstone, content empty */
-    uint32_t version;     /* 1 at creation, +1 per edit */
-    int64_t parent_id;    /* 0: none */
-    int64_t expires_us;   /* 0: never */
-    uint8_t dedupe[DEDUPE_LEN]; /* first 16 bytes of SHA-256 over author and key: unique in the room */
-    struct slice user;      /* author; for membership: who was changed */
-    struct slice client_id; /* clientMessageId, may be empty */
-    struct slice content;   /* text, valid UTF-8, may be empty */
-    struct slice extra;     /* JSON object with what else the kind has ("attachments", "mentions"; "change", "role", "by"), or empty */
-    char bytes[];           /* what the slices point at */
+    uint64_t seq;               /* place in the room, from 1 */
+    uint64_t updated_seq;       /* seq of the last change; seq when never changed */
+    int64_t id;                 /* JSON-safe, rises with seq within the room */
+    int64_t created_us;         /* unique and rising within the room */
+    int64_t edited_us;          /* 0: never */
+    int64_t deleted_us;         /* 0: lives; else a tombstone, content empty */
+    uint32_t version;           /* 1 at creation, +1 per edit */
+    int64_t parent_id;          /* 0: none */
+    int64_t expires_us;         /* 0: never */
+    uint8_t dedupe[DEDUPE_LEN]; /* first 16 bytes of SHA-256 over author and key: unique in the
+                                   room */
+    struct slice user;          /* author; for membership: who was changed */
+    struct slice client_id;     /* clientMessageId, may be empty */
+    struct slice content;       /* text, valid UTF-8, may be empty */
+    struct slice extra; /* JSON object with what else the kind has ("attachments", "mentions";
+                           "change", "role", "by"), or empty */
+    char bytes[];       /* what the slices point at */
 };
 
 struct entry *entry_ref(struct entry *e);
 void entry_unref(struct entry *e); /* NULL does nothing */
 DEFINE_AUTO(struct entry, entry_unref)
 
-/* Copies the strings of `from` (all other fields by value) into a fresh entry with one reference. NULL: out of memory. */
+/* Copies the strings of `from` (all other fields by value) into a fresh entry with one
+ * reference. NULL: out of memory. */
 struct entry *entry_new(const struct entry *from);
 /* Bytes that the entry takes in memory. */
 size_t entry_size(const struct entry *e);
 
-const char *role_name(enum member_role role);                /* "none" for ROLE_NONE */
-enum member_role role_parse(struct slice name);              /* ROLE_NONE when unknown; "mod" is moderator */
+const char *role_name(enum member_role role);   /* "none" for ROLE_NONE */
+enum member_role role_parse(struct slice name); /* ROLE_NONE when unknown; "mod" is moderator */

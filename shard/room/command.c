@@ -1,0 +1,272 @@
+/* command.c - see command.h. */
+#include "shard/room/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "common/base/ident.h"
+#include "common/base/limits.h"
+#include "common/base/macros.h"
+#include "shard/room/frames.h"
+#include "shard/room/text.h"
+
+#define JSON_SAFE_MAX ((json_int_t)9007199254740991) /* 2^53 - 1 */
+
+static int PRINTF_LIKE(3, 4)
+    bad(struct command_error *error, enum error_code code, const char *fmt, ...)
+{
+    va_list ap;
+
+    error->code = code;
+    va_start(ap, fmt);
+    (void)vsnprintf(error->detail, sizeof(error->detail), fmt, ap); /* cutting it is fine */
+    va_end(ap);
+    return COMMAND_BAD;
+}
+
+static struct slice string_slice(const json_t *v)
+{
+    return slice_of(json_string_value(v), json_string_length(v));
+}
+
+/* The member, or NULL when it is missing or null. */
+static const json_t *member(const json_t *object, const char *key)
+{
+    const json_t *v = json_object_get(object, key);
+
+    return json_is_null(v) ? NULL : v;
+}
+
+/* 1..max bytes of a string. */
+static bool is_text(const json_t *v, size_t max)
+{
+    return json_is_string(v) && json_string_length(v) >= 1 && json_string_length(v) <= max;
+}
+
+static bool is_safe_int(const json_t *v, json_int_t min)
+{
+    return json_is_integer(v) && json_integer_value(v) >= min &&
+           json_integer_value(v) <= JSON_SAFE_MAX;
+}
+
+/* Relative or of the web: anything else (javascript:, data:) would run in somebody's browser.
+ */
+static bool is_attachment_url(const json_t *v)
+{
+    struct slice s;
+
+    if (!is_text(v, ATTACHMENT_URL_MAX))
+        return false;
+    s = string_slice(v);
+    return s.data[0] == '/' || (s.len > 8 && memcmp(s.data, "https://", 8) == 0) ||
+           (s.len > 7 && memcmp(s.data, "http://", 7) == 0);
+}
+
+static const char *attachment_fault(const json_t *a)
+{
+    const json_t *v;
+
+    if (!json_is_object(a))
+        return "must be an object";
+    if (!is_text(json_object_get(a, "kind"), ATTACHMENT_KIND_MAX))
+        return "needs a kind";
+    if (!is_attachment_url(json_object_get(a, "url")))
+        return "needs an http, https or relative url";
+    if (!is_text(json_object_get(a, "name"), ATTACHMENT_NAME_MAX))
+        return "needs a name";
+    v = member(a, "sizeBytes");
+    if (v && !is_safe_int(v, 0))
+        return "has a bad sizeBytes";
+    v = member(a, "contentType");
+    if (v && !is_text(v, ATTACHMENT_TYPE_MAX))
+        return "has a bad contentType";
+    return NULL;
+}
+
+static int read_attachments(const json_t *object, struct command_message *m,
+                            struct command_error *error)
+{
+    const json_t *list = member(object, "attachments");
+
+    m->attachments = NULL;
+    if (!list)
+        return 0;
+    if (!json_is_array(list) || json_array_size(list) > ATTACHMENTS_MAX)
+        return bad(error, ERROR_invalid_attachments, "attachments must be a list of at most %u",
+                   ATTACHMENTS_MAX);
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *fault = attachment_fault(json_array_get(list, i));
+
+        if (fault)
+            return bad(error, ERROR_invalid_attachments, "attachments[%zu] %s", i, fault);
+    }
+    if (json_array_size(list) > 0)
+        m->attachments = list;
+    return 0;
+}
+
+/* The parent under either of its names. */
+static int read_parent(const json_t *object, struct command_message *m,
+                       struct command_error *error)
+{
+    static const char *const names[] = {"parentId", "replyTo"};
+
+    m->parent_id = 0;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const json_t *v = member(object, names[i]);
+
+        if (!v)
+            continue;
+        if (!is_safe_int(v, 1))
+            return bad(error, ERROR_bad_request, "%s must be a positive integer", names[i]);
+        m->parent_id = (int64_t)json_integer_value(v);
+        return 0;
+    }
+    return 0;
+}
+
+/* What would change who sees the message, or how long, must not be overlooked. */
+static int refuse_unsupported(const json_t *object, struct command_error *error)
+{
+    static const char *const fields[] = {"visibleTo", "expiresInSeconds", "expiresAt",
+                                         "templateId"};
+    const json_t *v = member(object, "visibility");
+
+    if (v && !(json_is_string(v) && slice_eq(string_slice(v), SLICE_LIT("room"))))
+        return bad(error, ERROR_not_implemented, "visibility can only be room");
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        if (member(object, fields[i]))
+            return bad(error, ERROR_not_implemented, "%s is not supported", fields[i]);
+    }
+    return 0;
+}
+
+static int read_client_id(const json_t *object, struct slice *ret, struct command_error *error)
+{
+    const json_t *v = member(object, "clientMessageId");
+
+    *ret = (struct slice){0};
+    if (!v)
+        return 0;
+    if (!json_is_string(v) || !client_message_id_is_valid(string_slice(v)))
+        return bad(error, ERROR_invalid_client_message_id,
+                   "clientMessageId must be 1 to %u visible ASCII characters", CLIENT_ID_MAX);
+    *ret = error->client_id = string_slice(v);
+    return 0;
+}
+
+static int read_content(const json_t *object, struct slice *ret, struct command_error *error)
+{
+    const json_t *v = json_object_get(object, "content");
+    size_t units;
+
+    if (!json_is_string(v))
+        return bad(error, ERROR_invalid_content, "content must be a string");
+    *ret = text_trim(string_slice(v));
+    units = text_utf16_len(*ret);
+    if (units < 1 || units > CONTENT_MAX_CHARS)
+        return bad(error, ERROR_invalid_content, "content must have 1 to %u characters",
+                   CONTENT_MAX_CHARS);
+    return 0;
+}
+
+int command_message_read(const json_t *object, struct command_message *ret_message,
+                         struct command_error *ret_error)
+{
+    struct command_message *m = ret_message;
+    int r;
+
+    *m = (struct command_message){0};
+    r = read_client_id(object, &m->client_id, ret_error);
+    if (r)
+        return r;
+    r = read_content(object, &m->content, ret_error);
+    if (r)
+        return r;
+    r = read_parent(object, m, ret_error);
+    if (r)
+        return r;
+    r = read_attachments(object, m, ret_error);
+    if (r)
+        return r;
+    return refuse_unsupported(object, ret_error);
+}
+
+static int read_message(struct command *command, struct command_error *error)
+{
+    command->type = COMMAND_MESSAGE;
+    return command_message_read(command->root, &command->message, error);
+}
+
+static int read_resume(struct command *command, struct command_error *error)
+{
+    const json_t *seq = json_object_get(command->root, "lastSeq");
+    const json_t *generation = member(command->root, "generation");
+
+    command->type = COMMAND_RESUME;
+    if (!is_safe_int(seq, 0))
+        return bad(error, ERROR_invalid_cursor, "lastSeq must be a non-negative integer");
+    if (generation && !json_is_string(generation))
+        return bad(error, ERROR_invalid_cursor, "generation must be a string");
+    command->resume.last_seq = (uint64_t)json_integer_value(seq);
+    command->resume.generation = generation ? string_slice(generation) : (struct slice){0};
+    return 0;
+}
+
+static int read_typing(struct command *command, struct command_error *error)
+{
+    const json_t *on = json_object_get(command->root, "isTyping");
+    const json_t *intent = member(command->root, "intent");
+
+    command->type = COMMAND_TYPING;
+    if (!json_is_boolean(on))
+        return bad(error, ERROR_bad_request, "isTyping must be a boolean");
+    command->typing.is_typing = json_is_true(on);
+    command->typing.intent = command->typing.is_typing ? TYPING_COMPOSING : TYPING_IDLE;
+    for (unsigned i = TYPING_COMPOSING; i <= TYPING_IDLE && json_is_string(intent); i++) {
+        if (slice_eq_str(string_slice(intent), typing_intent_name((enum typing_intent)i)))
+            command->typing.intent = i;
+    }
+    return 0;
+}
+
+static const struct {
+    const char *type;
+    int (*read)(struct command *command, struct command_error *error);
+} readers[] = {
+    {"message", read_message},
+    {"typing", read_typing},
+    {"resume", read_resume},
+};
+
+int command_parse(struct slice json, struct command *ret_command,
+                  struct command_error *ret_error)
+{
+    struct command *c = ret_command;
+    const json_t *type, *frame_id;
+
+    *c = (struct command){0};
+    *ret_error = (struct command_error){0};
+    c->root = json_loadb(json.data ? json.data : "", json.len, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(c->root))
+        return bad(ret_error, ERROR_invalid_json, "a frame must be a JSON object");
+    frame_id = member(c->root, "frameId");
+    if (frame_id) {
+        if (!json_is_string(frame_id) || !client_message_id_is_valid(string_slice(frame_id)))
+            return bad(ret_error, ERROR_bad_request,
+                       "frameId must be 1 to %u visible ASCII characters", CLIENT_ID_MAX);
+        c->frame_id = ret_error->frame_id = string_slice(frame_id);
+    }
+    type = json_object_get(c->root, "type");
+    for (size_t i = 0; i < ARRAY_LEN(readers) && json_is_string(type); i++) {
+        if (slice_eq_str(string_slice(type), readers[i].type))
+            return readers[i].read(c, ret_error);
+    }
+    return bad(ret_error, ERROR_unknown_event_type, "%s", "");
+}
+
+void command_deinit(struct command *command)
+{
+    json_decref(command->root);
+    command->root = NULL;
+}

@@ -1,0 +1,58 @@
+/*
+ * command.h - client frames and message bodies as typed commands: JSON in,
+ * checked fields or a precise error out. Decides nothing about permission.
+ * Who the sender is comes from elsewhere: `userId` in a frame is ignored, as
+ * are fields that nobody knows.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "common/base/slice.h"
+#include "common/json/errors.h"
+
+enum command_type { COMMAND_NONE = 0, COMMAND_MESSAGE, COMMAND_RESUME, COMMAND_TYPING };
+
+struct command_message {
+    struct slice content;      /* trimmed, 1..CONTENT_MAX_CHARS UTF-16 units */
+    struct slice client_id;    /* clientMessageId; empty: none */
+    int64_t parent_id;         /* 0: none */
+    const json_t *attachments; /* checked, not empty; or NULL */
+};
+
+struct command {
+    json_t *root; /* owned; what the slices point into */
+    enum command_type type;
+    struct slice frame_id; /* empty: none */
+    union {
+        struct command_message message;
+        struct {
+            uint64_t last_seq;
+            struct slice generation; /* empty: not given */
+        } resume;
+        struct {
+            bool is_typing;
+            unsigned intent; /* enum typing_intent */
+        } typing;
+    };
+};
+
+struct command_error {
+    enum error_code code;
+    char detail[128];       /* which field, and what it must be; may be empty */
+    struct slice client_id; /* clientMessageId and frameId of the refused frame as far as they
+                               are valid; */
+    struct slice frame_id;  /* they live as long as the command does */
+};
+
+enum command_answer { COMMAND_BAD = 1 };
+
+/* One client frame. 0, or COMMAND_BAD with the error. The command is to be deinited in both
+ * cases. */
+int command_parse(struct slice json, struct command *ret_command,
+                  struct command_error *ret_error);
+void command_deinit(struct command *command);
+
+/* The fields of a message in an object, from a frame or from a REST body. 0 or COMMAND_BAD. */
+int command_message_read(const json_t *object, struct command_message *ret_message,
+                         struct command_error *ret_error);

@@ -1,0 +1,159 @@
+/*
+ * frames.c - frames about one timeline entry: the live frames, rows of history,
+ * acknowledgement and refusal. See frames.h.
+ */
+#include "shard/room/frames.h"
+
+#include <stdio.h>
+
+struct slice generation_format(uint64_t generation, char ret[GENERATION_TEXT_MAX])
+{
+    int len = snprintf(ret, GENERATION_TEXT_MAX, "g%llx", (unsigned long long)generation);
+
+    return slice_of(ret, (size_t)len);
+}
+
+static void write_id_or_null(struct json_writer *w, const char *key, int64_t id)
+{
+    if (id)
+        json_field_i64(w, key, id);
+    else
+        json_field_null(w, key);
+}
+
+static void write_time_or_null(struct json_writer *w, const char *key, int64_t us)
+{
+    if (us)
+        json_field_time(w, key, us);
+    else
+        json_field_null(w, key);
+}
+
+/* What every form of a message begins with. */
+static void write_head(struct json_writer *w, struct slice room, const struct entry *e)
+{
+    json_field_i64(w, "id", e->id);
+    json_field_str(w, "roomId", room);
+    json_field_str(w, "userId", e->user);
+    json_field_str(w, "senderId", e->user);
+    json_field_str(w, "content", e->content);
+    json_field_time(w, "createdAt", e->created_us);
+    write_id_or_null(w, "parentId", e->parent_id);
+}
+
+/* What every form of a message ends with. `extra` of a message holds "mentions" and
+ * "attachments", or is empty. */
+static void write_rest(struct json_writer *w, const struct entry *e)
+{
+    json_field_u64(w, "seq", e->seq);
+    json_field_u64(w, "version", e->version);
+    json_field_str(w, "kind", SLICE_LIT("text"));
+    json_field_str(w, "visibility", SLICE_LIT("room"));
+    json_field_str_opt(w, "clientMessageId", e->client_id);
+    if (e->extra.len == 0 || !json_write_members(w, e->extra)) {
+        json_field_raw(w, "mentions", SLICE_LIT("[]"));
+        json_field_raw(w, "attachments", SLICE_LIT("[]"));
+    }
+}
+
+static void write_live_message(struct json_writer *w, struct slice room, const struct entry *e)
+{
+    write_head(w, room, e);
+    json_field_null(w, "preview");
+    if (e->expires_us)
+        json_field_time(w, "expiresAt", e->expires_us);
+    write_rest(w, e);
+}
+
+/* `extra` of a membership entry holds "change", "role" and "by". */
+static void write_membership(struct json_writer *w, struct slice room, const struct entry *e)
+{
+    json_field_str(w, "type", SLICE_LIT("membership"));
+    json_field_str(w, "roomId", room);
+    json_field_str(w, "userId", e->user);
+    json_field_u64(w, "seq", e->seq);
+    (void)json_write_members(
+        w, e->extra); /* empty only when the store has lost it: nothing to add */
+}
+
+void frame_entry(struct buf *out, struct slice room, const struct entry *e)
+{
+    struct json_writer w = json_writer(out);
+
+    json_write_object(&w);
+    if (e->kind == ENTRY_MEMBERSHIP) {
+        write_membership(&w, room, e);
+    } else {
+        json_field_str(&w, "type", SLICE_LIT("message"));
+        write_live_message(&w, room, e);
+    }
+    json_write_object_end(&w);
+}
+
+void frame_message_row(struct json_writer *w, struct slice room, const struct entry *e)
+{
+    json_write_object(w);
+    write_head(w, room, e);
+    write_time_or_null(w, "editedAt", e->edited_us);
+    write_time_or_null(w, "deletedAt", e->deleted_us);
+    write_time_or_null(w, "expiresAt", e->expires_us);
+    json_field_u64(w, "updatedSeq", e->updated_seq);
+    write_rest(w, e);
+    json_write_object_end(w);
+}
+
+void frame_message_body(struct buf *out, struct slice room, const struct entry *e)
+{
+    struct json_writer w = json_writer(out);
+
+    json_write_object(&w);
+    json_field_object(&w, "message");
+    write_live_message(&w, room, e);
+    json_write_object_end(&w);
+    json_write_object_end(&w);
+}
+
+static void write_ref(struct json_writer *w, struct slice room, const struct frame_ref *ref)
+{
+    json_field_str(w, "roomId", room);
+    json_field_str_opt(w, "clientMessageId", ref->client_id);
+    json_field_str_opt(w, "frameId", ref->frame_id);
+}
+
+void frame_ack(struct buf *out, struct slice room, const struct frame_ref *ref,
+               const struct entry *e, bool is_duplicate)
+{
+    struct json_writer w = json_writer(out);
+
+    json_write_object(&w);
+    json_field_str(&w, "type", SLICE_LIT("ack"));
+    write_ref(&w, room, ref);
+    json_field_i64(&w, "id", e->id);
+    json_field_u64(&w, "seq", e->seq);
+    json_field_time(&w, "createdAt", e->created_us);
+    json_field_bool(&w, "duplicate", is_duplicate);
+    json_field_str(&w, "durability", SLICE_LIT("commit"));
+    json_write_object_end(&w);
+}
+
+void frame_error(struct buf *out, struct slice room, const struct frame_ref *ref,
+                 enum error_code code, struct slice detail, uint64_t retry_after_ms)
+{
+    const struct error_info *info = error_info(code);
+    struct json_writer w = json_writer(out);
+    char message[256];
+    int len;
+
+    len = detail.len ? snprintf(message, sizeof(message), "%s: %.*s", info->code,
+                                (int)detail.len, detail.data)
+                     : snprintf(message, sizeof(message), "%s", info->code);
+    json_write_object(&w);
+    json_field_str(&w, "type", SLICE_LIT("error"));
+    json_field_str(&w, "code", slice_str(info->code));
+    json_field_str(&w, "message", slice_of(message, MIN((size_t)len, sizeof(message) - 1)));
+    write_ref(&w, room, ref);
+    json_field_bool(&w, "retryable", info->retryable);
+    if (retry_after_ms)
+        json_field_u64(&w, "retryAfterMs", retry_after_ms);
+    json_write_object_end(&w);
+}

@@ -1,0 +1,82 @@
+/*
+ * frames.h - the JSON frames that a room sends (WIRE.md 2.4 to 2.7 and 13).
+ * Each function appends one whole frame to a buf; a failed allocation sticks
+ * there. Decides nothing: who gets a frame, and when, is the host's business.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/json/errors.h"
+#include "common/json/json_write.h"
+#include "shard/room/entry.h"
+#include "shard/room/roster.h"
+
+#define GENERATION_TEXT_MAX 20
+
+/* The opaque text of a room generation, as clients see it. */
+struct slice generation_format(uint64_t generation, char ret[GENERATION_TEXT_MAX]);
+
+/* ---- timeline entries ---- */
+
+/* The live frame of an entry: `message` or `membership`. */
+void frame_entry(struct buf *out, struct slice room, const struct entry *e);
+/* A message as an element of history, snapshot and replay (2.5). The entry is a message. */
+void frame_message_row(struct json_writer *w, struct slice room, const struct entry *e);
+/* The body of the answer to a write over REST: the message without a type, in an object
+ * `message`. */
+void frame_message_body(struct buf *out, struct slice room, const struct entry *e);
+
+/* To the sender, after commit. The ids are left out when empty. */
+struct frame_ref {
+    struct slice client_id; /* clientMessageId of the frame that is answered */
+    struct slice frame_id;  /* frameId, likewise */
+};
+void frame_ack(struct buf *out, struct slice room, const struct frame_ref *ref,
+               const struct entry *e, bool is_duplicate);
+/* detail may be empty; retry_after_ms 0: left out. */
+void frame_error(struct buf *out, struct slice room, const struct frame_ref *ref,
+                 enum error_code code, struct slice detail, uint64_t retry_after_ms);
+
+/* ---- pages ---- */
+
+struct frame_page {
+    struct slice room;
+    struct slice generation;
+    struct entry *const *entries; /* oldest first */
+    size_t n_entries;
+    uint64_t current_seq;
+    bool has_more; /* older messages exist (snapshot), or further pages follow (replay) */
+};
+
+/* The newest messages on connect; entries that are not live messages are left out. as_replay:
+ * type `replay`. */
+void frame_snapshot(struct buf *out, const struct frame_page *page, bool as_replay);
+
+struct frame_range {
+    uint64_t from_seq, to_seq; /* the frame covers (from_seq, to_seq] */
+    bool is_reset;  /* the cursor could not be resumed: entries are the newest snapshot */
+    bool is_native; /* membership entries are included */
+};
+/* One page of an answer to `resume` or ?lastSeq=: entries ascend by updated_seq. */
+void frame_replay(struct buf *out, const struct frame_page *page,
+                  const struct frame_range *range);
+/* The body of GET /api/messages: the messages in the order given. */
+void frame_history_body(struct buf *out, const struct frame_page *page);
+void frame_cache_snapshot(struct buf *out, struct slice room, const struct entry *e,
+                          int64_t cached_us);
+
+/* ---- presence ---- */
+
+enum typing_intent { TYPING_COMPOSING, TYPING_AWAY, TYPING_VIEWING_THREAD, TYPING_IDLE };
+
+void frame_presence(struct buf *out, struct slice room, const struct roster *roster);
+void frame_subscription_succeeded(struct buf *out, struct slice room, struct slice socket_id,
+                                  struct slice generation, uint64_t current_seq,
+                                  const struct roster *roster);
+void frame_subscription_count(struct buf *out, struct slice room, const struct roster *roster);
+void frame_member_joined(struct buf *out, struct slice room, struct slice user,
+                         struct slice info, struct slice socket_id);
+void frame_member_left(struct buf *out, struct slice room, struct slice user);
+void frame_typing(struct buf *out, struct slice room, struct slice user, bool is_typing,
+                  enum typing_intent intent);
+const char *typing_intent_name(enum typing_intent intent);

@@ -1,0 +1,123 @@
+/*
+ * limiter.c - see limiter.h. A bucket is kept as the time at which it will be
+ * full: taking a token moves it one step into the future, and it is empty when
+ * that lies a whole burst ahead.
+ */
+#include "shard/room/limiter.h"
+
+#include <stdlib.h>
+
+#define MINUTE_US 60000000u
+
+struct bucket {
+    struct map_node node;
+    uint64_t full_us[LIMITER_WAYS];
+    struct slice user;
+    char bytes[];
+};
+
+void limiter_init(struct limiter *limiter, uint64_t per_minute)
+{
+    map_init(&limiter->by_user);
+    limiter->burst = per_minute;
+    limiter->per_token_us = per_minute ? MAX(MINUTE_US / per_minute, UINT64_C(1)) : 0;
+}
+
+static bool free_one(struct map_node *node, void *arg)
+{
+    (void)arg;
+    free(container_of(node, struct bucket, node));
+    return true;
+}
+
+void limiter_deinit(struct limiter *limiter)
+{
+    map_each(&limiter->by_user, free_one, NULL);
+    map_deinit(&limiter->by_user);
+}
+
+static bool user_eq(const struct map_node *node, const void *key)
+{
+    const struct slice *user = key;
+
+    return slice_eq(container_of(node, const struct bucket, node)->user, *user);
+}
+
+static struct bucket *find(const struct limiter *limiter, struct slice user)
+{
+    struct map_node *node = map_find(&limiter->by_user, hash_slice(user), user_eq, &user);
+
+    return node ? container_of(node, struct bucket, node) : NULL;
+}
+
+static struct bucket *add(struct limiter *limiter, struct slice user)
+{
+    struct bucket *b = calloc(1, sizeof(*b) + user.len);
+
+    if (!b)
+        return NULL;
+    if (user.len > 0)
+        memcpy(b->bytes, user.data, user.len);
+    b->user = slice_of(b->bytes, user.len);
+    if (map_insert(&limiter->by_user, &b->node, hash_slice(user)) < 0) {
+        free(b);
+        return NULL;
+    }
+    return b;
+}
+
+uint64_t limiter_take(struct limiter *limiter, struct slice user, enum limiter_way way,
+                      uint64_t now_ms)
+{
+    uint64_t now_us = now_ms * 1000, full, most;
+    struct bucket *b;
+
+    if (limiter->burst == 0)
+        return 0;
+    b = find(limiter, user);
+    if (!b)
+        b = add(limiter, user);
+    if (!b)
+        return 0;
+    full = MAX(b->full_us[way], now_us) + limiter->per_token_us;
+    most = now_us + limiter->burst * limiter->per_token_us;
+    if (full > most)
+        return (full - most + 999) / 1000;
+    b->full_us[way] = full;
+    return 0;
+}
+
+void limiter_refund(struct limiter *limiter, struct slice user, enum limiter_way way,
+                    uint64_t now_ms)
+{
+    struct bucket *b = limiter->burst ? find(limiter, user) : NULL;
+
+    if (b && b->full_us[way] >= now_ms * 1000 + limiter->per_token_us)
+        b->full_us[way] -= limiter->per_token_us;
+}
+
+struct prune {
+    struct limiter *limiter;
+    uint64_t now_us;
+};
+
+static bool prune_one(struct map_node *node, void *arg)
+{
+    struct prune *p = arg;
+    struct bucket *b = container_of(node, struct bucket, node);
+
+    for (size_t way = 0; way < LIMITER_WAYS; way++) {
+        if (b->full_us[way] > p->now_us)
+            return true;
+    }
+    map_remove(&p->limiter->by_user, node);
+    free(b);
+    return true;
+}
+
+void limiter_prune(struct limiter *limiter, uint64_t now_ms)
+{
+    struct prune p = {limiter, now_ms * 1000};
+
+    map_each(&limiter->by_user, prune_one, &p);
+}

@@ -1,0 +1,45 @@
+/*
+ * rules.h - who may do what in a room. Pure tables over the room's type, the
+ * caller's role in the room and the caller's roles in the project.
+ */
+#pragma once
+
+#include "shard/room/entry.h"
+
+enum room_type { ROOM_TYPE_NONE = 0, ROOM_DM, ROOM_GROUP, ROOM_PUBLIC, ROOM_ANNOUNCEMENT };
+
+const char *room_type_name(enum room_type type);
+enum room_type room_type_parse(struct slice name); /* ROOM_TYPE_NONE when unknown */
+
+/* Roles in the project, from the token. */
+#define PROJECT_OWNER 0x1u
+#define PROJECT_ADMIN 0x2u
+#define PROJECT_MODERATOR 0x4u
+#define PROJECT_MEMBER 0x8u
+#define PROJECT_GUEST 0x10u
+#define PROJECT_BOT 0x20u
+
+/* A comma-separated list as it travels on the link; unknown words count for nothing. */
+unsigned project_roles_parse(struct slice list);
+
+struct actor {
+    enum room_type type;    /* of the room */
+    enum member_role role;  /* in the room; ROLE_NONE: no member */
+    unsigned project_roles; /* PROJECT_* */
+};
+
+enum room_entry_answer {
+    ENTER_YES,
+    ENTER_JOIN, /* after being made a member (public room) */
+    ENTER_NO,
+};
+/* May the caller open the room's socket or post into it? */
+enum room_entry_answer rules_enter(const struct actor *actor);
+/* May the caller read history and the member list without entering? */
+bool rules_may_read(const struct actor *actor);
+/* May the caller (who is in) write messages? */
+bool rules_may_write(const struct actor *actor);
+/* May the caller give somebody with old_role (ROLE_NONE: a newcomer) new_role (ROLE_NONE:
+ * remove)? Removing oneself is allowed to every member and not asked here. */
+bool rules_may_change_member(const struct actor *actor, enum member_role old_role,
+                             enum member_role new_role);

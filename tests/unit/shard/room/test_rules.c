@@ -1,0 +1,114 @@
+/* test_rules.c - who may do what, row by row. */
+#include "tests/support/test.h"
+
+#include "shard/room/rules.h"
+
+static void entering_and_writing(void **state)
+{
+    static const struct {
+        const char *name;
+        struct actor actor;
+        enum room_entry_answer enter;
+        bool may_read, may_write;
+    } rows[] = {
+        {"stranger at a group",
+         {ROOM_GROUP, ROLE_NONE, PROJECT_MEMBER},
+         ENTER_NO,
+         false,
+         false},
+        {"stranger at a dm", {ROOM_DM, ROLE_NONE, PROJECT_MODERATOR}, ENTER_NO, false, false},
+        {"stranger at a public room", {ROOM_PUBLIC, ROLE_NONE, 0}, ENTER_JOIN, true, false},
+        {"stranger at announcements",
+         {ROOM_ANNOUNCEMENT, ROLE_NONE, 0},
+         ENTER_NO,
+         false,
+         false},
+        {"project admin anywhere", {ROOM_DM, ROLE_NONE, PROJECT_ADMIN}, ENTER_YES, true, true},
+        {"project owner anywhere",
+         {ROOM_ANNOUNCEMENT, ROLE_NONE, PROJECT_OWNER},
+         ENTER_YES,
+         true,
+         true},
+        {"guest of a group", {ROOM_GROUP, ROLE_GUEST, PROJECT_GUEST}, ENTER_YES, true, true},
+        {"member of announcements",
+         {ROOM_ANNOUNCEMENT, ROLE_MEMBER, 0},
+         ENTER_YES,
+         true,
+         false},
+        {"moderator of announcements",
+         {ROOM_ANNOUNCEMENT, ROLE_MODERATOR, 0},
+         ENTER_YES,
+         true,
+         true},
+        {"project moderator who is a member",
+         {ROOM_ANNOUNCEMENT, ROLE_MEMBER, PROJECT_MODERATOR},
+         ENTER_YES,
+         true,
+         true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rules_enter(&rows[i].actor) != rows[i].enter ||
+            rules_may_read(&rows[i].actor) != rows[i].may_read ||
+            rules_may_write(&rows[i].actor) != rows[i].may_write)
+            fail_msg("%s", rows[i].name);
+    }
+}
+
+static void changing_members(void **state)
+{
+    static const struct {
+        const char *name;
+        struct actor actor;
+        enum member_role from, to;
+        bool may;
+    } rows[] = {
+        {"member adds",
+         {ROOM_GROUP, ROLE_MEMBER, PROJECT_MEMBER},
+         ROLE_NONE,
+         ROLE_MEMBER,
+         false},
+        {"moderator adds", {ROOM_GROUP, ROLE_MODERATOR, 0}, ROLE_NONE, ROLE_MEMBER, false},
+        {"admin adds", {ROOM_GROUP, ROLE_ADMIN, 0}, ROLE_NONE, ROLE_MEMBER, true},
+        {"admin makes an admin", {ROOM_GROUP, ROLE_ADMIN, 0}, ROLE_MEMBER, ROLE_ADMIN, true},
+        {"admin makes an owner", {ROOM_GROUP, ROLE_ADMIN, 0}, ROLE_MEMBER, ROLE_OWNER, false},
+        {"admin removes an owner", {ROOM_GROUP, ROLE_ADMIN, 0}, ROLE_OWNER, ROLE_NONE, false},
+        {"owner removes an owner", {ROOM_GROUP, ROLE_OWNER, 0}, ROLE_OWNER, ROLE_NONE, true},
+        {"project admin", {ROOM_GROUP, ROLE_NONE, PROJECT_ADMIN}, ROLE_OWNER, ROLE_NONE, true},
+        {"project moderator", {ROOM_GROUP, ROLE_NONE, PROJECT_MODERATOR}, 0, ROLE_GUEST, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (rules_may_change_member(&rows[i].actor, rows[i].from, rows[i].to) != rows[i].may)
+            fail_msg("%s", rows[i].name);
+    }
+}
+
+static void words(void **state)
+{
+    (void)state;
+    assert_int_equal(project_roles_parse(SLICE_LIT("")), 0);
+    assert_int_equal(project_roles_parse(SLICE_LIT("member")), PROJECT_MEMBER);
+    assert_int_equal(project_roles_parse(SLICE_LIT("owner,mod,x,,bot")),
+                     PROJECT_OWNER | PROJECT_MODERATOR | PROJECT_BOT);
+    assert_int_equal(room_type_parse(SLICE_LIT("announcement")), ROOM_ANNOUNCEMENT);
+    assert_int_equal(room_type_parse(SLICE_LIT("none")), ROOM_TYPE_NONE);
+    assert_string_equal(room_type_name(ROOM_DM), "dm");
+    assert_int_equal(role_parse(SLICE_LIT("mod")), ROLE_MODERATOR);
+    assert_int_equal(role_parse(SLICE_LIT("none")), ROLE_NONE);
+    for (int r = ROLE_GUEST; r <= ROLE_OWNER; r++)
+        assert_int_equal(role_parse(slice_str(role_name((enum member_role)r))), r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(entering_and_writing),
+        cmocka_unit_test(changing_members),
+        cmocka_unit_test(words),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

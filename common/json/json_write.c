@@ -2,44 +2,9 @@
 #include "common/json/json_write.h"
 
 #include "common/base/ident.h"
+#include "common/json/json_text.h"
 
 /* ---- strings ---- */
-
-#define ONES UINT64_C(0x0101010101010101)
-#define HIGHS UINT64_C(0x8080808080808080)
-
-/* Non-zero when one of the eight bytes is a control character, a quote or a backslash. A byte
- * that follows a hit may be reported wrongly, so this only chooses the path. */
-static uint64_t any_special(uint64_t v)
-{
-    uint64_t quote = v ^ (ONES * '"');
-    uint64_t backslash = v ^ (ONES * '\\');
-
-    return ((v - ONES * 0x20) & ~v & HIGHS) | ((quote - ONES) & ~quote & HIGHS) |
-           ((backslash - ONES) & ~backslash & HIGHS);
-}
-
-static bool is_special(unsigned char c)
-{
-    return c < 0x20 || c == '"' || c == '\\';
-}
-
-/* How many bytes at the front of s go out as they are. */
-static size_t plain_run(const char *s, size_t len)
-{
-    size_t i = 0;
-
-    for (; i + 8 <= len; i += 8) {
-        uint64_t v;
-
-        memcpy(&v, s + i, sizeof(v));
-        if (any_special(v))
-            break;
-    }
-    while (i < len && !is_special((unsigned char)s[i]))
-        i++;
-    return i;
-}
 
 static void put_escaped(struct buf *out, unsigned char c)
 {
@@ -67,7 +32,7 @@ void json_put_string(struct buf *out, struct slice s)
         return;
     buf_put_char(out, '"');
     while (at < s.len) {
-        size_t n = plain_run(s.data + at, s.len - at);
+        size_t n = json_text_plain_run(s.data + at, s.len - at);
 
         buf_put(out, s.data + at, n);
         at += n;

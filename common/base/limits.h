@@ -122,8 +122,12 @@
 #define LINK_QUEUE_HIGH (1 * MIB)
 #define LINK_QUEUE_MAX (64 * MIB)
 /* First and longest pause between attempts to reach a shard; jittered. */
-#define LINK_RETRY_MIN_MS 50
-#define LINK_RETRY_MAX_MS 2000
+#define LINK_RETRY_MIN_MS 20
+#define LINK_RETRY_MAX_MS 1000
+/* A link to a shard that has left the ring stays open this long, so that what is under way on it can end. */
+#define LINK_LINGER_MS 5000
+/* MOVED answers come by the thousand when a shard leaves: peers are asked for their ring at most this often. */
+#define RING_REFRESH_MS 20
 /* Links that have not authenticated yet; an intruder on the network must not exhaust
  * descriptors. */
 #define LINK_PENDING_MAX 64
@@ -136,6 +140,15 @@
 #define UNACKED_MAX_BYTES (1 * MIB)
 /* A durable frame that is not settled by then is answered outcome_unknown. */
 #define WRITE_DEADLINE_MS 10000
+/* A socket whose first attach no shard answers by then is closed with 1013, so that the client tries elsewhere. */
+#define ATTACH_DEADLINE_MS 10000
+/* How often a gateway looks for deadlines that have passed: one sweep for all sockets. */
+#define SESSION_SWEEP_MS 250
+/* Attaches sent in one turn when many rooms are attached again: the loop must turn on. */
+#define ATTACHES_PER_TURN 1000
+/* Frames of one socket: what a client that floods costs us in parsing and answers. */
+#define SESSION_FRAMES_PER_WINDOW 600
+#define SESSION_FRAMES_WINDOW_MS 10000
 /* How long a shard keeps the sockets of a gateway whose link broke: presence does not flicker
  * over a blip. */
 #define PRESENCE_HOLD_MS 8000

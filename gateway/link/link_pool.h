@@ -70,9 +70,8 @@ struct link *link_pool_owner(struct link_pool *pool, struct slice object);
 struct link *link_pool_any(struct link_pool *pool);
 size_t link_pool_live(const struct link_pool *pool);  /* links that are up */
 size_t link_pool_total(const struct link_pool *pool); /* shards on the ring */
-/* Somebody named a ring newer than ours (MOVED): ask the peers for it now rather than at the
- * next heartbeat. */
-void link_pool_refresh_ring(struct link_pool *pool, uint64_t epoch, uint64_t hash);
+/* Somebody says that our ring is old (MOVED, 421): ask the peers now rather than at the next heartbeat. */
+void link_pool_refresh_ring(struct link_pool *pool);
 
 /* ---- one live link ---- */
 

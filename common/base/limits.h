@@ -103,6 +103,24 @@
 /* Bytes read from one connection in one turn: one fast sender must not keep the others waiting.
  */
 #define STREAM_READ_PER_TURN (64 * KIB)
+/* Bytes written to one connection in one turn: a fast reader with a long queue must not either.
+ */
+#define STREAM_WRITE_PER_TURN (1 * MIB)
+/* Marks of a stream's output queue, unless its owner sets others (on_drained). */
+#define STREAM_QUEUE_HIGH SOCKET_QUEUE_SOFT
+#define STREAM_QUEUE_LOW SOCKET_QUEUE_LOW
+/* Handshake steps in one turn; each costs a signature. A flood of new TLS connections must not
+ * stop the chat of those that are here. */
+#define TLS_HANDSHAKES_PER_TURN 16
+/* Out of file descriptors: accepting stops for this long instead of failing in a loop. */
+#define ACCEPT_PAUSE_MS 100
+/* Connections that the kernel holds for a listener: a reconnect storm fits, the rest is told by
+ * the SYN queue. */
+#define LISTEN_BACKLOG 4096
+/* Addresses of one name that a connection tries; a hostile DNS answer must not keep us busy. */
+#define CONNECT_ADDRESSES_MAX 4
+/* A turn longer than this is logged: every client of the process has waited that long. */
+#define TURN_SLOW_US 50000
 
 /* ---- link between gateway and shard ---- */
 
@@ -131,6 +149,34 @@
 /* Links that have not authenticated yet; an intruder on the network must not exhaust
  * descriptors. */
 #define LINK_PENDING_MAX 64
+
+/* ---- ring and membership (docs/design/redis.md) ---- */
+
+/* Bytes of a node id and of a link address, members of a ring and the sum of their weights (160
+ * points each): a hostile ring could otherwise take any memory. */
+#define NODE_ID_MAX 64
+#define LINK_ADDRESS_MAX 264
+#define RING_MEMBERS_MAX 256
+#define RING_WEIGHT_MAX 16
+#define RING_TOTAL_WEIGHT_MAX 1024
+/* A shard's lease, and how often it is renewed (jittered). */
+#define LEASE_TTL_MS 3000
+#define LEASE_RENEW_MS 1000
+/* How often everybody reads the registry, beside its hints (jittered). */
+#define RING_POLL_MS 1000
+/* A shard that refuses connections is evicted when its lease has not been renewed for this long,
+ * or when a second observer says the same within SUSPECT_MS. */
+#define SUSPECT_LEASE_MS 1000
+#define SUSPECT_MS 3000
+/* Evictions: one per shard and EVICT_HOLD_MS (doubled up to the maximum each time that the
+ * evicted process turns out to live), a third of the ring per EVICT_WINDOW_MS. Without them a
+ * broken network could empty the ring or keep rooms on the move. */
+#define EVICT_HOLD_MS 10000
+#define EVICT_HOLD_MAX_MS 160000
+#define EVICT_WINDOW_MS 10000
+/* A process that knows no ring and finds an empty registry waits this long for somebody who
+ * remembers the ring, before it founds a new one. */
+#define RING_FOUND_MS 500
 
 /* ---- attaches and client writes (docs/design/contracts.md) ---- */
 

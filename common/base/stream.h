@@ -44,6 +44,9 @@ struct stream {
     const struct stream_events *events;
     void *owner;
     size_t queued_bytes; /* output not yet taken by the kernel */
+    /* Marks of queued_bytes for on_drained. Set by whoever makes the stream, the owner may
+     * change them. */
+    uint32_t high_bytes, low_bytes;
 };
 
 /* -ENOMEM, or 0. After a failure the owner closes. The blob is shared, not copied. */

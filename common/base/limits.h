@@ -58,12 +58,21 @@
 #define HTTP_BODY_MAX (1 * MIB)
 /* Bytes of a request line and of the whole head; buffers that a slow or hostile client makes us
  * hold. */
-#define HTTP_REQUEST_LINE_MAX (8 * KIB)
-#define HTTP_HEAD_MAX (16 * KIB)
+#define HTTP_REQUEST_LINE_MAX (12 * KIB) /* a token and presenceInfo ride in the query */
+#define HTTP_HEAD_MAX (24 * KIB)
+/* The method and the space behind it: a first line without one is not HTTP. */
+#define HTTP_METHOD_BYTES_MAX 32
 /* Header fields of one request: bounds the work per look-up. */
 #define HTTP_HEADERS_MAX 64
 /* A chunk-size line with its extensions (ignored, so they must end soon). */
 #define HTTP_CHUNK_LINE_MAX 256
+/* Chunk extensions and trailers of one request together; both are thrown away. */
+#define HTTP_CHUNK_LINES_MAX (4 * KIB)
+/* Bytes behind a request that is being answered (a read may bring that many at once). */
+#define HTTP_PIPELINE_MAX (2 * STREAM_READ_PER_TURN)
+/* Bodies of unfinished requests, over all connections of a process: many clients at their own
+ * limit each. */
+#define HTTP_BODIES_TOTAL_MAX (256 * MIB)
 /* A whole head must be here this long after its first byte (or after accept); slow-loris
  * otherwise. */
 #define HTTP_HEAD_TIMEOUT_MS 10000
@@ -71,6 +80,11 @@
 #define HTTP_BODY_TIMEOUT_MS 30000
 /* A kept-alive connection without a request. */
 #define HTTP_IDLE_TIMEOUT_MS 60000
+/* A client that does not read its answers while it asks for more. */
+#define HTTP_WRITE_TIMEOUT_MS 30000
+/* After a refusal the rest of the request is read and thrown away this long, so that the answer
+ * is not lost in a reset; a client could otherwise keep a refused connection. */
+#define HTTP_LINGER_MS 2000
 /* Requests on one kept-alive connection, so that load moves when a gateway joins. */
 #define HTTP_REQUESTS_PER_CONNECTION 10000
 
@@ -88,11 +102,20 @@
 #define CONNECT_TIMEOUT_MS 5000
 /* From our close frame (or the flush of a closing stream) to the end of the connection. */
 #define CLOSE_TIMEOUT_MS 5000
-/* A WebSocket from which nothing came, not even a pong, is dead; SDK clients ping every 25 s.
- */
-#define WS_IDLE_TIMEOUT_MS 90000
-/* When we ping a silent client ourselves (browsers of native clients answer by themselves). */
-#define WS_PING_INTERVAL_MS 30000
+/* A WebSocket from which nothing came for this long is pinged (SDK clients send something every
+ * 25 s), and is dead when it is still silent after the second time: half-open connections would
+ * pile up. The third is for a peer that has output queued before the ping. */
+#define WS_PING_INTERVAL_MS 25000
+#define WS_PONG_TIMEOUT_MS 8000
+#define WS_PONG_TIMEOUT_QUEUED_MS 40000
+/* After a protocol error the input is read and thrown away this long, so that the close frame
+ * is not lost in a reset. */
+#define WS_DISCARD_MS 2000
+/* Bytes of unfinished WebSocket messages over all connections of a process: many clients at
+ * their own limit each. */
+#define WS_PARTIAL_TOTAL_MAX (256 * MIB)
+/* Decoders kept for the next message; more are freed. */
+#define WS_FREE_CODECS 64
 /* Output queued for one client: above the soft mark ephemerals are left out, above the hard one
  * the socket is closed with 1013. Without them one reader who stops reading grows the process.
  */
@@ -232,12 +255,13 @@
  * long messages would cost megabytes. Default of FLUXY_TAIL_ENTRIES and FLUXY_TAIL_BYTES. */
 #define TAIL_ENTRIES 512
 #define TAIL_BYTES (1 * MIB)
-/* Bytes of the entries in one page (snapshot, replay, history); the page ends early. Their JSON is at
- * most six times as long, which must fit into LINK_MESSAGE_MAX. */
+/* Bytes of the entries in one page (snapshot, replay, history); the page ends early. Their JSON
+ * is at most six times as long, which must fit into LINK_MESSAGE_MAX. */
 #define PAGE_MAX_BYTES (512 * KIB)
 /* Presence frames of one room: at least this long between two. */
 #define PRESENCE_INTERVAL_MS 250
-/* Typing ends by itself after this; the same signal again within TYPING_REPEAT_MS is not sent on. */
+/* Typing ends by itself after this; the same signal again within TYPING_REPEAT_MS is not sent
+ * on. */
 #define TYPING_EXPIRE_MS 10000
 #define TYPING_REPEAT_MS 3000
 /* A room without traffic leaves the shard. Default of FLUXY_ROOM_IDLE_MS. */
@@ -249,7 +273,8 @@
 #define STORE_RETRY_MAX_MS 2000
 /* A fresh socket that waits for its room longer than this (no database) is closed with 1013. */
 #define ATTACH_WAIT_MS 10000
-/* Rooms whose waking was missed by a gateway with a broken link; over it the gateway looks at all of its own. */
+/* Rooms whose waking was missed by a gateway with a broken link; over it the gateway looks at
+ * all of its own. */
 #define WAKE_LOG_MAX 1000
 /* How long a shard answers for a project or key from memory. */
 #define PROJECT_CACHE_MS 2000

@@ -145,6 +145,11 @@
 /* A turn longer than this is logged: every client of the process has waited that long. */
 #define TURN_SLOW_US 50000
 
+/* Connections of the admin port at once, and how long each may take from accept to answer. A
+ * scanner on the operators' network must not take our descriptors. */
+#define ADMIN_CONNECTIONS_MAX 64
+#define ADMIN_TIMEOUT_MS 10000
+
 /* ---- link between gateway and shard ---- */
 
 /* One frame, type included; larger messages are cut, so that a heartbeat never waits long

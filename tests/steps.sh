@@ -4,7 +4,7 @@
 # build FOLDER
 build() {
     deploy/tools/configure "$1"
-    ninja -C "$1"
+    ninja -C "$1" --quiet
 }
 
 # unit FOLDER: what meson knows as a test. The runner's own report goes first, then what the programs said.

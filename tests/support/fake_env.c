@@ -317,7 +317,9 @@ static bool stream_step(struct fake_stream *fs)
             fs->stream.events->on_close(fs->stream.owner, fs->end);
         return true;
     }
-    return (deliver_one(fs) | after_delivery(fs)) != 0;
+    bool delivered = deliver_one(fs);
+
+    return after_delivery(fs) || delivered;
 }
 
 static bool turn(struct fake_env *f)

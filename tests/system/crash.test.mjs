@@ -47,7 +47,7 @@ async function load(cluster) {
 
 async function verify(cluster, { clients, rooms }) {
   for (const id of rooms) {
-    const rows = await cluster.sql(`select seq, id, client_message_id, user_id, content from timeline where project_id = '${cluster.project}' and room_id = '${id}' order by seq`);
+    const rows = await cluster.sql(`select seq, id, client_id, user_id, content from timeline where project_id = '${cluster.project}' and room_id = '${id}' order by seq`);
     assert.deepEqual(rows.map((r) => Number(r[0])), rows.map((_, i) => i + 1), `${id}: gapless seq`);
     assert.equal(new Set(rows.map((r) => r[2])).size, rows.length, `${id}: each key once`);
     const ids = rows.map((r) => Number(r[1]));

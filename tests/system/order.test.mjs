@@ -93,7 +93,7 @@ test(`${ROOMS} rooms x ${MEMBERS} members x ${MESSAGES} messages, each sent twic
       assert.deepEqual(own, own.toSorted((a, b) => a - b), 'per-sender order');
     }
   }
-  const rows = await cluster.sql(`select room_id, count(*), count(distinct client_message_id || user_id), min(seq), max(seq) from timeline where project_id = '${cluster.project}' and room_id like 'order-%' group by 1`);
+  const rows = await cluster.sql(`select room_id, count(*), count(distinct client_id || user_id), min(seq), max(seq) from timeline where project_id = '${cluster.project}' and room_id like 'order-%' group by 1`);
   assert.equal(rows.length, ROOMS);
   for (const [, n, keys, min, max] of rows) assert.deepEqual([n, keys, min, max].map(Number), [MESSAGES, MESSAGES, 1, MESSAGES]);
   await Promise.all(states.flatMap((s) => s.clients.map((c) => c.close())));

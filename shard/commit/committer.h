@@ -25,6 +25,7 @@ struct commit_config {
     unsigned lanes;
     size_t batch_entries; /* rows in one batch */
     size_t batch_bytes;
+    size_t batch_rooms;
     size_t queue_entries; /* unsettled items of one room */
     size_t queue_bytes;
     size_t lane_entries;  /* unsettled items of all rooms of a lane */
@@ -80,7 +81,11 @@ struct commit_queue {
     struct list ready;        /* in its tenant's list of rooms that can go into a batch */
     struct list items;        /* struct commit_item, oldest first, without those in part */
     struct commit_part *part; /* submitted or about to be again; at most one per room */
-    size_t n_items, bytes;    /* all that is not settled, with those in part */
+    struct list done;         /* struct commit_item that wait for their on_settled, in order */
+    struct list settle;       /* in the committer's list of queues with something in done */
+    size_t n_items, bytes;    /* all that is not settled */
+    size_t lone_rows;         /* after refused data: rows that still go alone, so many ... */
+    size_t lone_limit;        /* ... at a time */
     struct list flushes;      /* struct commit_flush */
 };
 
@@ -142,7 +147,8 @@ static inline bool commit_queue_is_empty(const struct commit_queue *q)
 int committer_push(struct commit_queue *q, const struct commit_push *push) MUST_CHECK;
 /* Items that are in no batch come back as COMMIT_DROPPED, from inside this call. For a move: then flush, then close. */
 void committer_drop_queued(struct commit_queue *q);
-/* Calls fn once, later, when nothing is unsettled in the queue. The flush is the caller's memory. */
+/* Calls fn once, later, when nothing is unsettled in the queue. The flush is the caller's memory, zeroed before
+ * its first use. */
 void committer_flush(struct commit_queue *q, struct commit_flush *flush, void (*fn)(void *arg), void *arg);
 void committer_flush_cancel(struct commit_flush *flush);
 

@@ -3,7 +3,8 @@
  * compare-and-set per room, and read. PostgreSQL implements it in production
  * (store_pg*.c), the simulator in memory. Asynchronous: each call either
  * returns <0 and never calls back, or calls back exactly once, never before it
- * has returned. What a callback is given is only valid during the call.
+ * has returned. What a callback is given is only valid during the call; what a
+ * call is given is only needed until it returns (but for submit).
  */
 #pragma once
 
@@ -66,7 +67,7 @@ struct batch_room {
 };
 
 struct batch {
-    const struct batch_room *rooms;
+    const struct batch_room *rooms; /* ascending by (project, room), each once */
     size_t n_rooms;
 };
 

@@ -289,6 +289,36 @@
 /* Tokens minted per minute with one key from one address. */
 #define TOKENS_PER_MINUTE 30
 
+/* ---- commit ---- */
+
+/* Rows, bytes and rooms of one batch: a larger one holds the row locks of all its rooms longer than
+ * the others should wait, and gains nothing. */
+#define COMMIT_BATCH_ENTRIES 1000
+#define COMMIT_BATCH_BYTES (1 * MIB)
+#define COMMIT_BATCH_ROOMS 1000
+/* Rows that one tenant may put into a batch before the next tenant's turn. */
+#define COMMIT_TENANT_TURN 32
+/* Member changes of one room in one batch. */
+#define COMMIT_PART_OPS 128
+/* What waits to be written, per room and per lane; while PostgreSQL is away these fill. */
+#define COMMIT_QUEUE_ENTRIES 2048
+#define COMMIT_QUEUE_BYTES (4 * MIB)
+#define COMMIT_LANE_ENTRIES 65536
+#define COMMIT_LANE_BYTES (64 * MIB)
+/* Who has waited this long for a commit is answered (less than WRITE_DEADLINE_MS of the gateway). */
+#define COMMIT_DEADLINE_MS 5000
+/* Pauses between tries while the store is away, doubling, jittered; of a row that was locked. */
+#define COMMIT_RETRY_MIN_MS 20
+#define COMMIT_RETRY_MAX_MS 320
+#define COMMIT_LOCKED_RETRY_MS 3
+/* How long a tenant whose data the store refused shares no batch with others. */
+#define COMMIT_ALONE_MS 10000
+/* Keys in one look-up of duplicates; rows in one question after fences. */
+#define COMMIT_LOOKUP_KEYS 512
+#define COMMIT_PROBES 256
+/* How far createdAt may run ahead of the clock in whole milliseconds (WIRE.md 3.2). */
+#define CREATED_AHEAD_MAX_MS 50
+
 /* ---- inside a process ---- */
 
 /* Passes over the end-of-turn list before the loop looks at its descriptors again: work that

@@ -276,8 +276,6 @@
 /* A failed read or claim is tried again after a pause, doubling from MIN to MAX; jittered. */
 #define STORE_RETRY_MIN_MS 50
 #define STORE_RETRY_MAX_MS 2000
-/* A fresh socket that waits for its room longer than this (no database) is closed with 1013. */
-#define ATTACH_WAIT_MS 10000
 /* Rooms whose waking was missed by a gateway with a broken link; over it the gateway looks at
  * all of its own. */
 #define WAKE_LOG_MAX 1000

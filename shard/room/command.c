@@ -7,8 +7,9 @@
 #include "common/base/ident.h"
 #include "common/base/limits.h"
 #include "common/base/macros.h"
+#include "common/base/utf8.h"
+#include "common/json/json_read.h"
 #include "shard/room/frames.h"
-#include "shard/room/text.h"
 
 #define JSON_SAFE_MAX ((json_int_t)9007199254740991) /* 2^53 - 1 */
 
@@ -22,11 +23,6 @@ static int PRINTF_LIKE(3, 4)
     (void)vsnprintf(error->detail, sizeof(error->detail), fmt, ap); /* cutting it is fine */
     va_end(ap);
     return COMMAND_BAD;
-}
-
-static struct slice string_slice(const json_t *v)
-{
-    return slice_of(json_string_value(v), json_string_length(v));
 }
 
 /* The member, or NULL when it is missing or null. */
@@ -57,7 +53,7 @@ static bool is_attachment_url(const json_t *v)
 
     if (!is_text(v, ATTACHMENT_URL_MAX))
         return false;
-    s = string_slice(v);
+    s = json_slice(v);
     return s.data[0] == '/' || (s.len > 8 && memcmp(s.data, "https://", 8) == 0) ||
            (s.len > 7 && memcmp(s.data, "http://", 7) == 0);
 }
@@ -132,7 +128,7 @@ static int refuse_unsupported(const json_t *object, struct command_error *error)
                                          "templateId"};
     const json_t *v = member(object, "visibility");
 
-    if (v && !(json_is_string(v) && slice_eq(string_slice(v), SLICE_LIT("room"))))
+    if (v && !(json_is_string(v) && slice_eq(json_slice(v), SLICE_LIT("room"))))
         return bad(error, ERROR_not_implemented, "visibility can only be room");
     for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
         if (member(object, fields[i]))
@@ -148,10 +144,10 @@ static int read_client_id(const json_t *object, struct slice *ret, struct comman
     *ret = (struct slice){0};
     if (!v)
         return 0;
-    if (!json_is_string(v) || !client_message_id_is_valid(string_slice(v)))
+    if (!json_is_string(v) || !client_message_id_is_valid(json_slice(v)))
         return bad(error, ERROR_invalid_client_message_id,
                    "clientMessageId must be 1 to %u visible ASCII characters", CLIENT_ID_MAX);
-    *ret = error->client_id = string_slice(v);
+    *ret = error->client_id = json_slice(v);
     return 0;
 }
 
@@ -162,8 +158,8 @@ static int read_content(const json_t *object, struct slice *ret, struct command_
 
     if (!json_is_string(v))
         return bad(error, ERROR_invalid_content, "content must be a string");
-    *ret = text_trim(string_slice(v));
-    units = text_utf16_len(*ret);
+    *ret = utf8_trim(json_slice(v));
+    units = utf8_utf16_units(*ret);
     if (units < 1 || units > CONTENT_MAX_CHARS)
         return bad(error, ERROR_invalid_content, "content must have 1 to %u characters",
                    CONTENT_MAX_CHARS);
@@ -209,7 +205,7 @@ static int read_resume(struct command *command, struct command_error *error)
     if (generation && !json_is_string(generation))
         return bad(error, ERROR_invalid_cursor, "generation must be a string");
     command->resume.last_seq = (uint64_t)json_integer_value(seq);
-    command->resume.generation = generation ? string_slice(generation) : (struct slice){0};
+    command->resume.generation = generation ? json_slice(generation) : (struct slice){0};
     return 0;
 }
 
@@ -224,7 +220,7 @@ static int read_typing(struct command *command, struct command_error *error)
     command->typing.is_typing = json_is_true(on);
     command->typing.intent = command->typing.is_typing ? TYPING_COMPOSING : TYPING_IDLE;
     for (unsigned i = TYPING_COMPOSING; i <= TYPING_IDLE && json_is_string(intent); i++) {
-        if (slice_eq_str(string_slice(intent), typing_intent_name((enum typing_intent)i)))
+        if (slice_eq_str(json_slice(intent), typing_intent_name((enum typing_intent)i)))
             command->typing.intent = i;
     }
     return 0;
@@ -244,22 +240,27 @@ int command_parse(struct slice json, struct command *ret_command,
 {
     struct command *c = ret_command;
     const json_t *type, *frame_id;
+    int r;
 
     *c = (struct command){0};
     *ret_error = (struct command_error){0};
-    c->root = json_loadb(json.data ? json.data : "", json.len, JSON_REJECT_DUPLICATES, NULL);
-    if (!json_is_object(c->root))
+    r = json_load_object(json, FRAME_MAX_BYTES, &c->root);
+    if (r < 0)
+        return bad(ret_error, ERROR_overloaded, "out of memory");
+    if (r == JSON_LOAD_TOO_LARGE)
+        return bad(ret_error, ERROR_payload_too_large, "%s", "");
+    if (r)
         return bad(ret_error, ERROR_invalid_json, "a frame must be a JSON object");
     frame_id = member(c->root, "frameId");
     if (frame_id) {
-        if (!json_is_string(frame_id) || !client_message_id_is_valid(string_slice(frame_id)))
+        if (!json_is_string(frame_id) || !client_message_id_is_valid(json_slice(frame_id)))
             return bad(ret_error, ERROR_bad_request,
                        "frameId must be 1 to %u visible ASCII characters", CLIENT_ID_MAX);
-        c->frame_id = ret_error->frame_id = string_slice(frame_id);
+        c->frame_id = ret_error->frame_id = json_slice(frame_id);
     }
     type = json_object_get(c->root, "type");
     for (size_t i = 0; i < ARRAY_LEN(readers) && json_is_string(type); i++) {
-        if (slice_eq_str(string_slice(type), readers[i].type))
+        if (slice_eq_str(json_slice(type), readers[i].type))
             return readers[i].read(c, ret_error);
     }
     return bad(ret_error, ERROR_unknown_event_type, "%s", "");

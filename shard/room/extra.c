@@ -2,6 +2,7 @@
 #include "shard/room/extra.h"
 
 #include "common/base/limits.h"
+#include "common/json/json_read.h"
 #include "common/json/json_write.h"
 
 static bool is_name_char(char c)
@@ -50,9 +51,7 @@ static size_t find_mentions(struct slice content, const struct members *members,
 
 static struct slice text_of(const json_t *object, const char *key)
 {
-    const json_t *v = json_object_get(object, key);
-
-    return slice_of(json_string_value(v), json_string_length(v));
+    return json_slice(json_object_get(object, key));
 }
 
 static void write_attachment(struct json_writer *w, const json_t *a, size_t i,

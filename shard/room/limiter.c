@@ -1,17 +1,13 @@
-/*
- * limiter.c - see limiter.h. A bucket is kept as the time at which it will be
- * full: taking a token moves it one step into the future, and it is empty when
- * that lies a whole burst ahead.
- */
+/* limiter.c - see limiter.h. */
 #include "shard/room/limiter.h"
 
 #include <stdlib.h>
 
-#define MINUTE_US 60000000u
+#define MINUTE_MS 60000
 
 struct bucket {
     struct map_node node;
-    uint64_t full_us[LIMITER_WAYS];
+    struct ratelim ways[LIMITER_WAYS];
     struct slice user;
     char bytes[];
 };
@@ -19,8 +15,7 @@ struct bucket {
 void limiter_init(struct limiter *limiter, uint64_t per_minute)
 {
     map_init(&limiter->by_user);
-    limiter->burst = per_minute;
-    limiter->per_token_us = per_minute ? MAX(MINUTE_US / per_minute, UINT64_C(1)) : 0;
+    limiter->rule = ratelim_rule(per_minute, MINUTE_MS);
 }
 
 static bool free_one(struct map_node *node, void *arg)
@@ -69,36 +64,31 @@ static struct bucket *add(struct limiter *limiter, struct slice user)
 uint64_t limiter_take(struct limiter *limiter, struct slice user, enum limiter_way way,
                       uint64_t now_ms)
 {
-    uint64_t now_us = now_ms * 1000, full, most;
+    uint64_t retry_ms;
     struct bucket *b;
 
-    if (limiter->burst == 0)
+    if (limiter->rule.interval_us == 0)
         return 0;
     b = find(limiter, user);
     if (!b)
         b = add(limiter, user);
-    if (!b)
+    if (!b || ratelim_take(&b->ways[way], &limiter->rule, now_ms, 1, &retry_ms))
         return 0;
-    full = MAX(b->full_us[way], now_us) + limiter->per_token_us;
-    most = now_us + limiter->burst * limiter->per_token_us;
-    if (full > most)
-        return (full - most + 999) / 1000;
-    b->full_us[way] = full;
-    return 0;
+    return MAX(retry_ms, UINT64_C(1));
 }
 
 void limiter_refund(struct limiter *limiter, struct slice user, enum limiter_way way,
                     uint64_t now_ms)
 {
-    struct bucket *b = limiter->burst ? find(limiter, user) : NULL;
+    struct bucket *b = limiter->rule.interval_us ? find(limiter, user) : NULL;
 
-    if (b && b->full_us[way] >= now_ms * 1000 + limiter->per_token_us)
-        b->full_us[way] -= limiter->per_token_us;
+    if (b && b->ways[way].full_us >= now_ms * 1000 + limiter->rule.interval_us)
+        b->ways[way].full_us -= limiter->rule.interval_us;
 }
 
 struct prune {
     struct limiter *limiter;
-    uint64_t now_us;
+    uint64_t now_ms;
 };
 
 static bool prune_one(struct map_node *node, void *arg)
@@ -107,7 +97,7 @@ static bool prune_one(struct map_node *node, void *arg)
     struct bucket *b = container_of(node, struct bucket, node);
 
     for (size_t way = 0; way < LIMITER_WAYS; way++) {
-        if (b->full_us[way] > p->now_us)
+        if (!ratelim_is_idle(&b->ways[way], p->now_ms))
             return true;
     }
     map_remove(&p->limiter->by_user, node);
@@ -117,7 +107,7 @@ static bool prune_one(struct map_node *node, void *arg)
 
 void limiter_prune(struct limiter *limiter, uint64_t now_ms)
 {
-    struct prune p = {limiter, now_ms * 1000};
+    struct prune p = {limiter, now_ms};
 
     map_each(&limiter->by_user, prune_one, &p);
 }

@@ -5,16 +5,14 @@
  */
 #pragma once
 
-#include <stdint.h>
-
 #include "common/base/map.h"
+#include "common/base/ratelim.h"
 
 enum limiter_way { LIMITER_SOCKET, LIMITER_REST, LIMITER_WAYS };
 
 struct limiter {
     struct map by_user;
-    uint64_t burst;        /* tokens of a full bucket; 0: no limit */
-    uint64_t per_token_us; /* one token comes back in this time */
+    struct ratelim_rule rule;
 };
 
 /* per_minute: messages a user may send in a minute, all of them at once. 0: no limit. */

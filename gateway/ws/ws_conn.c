@@ -123,7 +123,7 @@ static void ws_tell_owner(struct ws_conn *ws, unsigned code)
 
 static void ws_leave_open(struct ws_conn *ws, enum ws_state state, uint64_t timeout_ms)
 {
-    ws->state = state;
+    ws->state = (uint8_t)state;
     list_add_tail(&ws->server->closing, &ws->link);
     wheel_set(ws->server->wheel, &ws->timeout, timeout_ms);
     ws_conn_pause(ws, false);

@@ -73,18 +73,28 @@ static void call_free(struct call *call)
     free(call);
 }
 
+static void count(const struct call *call, bool is_error)
+{
+    struct gateway_metrics *m = call->calls->metrics;
+
+    histogram_observe(&m->call_us, 1000 * (env_now_ms(call->calls->env) - call->started_ms));
+    switch ((enum call_op)call->msg.op) {
+#define CALL(name, number, text)                                                               \
+    case CALL_##name:                                                                          \
+        m->calls_##name++;                                                                     \
+        m->call_errors_##name += is_error;                                                     \
+        break;
+#include "common/wire/calls.def"
+#undef CALL
+    }
+}
+
 static void finish(struct call *call, const struct call_reply *reply)
 {
-    struct calls *calls = call->calls;
     call_done_fn fn = call->fn;
     void *arg = call->arg;
 
-    if (call->msg.op < CALL_OP_SLOTS) {
-        calls->metrics->calls[call->msg.op].done++;
-        calls->metrics->calls[call->msg.op].ms += env_now_ms(calls->env) - call->started_ms;
-        if (reply->status >= 500)
-            calls->metrics->calls[call->msg.op].errors++;
-    }
+    count(call, reply->status >= 500);
     set_state(call, CALL_DONE);
     call_free(call); /* first: fn may start or cancel other calls, or free calls itself */
     fn(arg, reply);
@@ -108,7 +118,8 @@ static void expire(struct call *call)
 {
     struct call_reply reply = {.status = 503, .retry_after_ms = RETRY_AFTER_MS};
 
-    reply.error = call->was_sent && changes_something(call->msg.op) ? "outcome_unknown" : "unavailable";
+    reply.error =
+        call->was_sent && changes_something(call->msg.op) ? "outcome_unknown" : "unavailable";
     call->calls->metrics->calls_expired++;
     finish(call, &reply);
 }
@@ -121,7 +132,8 @@ static void arm(struct call *call, uint64_t delay_ms)
     uint64_t left = call->deadline_ms > now ? call->deadline_ms - now : 0;
     int r = env_timer(call->calls->env, &call->timer, MIN(delay_ms, left));
 
-    /* calls_start() has armed it: moving an armed timer, or arming it again in its own callback, needs no memory. */
+    /* calls_start() has armed it: moving an armed timer, or arming it again in its own
+     * callback, needs no memory. */
     assert(r == 0);
 }
 
@@ -137,8 +149,9 @@ static void try_send(struct call *call)
 {
     struct calls *calls = call->calls;
     struct msg msg = {.type = MSG_CALL};
-    struct link *link = call->msg.object.len > 0 ? link_pool_owner(calls->pool, call->msg.object)
-                                                 : link_pool_any(calls->pool);
+    struct link *link = call->msg.object.len > 0
+                            ? link_pool_owner(calls->pool, call->msg.object)
+                            : link_pool_any(calls->pool);
     uint64_t now = env_now_ms(calls->env);
 
     if (!link || link_is_full(link)) {
@@ -177,7 +190,8 @@ static void retry_waiting(struct calls *calls)
 {
     struct call *call;
 
-    list_for_each(call, &calls->pending, link) {
+    list_for_each(call, &calls->pending, link)
+    {
         if (call->state == CALL_WAITING)
             try_send(call);
     }
@@ -194,7 +208,8 @@ static void calls_on_down(void *owner, struct link *link)
     struct calls *calls = owner;
     struct call *call;
 
-    list_for_each(call, &calls->pending, link) {
+    list_for_each(call, &calls->pending, link)
+    {
         if (call->state == CALL_SENT && call->sent == link)
             wait_for_retry(call);
     }
@@ -220,7 +235,8 @@ static void calls_on_message(void *owner, struct link *link, const struct msg *m
 {
     struct calls *calls = owner;
     const struct msg_REPLY *in = &msg->REPLY;
-    struct call_reply reply = {.status = in->status, .body = in->body, .retry_after_ms = in->retry_after_ms};
+    struct call_reply reply = {
+        .status = in->status, .body = in->body, .retry_after_ms = in->retry_after_ms};
     struct map_node *node;
     struct call *call;
 
@@ -249,7 +265,8 @@ static const struct link_user_events pool_events = {
 
 /* ---- life ---- */
 
-int calls_new(struct env *env, struct link_pool *pool, struct gateway_metrics *metrics, struct calls **ret_calls)
+int calls_new(struct env *env, struct link_pool *pool, struct gateway_metrics *metrics,
+              struct calls **ret_calls)
 {
     struct calls *calls = calloc(1, sizeof(*calls));
 
@@ -291,7 +308,8 @@ static struct slice put(char **at, struct slice s)
 static struct call *call_copy(const struct call_params *p, struct slice own_key)
 {
     struct slice key = p->key.len > 0 ? p->key : own_key;
-    size_t len = p->object.len + p->project.len + p->user.len + p->roles.len + key.len + p->params.len + p->trace.len;
+    size_t len = p->object.len + p->project.len + p->user.len + p->roles.len + key.len +
+                 p->params.len + p->trace.len;
     struct call *call = calloc(1, sizeof(*call) + len);
     char *at;
 
@@ -309,8 +327,8 @@ static struct call *call_copy(const struct call_params *p, struct slice own_key)
     return call;
 }
 
-int calls_start(struct calls *calls, const struct call_params *params, call_done_fn fn, void *arg,
-                struct call **ret_call)
+int calls_start(struct calls *calls, const struct call_params *params, call_done_fn fn,
+                void *arg, struct call **ret_call)
 {
     struct call *call;
     char own_key[48];
@@ -320,7 +338,8 @@ int calls_start(struct calls *calls, const struct call_params *params, call_done
         calls->metrics->calls_overloaded++;
         return CALLS_OVERLOADED;
     }
-    len = snprintf(own_key, sizeof(own_key), "%llu:c%llu", (unsigned long long)link_pool_incarnation(calls->pool),
+    len = snprintf(own_key, sizeof(own_key), "%llu:c%llu",
+                   (unsigned long long)link_pool_incarnation(calls->pool),
                    (unsigned long long)calls->next_number);
     call = call_copy(params, slice_of(own_key, (size_t)len));
     if (!call)
@@ -329,7 +348,8 @@ int calls_start(struct calls *calls, const struct call_params *params, call_done
     call->number = calls->next_number++;
     call->msg.call = call->number;
     call->started_ms = env_now_ms(calls->env);
-    call->deadline_ms = call->started_ms + (params->deadline_ms ? params->deadline_ms : CALL_DEADLINE_MS);
+    call->deadline_ms =
+        call->started_ms + (params->deadline_ms ? params->deadline_ms : CALL_DEADLINE_MS);
     call->pause_ms = MOVED_RETRY_MIN_MS;
     call->fn = fn;
     call->arg = arg;

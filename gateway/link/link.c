@@ -21,7 +21,8 @@
 #include "common/wire/frame.h"
 #include "gateway/metrics.h"
 
-/* Encoded messages go to the stream when this much has gathered, at the latest at the end of the turn. */
+/* Encoded messages go to the stream when this much has gathered, at the latest at the end of
+ * the turn. */
 #define OUT_FLUSH_BYTES (256 * KIB)
 
 enum link_state { LINK_RESTING, LINK_CONNECTING, LINK_GREETING, LINK_UP, LINK_CLOSED };
@@ -39,7 +40,7 @@ struct link {
     struct handshake handshake;
     struct frame_reader reader;
     struct timer timer;
-    uint64_t rest_ms;     /* length of the next rest */
+    uint64_t rest_ms; /* length of the next rest */
     uint64_t up_since_ms;
     uint64_t heard_ms;    /* when the last bytes came */
     uint64_t beat_due_ms; /* when the heartbeat timer should run */
@@ -89,7 +90,8 @@ static void arm(struct link *link, uint64_t delay_ms)
 {
     int r = env_timer(link->setup.env, &link->timer, delay_ms);
 
-    /* link_new() has armed it: moving an armed timer, or arming it again in its own callback, needs no memory. */
+    /* link_new() has armed it: moving an armed timer, or arming it again in its own callback,
+     * needs no memory. */
     assert(r == 0);
 }
 
@@ -181,7 +183,8 @@ int link_send(struct link *link, const struct msg *msg)
     if (link->state != LINK_UP)
         return -ENOTCONN;
     msg_encode(&link->out, msg);
-    /* A failure is kept in out and ends the link when the turn does: the caller may be in the middle of a walk. */
+    /* A failure is kept in out and ends the link when the turn does: the caller may be in the
+     * middle of a walk. */
     env_later(link->setup.env, &link->flush);
     if (queued_bytes(link) > LINK_QUEUE_MAX)
         link->out.failed = true;
@@ -205,14 +208,23 @@ static void check_drained(struct link *link)
     link->setup.events->on_drained(link->setup.owner, link);
 }
 
+/* For what need not arrive: when the link is not up there is nobody to tell, and without memory
+ * it ends by itself. */
+static void say(struct link *link, const struct msg *msg)
+{
+    int r = link_send(link, msg);
+
+    (void)r;
+}
+
 void link_ping(struct link *link)
 {
     struct msg msg = {.type = MSG_PING};
 
     msg.PING.sent_ms = env_now_ms(link->setup.env);
-    msg.PING.ring_epoch = link->setup.stamp->epoch;
-    msg.PING.ring_hash = link->setup.stamp->hash;
-    (void)link_send(link, &msg); /* not up: nothing to ask; out of memory ends the link by itself */
+    msg.PING.ring_epoch = link->setup.ring->epoch;
+    msg.PING.ring_hash = link->setup.ring->hash;
+    say(link, &msg);
 }
 
 /* ---- input ---- */
@@ -222,9 +234,9 @@ static void answer_ping(struct link *link, const struct msg_PING *ping)
     struct msg msg = {.type = MSG_PONG};
 
     msg.PONG.sent_ms = ping->sent_ms;
-    msg.PONG.ring_epoch = link->setup.stamp->epoch;
-    msg.PONG.ring_hash = link->setup.stamp->hash;
-    (void)link_send(link, &msg); /* as in link_ping() */
+    msg.PONG.ring_epoch = link->setup.ring->epoch;
+    msg.PONG.ring_hash = link->setup.ring->hash;
+    say(link, &msg);
 }
 
 static int greet(struct link *link, const struct msg *msg)
@@ -255,9 +267,11 @@ static void dispatch(struct link *link, const struct msg *msg)
 
     if (msg->type == MSG_PING) {
         answer_ping(link, &msg->PING);
-        events->on_stamp(owner, link, (struct ring_stamp){msg->PING.ring_epoch, msg->PING.ring_hash});
+        events->on_heartbeat(owner, link,
+                             (struct ring_identity){msg->PING.ring_epoch, msg->PING.ring_hash});
     } else if (msg->type == MSG_PONG) {
-        events->on_stamp(owner, link, (struct ring_stamp){msg->PONG.ring_epoch, msg->PONG.ring_hash});
+        events->on_heartbeat(owner, link,
+                             (struct ring_identity){msg->PONG.ring_epoch, msg->PONG.ring_hash});
     } else if (msg->type == MSG_GOODBYE) {
         link->is_farewell = true;
     } else {
@@ -280,7 +294,8 @@ static int link_on_message(void *owner, struct slice message)
     if (link->state == LINK_GREETING)
         return greet(link, &msg);
     dispatch(link, &msg);
-    return link->state == LINK_UP ? 0 : -ECONNRESET; /* a user of ours may have ended the link */
+    return link->state == LINK_UP ? 0
+                                  : -ECONNRESET; /* a user of ours may have ended the link */
 }
 
 static void link_on_bytes(void *owner, struct slice bytes)
@@ -300,7 +315,8 @@ static void link_on_bytes(void *owner, struct slice bytes)
         return;
     }
     if (r < 0)
-        link_down(link); /* nonsense or a wrong secret: whose fault it is cannot be told, so no evidence */
+        link_down(link); /* nonsense or a wrong secret: whose fault it is cannot be told, so no
+                            evidence */
 }
 
 static void link_on_drained(void *owner)
@@ -373,7 +389,8 @@ static void beat(struct link *link)
 {
     uint64_t now = env_now_ms(link->setup.env);
 
-    /* When we ourselves were stopped, the peer's silence proves nothing: what it sent has not been read yet. */
+    /* When we ourselves were stopped, the peer's silence proves nothing: what it sent has not
+     * been read yet. */
     if (now > link->beat_due_ms + LINK_HEARTBEAT_MS)
         link->heard_ms = now;
     if (now - link->heard_ms >= LINK_SILENCE_MS) {
@@ -430,7 +447,8 @@ static void link_on_dead(struct later *later, void *arg)
     link_free(arg);
 }
 
-int link_new(const struct link_setup *setup, struct slice node_id, struct slice address, struct link **ret_link)
+int link_new(const struct link_setup *setup, struct slice node_id, struct slice address,
+             struct link **ret_link)
 {
     AUTO(link_free) struct link *link = calloc(1, sizeof(*link));
     int r;
@@ -463,8 +481,10 @@ void link_close(struct link *link)
         return;
     if (link->state == LINK_UP) {
         goodbye.GOODBYE.reason = SLICE_LIT("gateway closes the link");
-        if (link_send(link, &goodbye) == 0)
-            (void)flush_out(link); /* a goodbye that cannot be said is an end like any other */
+        say(link, &goodbye);
+        if (!buf_failed(&link->out) && flush_out(link) < 0)
+            link->is_farewell =
+                true; /* a goodbye that cannot be said is an end like any other */
     }
     set_state(link, LINK_CLOSED);
     drop_stream(link, true);

@@ -6,13 +6,9 @@
  */
 #pragma once
 
+#include "common/cluster/ring.h"
 #include "common/wire/handshake.h"
 #include "gateway/link/link_pool.h"
-
-/* What a heartbeat says of a ring. */
-struct ring_stamp {
-    uint64_t epoch, hash;
-};
 
 /* Up to the pool. on_up, on_down and on_message may close the link. */
 struct link_events {
@@ -22,7 +18,7 @@ struct link_events {
     /* An attempt or a live connection ended in a way that says something about the shard. */
     void (*on_evidence)(void *owner, struct link *link, enum link_evidence evidence);
     /* The peer's heartbeat; the pool decides who has the older ring. */
-    void (*on_stamp)(void *owner, struct link *link, struct ring_stamp stamp);
+    void (*on_heartbeat)(void *owner, struct link *link, struct ring_identity theirs);
     void (*on_message)(void *owner, struct link *link, const struct msg *msg);
     void (*on_drained)(void *owner, struct link *link);
 };
@@ -32,14 +28,16 @@ struct link_setup {
     struct env *env;
     struct gateway_metrics *metrics;
     const struct handshake_config *identity;
-    const struct ring_stamp *stamp; /* our ring at any time, for heartbeats */
+    const struct ring_identity *ring; /* ours at any time, for heartbeats */
     const struct link_events *events;
     void *owner;
 };
 
 /* Copies node id and address and makes the first attempt at the end of this turn. */
-int link_new(const struct link_setup *setup, struct slice node_id, struct slice address, struct link **ret_link) MUST_CHECK;
-/* Ends the link for good, without on_down; says goodbye when it was up. The memory goes after the turn. */
+int link_new(const struct link_setup *setup, struct slice node_id, struct slice address,
+             struct link **ret_link) MUST_CHECK;
+/* Ends the link for good, without on_down; says goodbye when it was up. The memory goes after
+ * the turn. */
 void link_close(struct link *link);
 bool link_is_up(const struct link *link);
 struct slice link_address(const struct link *link);

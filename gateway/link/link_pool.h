@@ -36,15 +36,16 @@ struct link_user_events {
 /* Up to the membership, through main. */
 struct link_pool_hooks {
     void (*on_evidence)(void *owner, struct slice node_id, enum link_evidence evidence);
-    void (*on_ring)(void *owner, uint64_t epoch,
-                    struct slice members); /* a peer has a newer ring (ring.c's encoding) */
+    /* A peer's ring, as in MSG RING; perhaps newer than ours. */
+    void (*on_ring)(void *owner, uint64_t epoch, struct slice members);
+    /* Our ring seems to be old: read the registry now. */
+    void (*on_stale)(void *owner);
 };
 
 struct link_pool_config {
     struct slice node_id; /* ours */
     uint64_t incarnation; /* ours, random, unique per start */
-    struct slice secret;  /* empty: no shared secret (TLS or loopback) */
-    bool tls;             /* the transport is mutual TLS */
+    struct slice secret;  /* empty: no shared secret (mutual TLS or loopback) */
 };
 
 /* Everything in config is copied; env, metrics, hooks and owner are borrowed. */
@@ -70,7 +71,8 @@ struct link *link_pool_owner(struct link_pool *pool, struct slice object);
 struct link *link_pool_any(struct link_pool *pool);
 size_t link_pool_live(const struct link_pool *pool);  /* links that are up */
 size_t link_pool_total(const struct link_pool *pool); /* shards on the ring */
-/* Somebody says that our ring is old (MOVED, 421): ask the peers now rather than at the next heartbeat. */
+/* Somebody says that our ring is old (MOVED, 421): ask the peers and the registry now, at most
+ * every RING_REFRESH_MS. */
 void link_pool_refresh_ring(struct link_pool *pool);
 
 /* ---- one live link ---- */

@@ -5,7 +5,8 @@
 
 static bool text_eq(const struct map_node *node, const void *key)
 {
-    return slice_eq(intern_slice(container_of(node, struct intern_text, node)), *(const struct slice *)key);
+    return slice_eq(intern_slice(container_of(node, struct intern_text, node)),
+                    *(const struct slice *)key);
 }
 
 struct intern_text *intern_get(struct map *map, struct slice text)

@@ -19,7 +19,9 @@ struct unacked *unacked_new(void)
 static void drop(struct unacked *u, struct unacked_frame *frame)
 {
     if (u->next == frame)
-        u->next = frame->link.next == &u->frames ? NULL : list_entry(frame->link.next, struct unacked_frame, link);
+        u->next = frame->link.next == &u->frames
+                      ? NULL
+                      : list_entry(frame->link.next, struct unacked_frame, link);
     u->count--;
     u->bytes -= frame->len;
     list_del(&frame->link);
@@ -69,7 +71,8 @@ void unacked_settle(struct unacked *u, uint64_t n)
 
 void unacked_rewind(struct unacked *u)
 {
-    u->next = list_empty(&u->frames) ? NULL : list_first(&u->frames, struct unacked_frame, link);
+    u->next =
+        list_empty(&u->frames) ? NULL : list_first(&u->frames, struct unacked_frame, link);
 }
 
 void unacked_sent(struct unacked *u, uint64_t n)
@@ -78,7 +81,9 @@ void unacked_sent(struct unacked *u, uint64_t n)
 
     assert(frame && (frame->n == 0 || frame->n == n));
     frame->n = n;
-    u->next = frame->link.next == &u->frames ? NULL : list_entry(frame->link.next, struct unacked_frame, link);
+    u->next = frame->link.next == &u->frames
+                  ? NULL
+                  : list_entry(frame->link.next, struct unacked_frame, link);
 }
 
 struct unacked_frame *unacked_oldest(struct unacked *u, uint64_t before_ms)

@@ -29,11 +29,12 @@ struct unacked {
     uint32_t bytes;
 };
 
-struct unacked *unacked_new(void); /* NULL: out of memory */
+struct unacked *unacked_new(void);    /* NULL: out of memory */
 void unacked_free(struct unacked *u); /* NULL does nothing */
 DEFINE_AUTO(struct unacked, unacked_free)
 
-int unacked_push(struct unacked *u, struct slice json, uint64_t now_ms) MUST_CHECK; /* -ENOMEM */
+int unacked_push(struct unacked *u, struct slice json,
+                 uint64_t now_ms) MUST_CHECK; /* -ENOMEM */
 /* Forgets every sent frame with a number up to n. */
 void unacked_settle(struct unacked *u, uint64_t n);
 /* A new link: everything is to be sent again. */
@@ -44,7 +45,8 @@ void unacked_sent(struct unacked *u, uint64_t n);
 struct unacked_frame *unacked_oldest(struct unacked *u, uint64_t before_ms);
 void unacked_drop_oldest(struct unacked *u);
 
-/* Over UNACKED_MAX_*: the socket is not read until it has room again (half of them: no flutter). */
+/* Over UNACKED_MAX_*: the socket is not read until it has room again (half of them: no
+ * flutter). */
 bool unacked_is_over(const struct unacked *u);
 bool unacked_has_room(const struct unacked *u);
 

@@ -1,0 +1,85 @@
+/*
+ * attach.h - one socket in one room: what it has been given, what it still
+ * waits for, and the messages about it to and from the room's shard.
+ * Inside gateway/session only.
+ */
+#pragma once
+
+#include "common/wire/msg.h"
+#include "gateway/session/session.h"
+#include "gateway/session/unacked.h"
+
+struct intern_text;
+struct link;
+struct local_room;
+
+enum attach_state {
+    ATTACH_STATE_WAITING,  /* no link to the owner, or ATTACH sent and nothing heard */
+    ATTACH_STATE_CATCHING, /* the catch-up is coming */
+    ATTACH_STATE_LIVE,     /* gets room events */
+    ATTACH_STATE_ASLEEP,   /* the room has left its shard; the socket stays */
+    ATTACH_STATE_GONE,
+};
+
+/* Only needed until the socket is live for the first time. */
+struct attach_fresh {
+    uint64_t since_ms; /* in WAITING since */
+    uint64_t last_seq;
+    uint32_t flags; /* ATTACH_* */
+    uint32_t replay_limit;
+    uint16_t generation_len, trace_len;
+    char bytes[]; /* generation, trace */
+};
+
+struct attach {
+    /* What a fan-out reads: in one cache line. */
+    uint64_t cursor; /* the last seq that the socket has been given */
+    struct stream *stream;
+    uint64_t number;
+    uint8_t state; /* enum attach_state */
+    bool is_native;
+    bool is_sent;   /* ATTACH went out on the room's present link */
+    bool is_over;   /* too much unsettled: counted in session->n_over */
+    uint32_t epoch; /* of the newest ATTACH */
+    struct session *session;
+    struct local_room *room;
+    uint32_t slot;  /* index in room->members */
+    bool owes_more; /* a page ended; MORE goes out when the socket has drained */
+
+    struct attach *next_of_session;
+    struct list pending;        /* sessions.pending */
+    struct unacked *unacked;    /* NULL: nothing */
+    uint64_t last_n;            /* number of the last frame that was sent */
+    struct attach_fresh *fresh; /* NULL once it has been live */
+    struct blob *generation;    /* the room's, in which cursor counts; NULL: not known yet */
+};
+
+/* A new attach in WAITING, in the table, the session's list and the room's members; not sent
+ * yet. */
+int attach_new(struct session *session, struct local_room *room,
+               const struct enter_params *params, struct attach **ret_attach) MUST_CHECK;
+/* Leaves the room (with DETACH when its shard knows of it). The memory goes with the session.
+ */
+void attach_leave(struct attach *attach);
+void attach_free(struct attach *attach); /* after attach_leave(); NULL does nothing */
+
+/* Sends ATTACH on the room's link. */
+int attach_send(struct attach *attach) MUST_CHECK;
+/* The room has lost its owner or sleeps no more: back to WAITING. */
+void attach_restart(struct attach *attach);
+/* The room sleeps: a live attach sleeps with it. */
+void attach_sleep(struct attach *attach);
+
+/* The shard's messages. The attach may be gone afterwards. */
+void attach_on_bytes(struct attach *attach, const struct msg_TO_ATTACH *in);
+void attach_on_attached(struct attach *attach, const struct msg_ATTACHED *in);
+void attach_on_paged(struct attach *attach);
+
+/* A durable client frame: kept until it is settled, sent when possible. -ENOMEM. */
+int attach_keep_frame(struct attach *attach, struct slice json) MUST_CHECK;
+/* An ephemeral one: sent now or never. */
+void attach_pass_frame(struct attach *attach, struct slice json);
+/* Sends what is kept and has not been sent on this link, and a MORE that is owed. */
+void attach_flush(struct attach *attach);
+/* Deadlines. The attach may be gone afterwards. */
+void attach_sweep(struct attach *attach, uint64_t now_ms);

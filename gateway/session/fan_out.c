@@ -1,0 +1,89 @@
+/*
+ * fan_out.c - one room event to all sockets of a room; see fan_out.h.
+ *
+ * Order: link events come in seq order, every live socket gets each event with
+ * seq > cursor once, and its cursor moves with it, whether or not it may see the
+ * bytes. Nothing is allocated or looked up per member.
+ */
+#include "gateway/session/fan_out.h"
+
+#include "common/base/limits.h"
+#include "gateway/session/attach.h"
+#include "gateway/session/local_room.h"
+#include "gateway/session/sessions.h"
+#include "gateway/ws/ws_header.h"
+
+/* How many members ahead the memory of an attach and of its stream is asked for. */
+#define AHEAD 8u
+
+/* Which sockets get the bytes. */
+static bool may_see(const struct attach *a, const struct msg_ROOM_EVENT *event)
+{
+    if (a->is_native ? event->flags & EVENT_OLD_ONLY : event->flags & EVENT_NATIVE_ONLY)
+        return false;
+    return a->number != event->except;
+}
+
+/* A socket whose queue is over the soft mark. False: it does not get this event. */
+static bool slow_may_have(struct attach *a, const struct msg_ROOM_EVENT *event)
+{
+    struct gateway_metrics *metrics = a->session->all->metrics;
+
+    if (event->flags & EVENT_EPHEMERAL) {
+        metrics->slow_dropped++;
+        return false;
+    }
+    if (a->stream->queued_bytes > SOCKET_QUEUE_HARD) {
+        metrics->slow_closed++;
+        session_end(a->session, 1013, SLICE_LIT("slow_consumer"));
+        return false;
+    }
+    return true;
+}
+
+/* True when the frame was queued. The member may be gone afterwards. */
+static bool give(struct attach *a, const struct msg_ROOM_EVENT *event, struct blob *frame)
+{
+    if (a->state != ATTACH_STATE_LIVE)
+        return false;
+    if (event->seq > 0) {
+        if (a->cursor >= event->seq)
+            return false; /* it was in the catch-up */
+        a->cursor = event->seq;
+    }
+    if (!may_see(a, event))
+        return false;
+    if (a->stream->queued_bytes > SOCKET_QUEUE_SOFT && !slow_may_have(a, event))
+        return false;
+    if (stream_write(a->stream, frame) < 0) {
+        session_end(a->session, 1013, SLICE_LIT("overloaded"));
+        return false;
+    }
+    return true;
+}
+
+void fan_out(struct local_room *room, const struct msg_ROOM_EVENT *event)
+{
+    AUTO(blob_unref) struct blob *frame = ws_server_frame(WS_OP_TEXT, event->json);
+    uint64_t given = 0;
+
+    if (!frame) {
+        /* Out of memory: a hole would break the order, so the room starts over from the
+         * cursors. */
+        if (event->seq > 0) {
+            local_room_unbind(room);
+            sessions_queue_room(room->all, room);
+        }
+        return;
+    }
+    /* From the end: a member that is closed on the way is replaced by one that has been served.
+     */
+    for (uint32_t i = room->n; i-- > 0;) {
+        if (i >= AHEAD)
+            __builtin_prefetch(room->members[i - AHEAD]);
+        if (i >= AHEAD / 2)
+            __builtin_prefetch(room->members[i - AHEAD / 2]->stream);
+        given += give(room->members[i], event, frame);
+    }
+    room->all->metrics->deliveries += given;
+}

@@ -1,0 +1,357 @@
+/*
+ * local_room.c - the sockets of a room on this gateway; see local_room.h.
+ *
+ *            owner's link is up                    SLEEP
+ *   UNBOUND ------------------> BOUND <---------------------------> ASLEEP
+ *      ^                          |    wake: a frame, WAKE, a       |
+ *      |                          |    socket comes or goes         |
+ *      +--------------------------+---------------------------------+
+ *         link down; MOVED (tried again after a pause);
+ *         another owner by a new ring (bound to it at once)
+ *
+ * Attaches are sent in member order; `progress` divides the sent from the
+ * unsent, so that a large room is attached in slices and in linear time.
+ */
+#include "gateway/session/local_room.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/blob.h"
+#include "common/base/limits.h"
+#include "gateway/session/attach.h"
+#include "gateway/session/sessions.h"
+
+#define OBJECT_PREFIX "room/"
+#define OBJECT_PREFIX_LEN (sizeof(OBJECT_PREFIX) - 1)
+#define FIRST_MEMBERS 2u
+
+/* ---- names ---- */
+
+struct slice local_room_object(const struct local_room *room)
+{
+    return slice_of(room->object, OBJECT_PREFIX_LEN + room->project_len + 1 + room->room_len);
+}
+
+struct slice local_room_project(const struct local_room *room)
+{
+    return slice_of(room->object + OBJECT_PREFIX_LEN, room->project_len);
+}
+
+struct slice local_room_name(const struct local_room *room)
+{
+    return slice_of(room->object + OBJECT_PREFIX_LEN + room->project_len + 1, room->room_len);
+}
+
+struct room_key {
+    struct slice project, name;
+};
+
+static bool room_eq(const struct map_node *node, const void *key)
+{
+    const struct local_room *room = container_of(node, struct local_room, node);
+    const struct room_key *k = key;
+
+    return slice_eq(local_room_name(room), k->name) &&
+           slice_eq(local_room_project(room), k->project);
+}
+
+struct local_room *local_room_find(struct sessions *all, struct slice project,
+                                   struct slice name)
+{
+    struct room_key key = {project, name};
+    struct map_node *node = map_find(&all->rooms, hash_two(project, name), room_eq, &key);
+
+    return node ? container_of(node, struct local_room, node) : NULL;
+}
+
+struct local_room *local_room_find_object(struct sessions *all, struct slice object)
+{
+    const char *slash;
+    struct slice rest, project;
+
+    if (object.len < OBJECT_PREFIX_LEN ||
+        memcmp(object.data, OBJECT_PREFIX, OBJECT_PREFIX_LEN) != 0)
+        return NULL;
+    rest = slice_of(object.data + OBJECT_PREFIX_LEN, object.len - OBJECT_PREFIX_LEN);
+    slash = rest.len > 0 ? memchr(rest.data, '/', rest.len) : NULL;
+    if (!slash)
+        return NULL;
+    project = slice_of(rest.data, (size_t)(slash - rest.data));
+    return local_room_find(all, project, slice_of(slash + 1, rest.len - project.len - 1));
+}
+
+/* ---- states ---- */
+
+/* State and list change together. */
+static void set_state(struct local_room *room, enum room_state state, struct link *link)
+{
+    assert((state == ROOM_UNBOUND) == (link == NULL));
+    assert(state != ROOM_ASLEEP || (room->state == ROOM_BOUND && room->link == link));
+    list_del(&room->place);
+    list_add_tail(link ? link_rooms(link) : &room->all->unbound, &room->place);
+    room->state = state;
+    room->link = link;
+}
+
+static void restart_members(struct local_room *room)
+{
+    for (uint32_t i = 0; i < room->n; i++)
+        attach_restart(room->members[i]);
+    room->progress = 0;
+}
+
+static void room_on_retry(struct timer *timer, void *arg)
+{
+    struct local_room *room = arg;
+
+    (void)timer;
+    sessions_queue_room(room->all, room);
+}
+
+void local_room_unbind(struct local_room *room)
+{
+    restart_members(room);
+    set_state(room, ROOM_UNBOUND, NULL);
+}
+
+static void bind(struct local_room *room, struct link *link)
+{
+    timer_cancel(&room->all->env->timers, &room->retry);
+    room->moved_by = NULL;
+    set_state(room, ROOM_BOUND, link);
+}
+
+void local_room_wake(struct local_room *room)
+{
+    if (room->state != ROOM_ASLEEP)
+        return;
+    restart_members(room);
+    set_state(room, ROOM_BOUND, room->link);
+    sessions_queue_room(room->all, room);
+}
+
+void local_room_retry_now(struct local_room *room)
+{
+    timer_cancel(&room->all->env->timers, &room->retry);
+    sessions_queue_room(room->all, room);
+}
+
+static bool has_unsettled(const struct local_room *room)
+{
+    for (uint32_t i = 0; i < room->n; i++)
+        if (room->members[i]->state != ATTACH_STATE_LIVE || room->members[i]->unacked)
+            return true;
+    return false;
+}
+
+void local_room_on_sleep(struct local_room *room)
+{
+    if (room->state != ROOM_BOUND)
+        return;
+    if (has_unsettled(room)) { /* something crossed the SLEEP on its way: the shard shall wake
+                                  the room again */
+        restart_members(room);
+        sessions_queue_room(room->all, room);
+        return;
+    }
+    for (uint32_t i = 0; i < room->n; i++)
+        attach_sleep(room->members[i]);
+    set_state(room, ROOM_ASLEEP, room->link);
+}
+
+void local_room_on_moved(struct local_room *room)
+{
+    struct sessions *all = room->all;
+    const struct link *from = room->link;
+
+    all->metrics->moved++;
+    local_room_unbind(room);
+    room->moved_by = from;
+    if (env_timer(all->env, &room->retry, env_jitter_ms(all->env, room->pause_ms)) < 0)
+        room->moved_by = NULL; /* no memory for a pause: looked at in the next turn */
+    room->pause_ms = MIN(room->pause_ms * 2, (uint32_t)MOVED_RETRY_MAX_MS);
+    link_pool_refresh_ring(all->pool);
+    sessions_queue_room(all, room); /* by our own ring there may be another owner already */
+}
+
+void local_room_on_live(struct local_room *room)
+{
+    room->pause_ms = MOVED_RETRY_MIN_MS;
+}
+
+/* ---- finding the owner, sending ---- */
+
+static int send_members(struct local_room *room, size_t *budget)
+{
+    while (room->progress<room->n && * budget> 0) {
+        struct attach *a = room->members[room->progress];
+
+        if (a->is_sent) { /* moved here when another one left */
+            room->progress++;
+            continue;
+        }
+        if (link_is_full(room->link))
+            return ROOM_STALLED;
+        if (attach_send(a) < 0)
+            return 0; /* the link ends and takes the room with it */
+        room->progress++;
+        (*budget)--;
+    }
+    return 0;
+}
+
+int local_room_advance(struct local_room *room, size_t *budget)
+{
+    struct link *owner;
+
+    if (room->n == 0)
+        return 0;
+    owner = link_pool_owner(room->all->pool, local_room_object(room));
+    if (owner && owner != room->link) {
+        if (owner == room->moved_by && timer_is_armed(&room->retry))
+            return 0; /* it has just said that it is not the owner */
+        if (room->state != ROOM_UNBOUND)
+            local_room_unbind(room);
+        bind(room, owner);
+    }
+    return room->state == ROOM_BOUND ? send_members(room, budget) : 0;
+}
+
+/* ---- members ---- */
+
+int local_room_add(struct local_room *room, struct attach *a)
+{
+    if (room->n == room->cap) {
+        uint32_t cap = room->cap ? room->cap * 2 : FIRST_MEMBERS;
+        struct attach **members = reallocarray(room->members, cap, sizeof(struct attach *));
+
+        if (!members)
+            return -ENOMEM;
+        room->members = members;
+        room->cap = cap;
+    }
+    a->slot = room->n;
+    room->members[room->n++] = a;
+    return 0;
+}
+
+/* Gives memory back when a room that was large has become small. */
+static void shrink(struct local_room *room)
+{
+    struct attach **members;
+
+    if (room->cap <= FIRST_MEMBERS * 8 || room->n > room->cap / 4)
+        return;
+    members = reallocarray(room->members, room->cap / 2, sizeof(struct attach *));
+    if (!members)
+        return; /* larger than needed, nothing worse */
+    room->members = members;
+    room->cap /= 2;
+}
+
+void local_room_remove(struct local_room *room, struct attach *a)
+{
+    uint32_t slot = a->slot;
+
+    assert(slot < room->n && room->members[slot] == a);
+    room->members[slot] = room->members[--room->n];
+    room->members[slot]->slot = slot;
+    if (slot < room->progress && !room->members[slot]->is_sent)
+        room->progress = slot; /* the sent ones behind it are passed over */
+    room->progress = MIN(room->progress, room->n);
+    if (room->n == 0) {
+        local_room_drop_if_empty(room);
+        return;
+    }
+    shrink(room);
+    if (room->state == ROOM_ASLEEP)
+        local_room_wake(room); /* the others must learn that somebody has left */
+    else if (room->progress < room->n)
+        sessions_queue_room(room->all, room);
+}
+
+/* ---- life ---- */
+
+static void room_free(struct local_room *room)
+{
+    if (!room)
+        return;
+    blob_unref(room->generation);
+    free(room->members);
+    free(room);
+}
+DEFINE_AUTO(struct local_room, room_free)
+
+static void room_on_dead(struct later *later, void *arg)
+{
+    (void)later;
+    room_free(arg);
+}
+
+void local_room_drop_if_empty(struct local_room *room)
+{
+    struct sessions *all = room->all;
+
+    if (room->n > 0)
+        return;
+    map_remove(&all->rooms, &room->node);
+    list_del(&room->place);
+    list_del(&room->work);
+    timer_cancel(&all->env->timers, &room->retry);
+    all->metrics->rooms--;
+    env_free_later(all->env, &room->dead);
+}
+
+int local_room_get(struct sessions *all, struct slice project, struct slice name,
+                   struct local_room **ret_room)
+{
+    AUTO(room_free) struct local_room *room = local_room_find(all, project, name);
+    char *at;
+    int r;
+
+    if (room) {
+        *ret_room = TAKE(room);
+        return 0;
+    }
+    if (project.len == 0 || project.len > ID_MAX || name.len == 0 || name.len > ID_MAX)
+        return -EINVAL;
+    room = calloc(1, sizeof(*room) + OBJECT_PREFIX_LEN + project.len + 1 + name.len);
+    if (!room)
+        return -ENOMEM;
+    room->all = all;
+    room->project_len = (uint16_t)project.len;
+    room->room_len = (uint16_t)name.len;
+    room->pause_ms = MOVED_RETRY_MIN_MS;
+    at = room->object;
+    memcpy(at, OBJECT_PREFIX, OBJECT_PREFIX_LEN);
+    memcpy(at + OBJECT_PREFIX_LEN, project.data, project.len);
+    at[OBJECT_PREFIX_LEN + project.len] = '/';
+    memcpy(at + OBJECT_PREFIX_LEN + project.len + 1, name.data, name.len);
+    list_init(&room->place);
+    list_init(&room->work);
+    timer_init(&room->retry, room_on_retry, room);
+    later_init(&room->dead, room_on_dead, room);
+    r = map_insert(&all->rooms, &room->node, hash_two(project, name));
+    if (r < 0)
+        return r;
+    list_add_tail(&all->unbound, &room->place);
+    all->metrics->rooms++;
+    *ret_room = TAKE(room);
+    return 0;
+}
+
+struct blob *local_room_generation(struct local_room *room, struct slice generation)
+{
+    struct blob *blob;
+
+    if (room->generation && slice_eq(blob_slice(room->generation), generation))
+        return blob_ref(room->generation);
+    blob = blob_copy(generation);
+    if (!blob)
+        return NULL;
+    blob_unref(room->generation);
+    room->generation = blob_ref(blob);
+    return blob;
+}

@@ -1,0 +1,76 @@
+/*
+ * local_room.h - a room as far as this gateway goes: its sockets here, and the
+ * link to the shard that owns it. Finds the owner again when the ring, a link or
+ * the shard says so. Inside gateway/session only.
+ */
+#pragma once
+
+#include "common/base/env.h"
+#include "common/base/map.h"
+#include "gateway/link/link_pool.h"
+
+struct attach;
+struct sessions;
+
+enum room_state {
+    ROOM_UNBOUND, /* no link to the owner, or waiting after MOVED: on sessions.unbound */
+    ROOM_BOUND,   /* attached, or being attached, over link: on link_rooms(link) */
+    ROOM_ASLEEP,  /* bound, but the shard has forgotten it: on link_rooms(link) */
+};
+
+struct local_room {
+    /* What a fan-out reads. */
+    struct attach **members; /* in no order; each knows its slot */
+    uint32_t n, cap;
+    uint32_t progress; /* members before this index have been sent to the link */
+    enum room_state state;
+    struct link *link; /* NULL while UNBOUND; it tells us before it goes */
+
+    struct map_node node; /* sessions.rooms */
+    struct sessions *all;
+    struct list place;           /* the list of its state */
+    struct list work;            /* sessions.work or .stalled */
+    struct timer retry;          /* armed: MOVED was answered a moment ago */
+    const struct link *moved_by; /* the shard that said so; only compared */
+    uint32_t pause_ms;           /* before the next try */
+    struct blob *generation;     /* as most members know it; NULL: none yet */
+    struct later dead;
+    uint16_t project_len, room_len;
+    char object[]; /* "room/<project>/<room>" */
+};
+
+struct slice local_room_object(const struct local_room *room);
+struct slice local_room_project(const struct local_room *room);
+struct slice local_room_name(const struct local_room *room);
+
+/* Finds or makes the room. One without members goes away when the turn ends. */
+int local_room_get(struct sessions *all, struct slice project, struct slice name,
+                   struct local_room **ret_room) MUST_CHECK;
+struct local_room *local_room_find(struct sessions *all, struct slice project,
+                                   struct slice name);
+struct local_room *local_room_find_object(struct sessions *all, struct slice object);
+
+int local_room_add(struct local_room *room, struct attach *attach) MUST_CHECK;
+/* The last one takes the room with it, at the end of the turn. */
+void local_room_remove(struct local_room *room, struct attach *attach);
+/* A room that nobody came into after local_room_get() (an allocation failed). */
+void local_room_drop_if_empty(struct local_room *room);
+
+/* Binds the room to its owner's link if it is not, and sends what attaches are unsent, at most
+ * *budget of them. Answers ROOM_STALLED when the link is full. */
+enum room_answer { ROOM_STALLED = 1 };
+int local_room_advance(struct local_room *room, size_t *budget);
+
+/* Its link has gone: every attach is WAITING. */
+void local_room_unbind(struct local_room *room);
+/* Something wants the room: if it sleeps, all of its sockets are attached again. */
+void local_room_wake(struct local_room *room);
+/* A shard has activated the room: waiting after MOVED makes no sense any more. */
+void local_room_retry_now(struct local_room *room);
+void local_room_on_moved(struct local_room *room);
+void local_room_on_sleep(struct local_room *room);
+/* One of its sockets is live: the next MOVED starts with a short pause again. */
+void local_room_on_live(struct local_room *room);
+
+/* A reference to these bytes, shared by all members that say the same. NULL: out of memory. */
+struct blob *local_room_generation(struct local_room *room, struct slice generation);

@@ -1,0 +1,321 @@
+/*
+ * sessions.c - all sessions of a gateway: what comes from the links, the queue
+ * of rooms to be looked at, and the one sweep for deadlines. See session.h.
+ *
+ * Rooms to be looked at are worked off in slices of ATTACHES_PER_TURN, so that
+ * a shard that goes away with thousands of sockets does not stop the loop.
+ */
+#include "gateway/session/sessions.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/limits.h"
+#include "gateway/session/attach.h"
+#include "gateway/session/fan_out.h"
+#include "gateway/session/local_room.h"
+
+/* ---- rooms to be looked at ---- */
+
+static void arm_work(struct sessions *all)
+{
+    int r;
+
+    if (timer_is_armed(&all->work_timer))
+        return;
+    r = env_timer(all->env, &all->work_timer, 0);
+    (void)r; /* without memory for it the next sweep does the work */
+}
+
+void sessions_queue_room(struct sessions *all, struct local_room *room)
+{
+    list_del(&room->work); /* perhaps from the stalled ones */
+    list_add_tail(&all->work, &room->work);
+    arm_work(all);
+}
+
+static void work_slice(struct sessions *all)
+{
+    size_t budget = ATTACHES_PER_TURN;
+
+    while (budget > 0 && !list_empty(&all->work)) {
+        struct local_room *room = list_first(&all->work, struct local_room, work);
+        int r;
+
+        budget--; /* looking costs something, too */
+        list_del(&room->work);
+        r = local_room_advance(room, &budget);
+        if (r == ROOM_STALLED)
+            list_add_tail(&all->stalled, &room->work);
+        else if (room->state == ROOM_BOUND && room->progress < room->n)
+            list_add_head(&all->work, &room->work); /* budget spent in the middle of it */
+    }
+    if (!list_empty(&all->work))
+        arm_work(all);
+}
+
+static void sessions_on_work(struct timer *timer, void *arg)
+{
+    (void)timer;
+    work_slice(arg);
+}
+
+static bool queue_visit(struct map_node *node, void *arg)
+{
+    sessions_queue_room(arg, container_of(node, struct local_room, node));
+    return true;
+}
+
+/* ---- events of the pool ---- */
+
+/* Also rooms that have a link: their owner by a new ring may have been out of reach until now.
+ */
+static void sessions_on_up(void *owner, struct link *link)
+{
+    struct sessions *all = owner;
+
+    (void)link;
+    map_each(&all->rooms, queue_visit, all);
+}
+
+static void sessions_on_down(void *owner, struct link *link)
+{
+    struct sessions *all = owner;
+    struct list *rooms = link_rooms(link);
+
+    while (!list_empty(rooms)) {
+        struct local_room *room = list_first(rooms, struct local_room, place);
+
+        local_room_unbind(room); /* moves it to the unbound ones */
+        sessions_queue_room(all, room);
+    }
+}
+
+static void sessions_on_ring(void *owner)
+{
+    struct sessions *all = owner;
+
+    map_each(&all->rooms, queue_visit, all);
+}
+
+static void flush_pending(struct sessions *all, const struct link *link)
+{
+    struct attach *a, *next;
+
+    list_for_each_safe(a, next, &all->pending, pending)
+    {
+        if (a->room->link == link)
+            attach_flush(a); /* may take itself off the list, nothing else */
+    }
+}
+
+static void sessions_on_drained(void *owner, struct link *link)
+{
+    struct sessions *all = owner;
+
+    flush_pending(all, link);
+    while (!list_empty(&all->stalled)) {
+        struct local_room *room = list_first(&all->stalled, struct local_room, work);
+
+        list_del(&room->work);
+        sessions_queue_room(all, room);
+    }
+}
+
+/* ---- messages of a shard ---- */
+
+/* The attach, if the answer is to its newest ATTACH and comes over the link of its room. */
+static struct attach *answered(struct sessions *all, const struct link *link, uint64_t number,
+                               uint32_t epoch)
+{
+    struct attach *a = attach_table_find(&all->attaches, number);
+
+    if (!a || a->epoch != epoch || !a->is_sent || a->room->link != link ||
+        a->state == ATTACH_STATE_ASLEEP)
+        return NULL;
+    return a;
+}
+
+/* The room, if this link is its. */
+static struct local_room *bound_room(struct sessions *all, const struct link *link,
+                                     struct slice project, struct slice name)
+{
+    struct local_room *room = local_room_find(all, project, name);
+
+    return room && room->link == link ? room : NULL;
+}
+
+static void on_close(struct sessions *all, const struct link *link, const struct msg_CLOSE *in)
+{
+    struct attach *a = answered(all, link, in->attach, in->epoch);
+
+    if (a)
+        session_end(a->session, in->code, in->reason);
+}
+
+static void on_moved(struct sessions *all, const struct link *link, const struct msg_MOVED *in)
+{
+    struct local_room *room = local_room_find_object(all, in->object);
+
+    if (room && room->link == link)
+        local_room_on_moved(room);
+}
+
+static void on_wake(struct sessions *all, const struct link *link, const struct msg_WAKE *in)
+{
+    struct local_room *room = local_room_find(all, in->project, in->room);
+
+    if (!room)
+        return;
+    if (room->link == link)
+        local_room_wake(room);
+    else if (room->state == ROOM_UNBOUND)
+        local_room_retry_now(room);
+}
+
+static void sessions_on_message(void *owner, struct link *link, const struct msg *msg)
+{
+    struct sessions *all = owner;
+    struct local_room *room;
+    struct attach *a;
+
+    if (msg->type == MSG_ROOM_EVENT) {
+        all->metrics->room_events++;
+        room = bound_room(all, link, msg->ROOM_EVENT.project, msg->ROOM_EVENT.room);
+        if (room)
+            fan_out(room, &msg->ROOM_EVENT);
+    } else if (msg->type == MSG_TO_ATTACH) {
+        a = answered(all, link, msg->TO_ATTACH.attach, msg->TO_ATTACH.epoch);
+        if (a)
+            attach_on_bytes(a, &msg->TO_ATTACH);
+    } else if (msg->type == MSG_ATTACHED) {
+        a = answered(all, link, msg->ATTACHED.attach, msg->ATTACHED.epoch);
+        if (a)
+            attach_on_attached(a, &msg->ATTACHED);
+    } else if (msg->type == MSG_PAGED) {
+        a = answered(all, link, msg->PAGED.attach, msg->PAGED.epoch);
+        if (a)
+            attach_on_paged(a);
+    } else if (msg->type == MSG_CLOSE) {
+        on_close(all, link, &msg->CLOSE);
+    } else if (msg->type == MSG_SLEEP) {
+        room = bound_room(all, link, msg->SLEEP.project, msg->SLEEP.room);
+        if (room)
+            local_room_on_sleep(room);
+    } else if (msg->type == MSG_WAKE) {
+        on_wake(all, link, &msg->WAKE);
+    } else if (msg->type == MSG_MOVED) {
+        on_moved(all, link, &msg->MOVED);
+    }
+}
+
+static const struct link_user_events pool_events = {
+    .on_up = sessions_on_up,
+    .on_down = sessions_on_down,
+    .on_ring = sessions_on_ring,
+    .on_message = sessions_on_message,
+    .on_drained = sessions_on_drained,
+};
+
+/* ---- deadlines ---- */
+
+static void sweep_pending(struct sessions *all)
+{
+    uint64_t now = env_now_ms(all->env);
+    struct list due;
+
+    /* Each is put back before it is looked at: it, and others of its session, may then go as
+     * they like. */
+    list_init(&due);
+    list_splice_tail(&due, &all->pending);
+    while (!list_empty(&due)) {
+        struct attach *a = list_first(&due, struct attach, pending);
+
+        list_del(&a->pending);
+        list_add_tail(&all->pending, &a->pending);
+        attach_sweep(a, now);
+    }
+}
+
+static void sessions_on_sweep(struct timer *timer, void *arg)
+{
+    struct sessions *all = arg;
+    int r = env_timer(all->env, timer, SESSION_SWEEP_MS);
+
+    assert(r == 0); /* in its own callback a timer is armed without memory */
+    sweep_pending(all);
+    if (!list_empty(&all->work))
+        work_slice(all);
+}
+
+/* ---- life ---- */
+
+/* After the sessions that were closed in the same turn: they still point here. */
+static void sessions_on_dead(struct later *later, void *arg)
+{
+    struct sessions *all = arg;
+
+    (void)later;
+    attach_table_deinit(&all->attaches);
+    map_deinit(&all->rooms);
+    map_deinit(&all->texts);
+    free(all);
+}
+
+int sessions_new(struct env *env, struct link_pool *pool, struct gateway_metrics *metrics,
+                 const struct sessions_config *config, struct sessions **ret_sessions)
+{
+    AUTO(sessions_free) struct sessions *all = calloc(1, sizeof(*all));
+    uint32_t scale = config->rate_limit_scale ? config->rate_limit_scale : 1;
+    int r;
+
+    if (!all)
+        return -ENOMEM;
+    all->env = env;
+    all->pool = pool;
+    all->metrics = metrics;
+    all->max_sessions = config->max_sessions ? config->max_sessions : CONNECTIONS_MAX;
+    all->frame_rule =
+        ratelim_rule((uint64_t)SESSION_FRAMES_PER_WINDOW * scale, SESSION_FRAMES_WINDOW_MS);
+    attach_table_init(&all->attaches);
+    map_init(&all->rooms);
+    map_init(&all->texts);
+    list_init(&all->open);
+    list_init(&all->pending);
+    list_init(&all->unbound);
+    list_init(&all->work);
+    list_init(&all->stalled);
+    later_init(&all->dead, sessions_on_dead, all);
+    timer_init(&all->work_timer, sessions_on_work, all);
+    timer_init(&all->sweep, sessions_on_sweep, all);
+    r = env_timer(env, &all->sweep, SESSION_SWEEP_MS);
+    if (r < 0)
+        return r;
+    link_pool_set_user(pool, LINK_USER_SESSIONS, &pool_events, all);
+    *ret_sessions = TAKE(all);
+    return 0;
+}
+
+void sessions_free(struct sessions *all)
+{
+    if (!all)
+        return;
+    assert(list_empty(&all->open));
+    link_pool_set_user(all->pool, LINK_USER_SESSIONS, NULL, NULL);
+    env_timer_cancel(all->env, &all->work_timer);
+    env_timer_cancel(all->env, &all->sweep);
+    env_free_later(all->env, &all->dead);
+}
+
+size_t sessions_count(const struct sessions *all)
+{
+    return all->n_open;
+}
+
+size_t sessions_close_some(struct sessions *all, unsigned code, struct slice reason, size_t max)
+{
+    while (max-- > 0 && !list_empty(&all->open))
+        session_end(list_first(&all->open, struct session, link), code, reason);
+    return all->n_open;
+}

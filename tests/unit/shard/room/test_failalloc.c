@@ -1,0 +1,56 @@
+/* test_failalloc.c - entries and the tail with every allocation failing in turn: never a hole,
+ * never a leak. */
+#include "shard/room/tail.h"
+#include "tests/support/failalloc.h"
+#include "tests/support/test.h"
+
+static struct entry *message(uint64_t seq)
+{
+    struct entry from = {
+        .kind = ENTRY_MESSAGE,
+        .seq = seq,
+        .updated_seq = seq,
+        .user = SLICE_LIT("user"),
+        .client_id = SLICE_LIT("c-1"),
+        .content = SLICE_LIT("hello"),
+    };
+
+    from.dedupe[0] = (uint8_t)seq;
+    return entry_new(&from);
+}
+
+static void fill_tail(void *arg)
+{
+    struct tail tail;
+
+    (void)arg;
+    tail_init(&tail, 64, 1 << 20, 0);
+    for (uint64_t seq = 1; seq <= 100; seq++) {
+        AUTO(entry_unref) struct entry *e = message(seq);
+
+        if (!e) {
+            assert_true(failalloc_has_failed());
+            break;
+        }
+        CHECK_SLICE(e->content, "hello", "copied");
+        tail_push(&tail, e);
+        for (size_t i = 1; i < tail.count; i++)
+            assert_int_equal(tail_at(&tail, i)->seq, tail_at(&tail, i - 1)->seq + 1);
+        assert_true(tail.count == 0 || tail_at(&tail, tail.count - 1)->seq == seq);
+        assert_true(tail.count > 0 || failalloc_has_failed());
+    }
+    tail_deinit(&tail);
+}
+
+static void tail_survives(void **state)
+{
+    (void)state;
+    assert_true(failalloc_run(fill_tail, NULL) > 100);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(tail_survives)};
+
+    return cmocka_run_group_tests_name("room failalloc", tests, NULL, NULL);
+}

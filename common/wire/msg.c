@@ -275,11 +275,12 @@ static struct slice take_bytes(struct reader *r, int length_bytes)
 
 int msg_decode(struct slice frame, struct msg *ret_msg)
 {
-    struct reader r = {frame.data, frame.data + frame.len, false};
+    struct reader r;
     struct msg msg;
 
     if (frame.len == 0)
         return -EBADMSG;
+    r = (struct reader){frame.data, frame.data + frame.len, false};
     switch ((unsigned char)*r.at++) {
 #define MSG(name, number, fields)                                                              \
     case number:                                                                               \

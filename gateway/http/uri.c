@@ -43,7 +43,8 @@ int uri_decode(struct slice raw, bool plus_is_space, struct buf *out)
     size_t before = out->len;
     int r = decode_bytes(raw, plus_is_space, out);
 
-    if (r == 0 && !utf8_is_valid(slice_of(out->data + before, out->len - before)))
+    if (r == 0 && out->len > before &&
+        !utf8_is_valid(slice_of(out->data + before, out->len - before)))
         r = -EINVAL;
     if (r == -EINVAL)
         out->len = before;

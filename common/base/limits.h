@@ -189,19 +189,28 @@
 #define RING_TOTAL_WEIGHT_MAX 1024
 /* A shard's lease, and how often it is renewed (jittered). */
 #define LEASE_TTL_MS 3000
-#define LEASE_RENEW_MS 1000
+#define LEASE_RENEW_MS 800
 /* How often everybody reads the registry, beside its hints (jittered). */
 #define RING_POLL_MS 1000
 /* A shard that refuses connections is evicted when its lease has not been renewed for this long,
  * or when a second observer says the same within SUSPECT_MS. */
 #define SUSPECT_LEASE_MS 1000
 #define SUSPECT_MS 3000
+/* Until the registry is asked about a suspect again. */
+#define SUSPECT_RETRY_MS 100
 /* Evictions: one per shard and EVICT_HOLD_MS (doubled up to the maximum each time that the
  * evicted process turns out to live), a third of the ring per EVICT_WINDOW_MS. Without them a
  * broken network could empty the ring or keep rooms on the move. */
 #define EVICT_HOLD_MS 10000
 #define EVICT_HOLD_MAX_MS 160000
 #define EVICT_WINDOW_MS 10000
+/* An evicted shard that lives comes back after this, doubled each time up to the maximum; a minute
+ * on the ring makes it start anew. */
+#define REJOIN_MIN_MS 1000
+#define REJOIN_MAX_MS 30000
+#define REJOIN_FORGIVE_MS 60000
+/* Shards that one process suspects at a time; the rest is found by their leases. */
+#define SUSPECTS_MAX 16
 /* A process that knows no ring and finds an empty registry waits this long for somebody who
  * remembers the ring, before it founds a new one. */
 #define RING_FOUND_MS 500

@@ -33,7 +33,7 @@ enum registry_op {
  */
 enum registry_answer {
     REGISTRY_GONE = 1, /* renew, remove: this process is not a member (evicted, or replaced by
-                          another incarnation) */
+                          another incarnation); put: a later incarnation is the member */
     REGISTRY_REFUSED,  /* evict: the rules do not allow it now */
     REGISTRY_EMPTY, /* the registry has no ring: it is new, or has lost everything. Nothing was
                        changed. */
@@ -71,9 +71,9 @@ struct registry_eviction {
 /* All return 0 when the operation is under way, or <0 (-ENOTCONN, -ENOMEM) and then no reply
  * comes. */
 struct registry_ops {
-    /* Enters the member, or replaces the one with its id, and gives it a lease. found: on an
-     * empty registry, begin a new ring with it (else REGISTRY_EMPTY). Also how a member begins
-     * to drain. */
+    /* Enters the member, or replaces an earlier incarnation (or state) of it, and gives it a
+     * lease. found: on an empty registry, begin a new ring with it (else REGISTRY_EMPTY). Also
+     * how a member begins to drain. */
     int (*put)(struct registry *registry, const struct ring_member *member,
                uint64_t known_epoch, bool found);
     int (*renew)(struct registry *registry, struct slice id, uint64_t incarnation);

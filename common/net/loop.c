@@ -155,6 +155,7 @@ int loop_new(struct loop **ret_loop)
     env_init(&loop->env, &loop_ops);
     list_init(&loop->dirty);
     list_init(&loop->ready);
+    list_init(&loop->leaving);
     list_init(&loop->dead);
     list_init(&loop->full_waiters);
     later_init(&loop->reap, stream_tcp_reap, loop);
@@ -175,6 +176,7 @@ void loop_free(struct loop *loop)
 {
     if (!loop)
         return;
+    stream_tcp_drop_leaving(loop);
     env_end_turn(&loop->env); /* what was closed last is still waiting to be freed */
     if (loop->dns)
         evdns_base_free(loop->dns, 1);

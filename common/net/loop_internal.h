@@ -33,11 +33,13 @@ struct loop {
     uint64_t turn_start_ns;
     uint64_t longest_turn_us;
 
-    struct list dirty; /* streams with output that has not been offered to the kernel */
-    struct list ready; /* streams with input that the kernel no longer announces (TLS records
-                          read ahead) */
-    struct list dead;  /* streams to be freed after this turn */
-    struct later reap; /* frees them */
+    struct list dirty;   /* streams with output that has not been offered to the kernel */
+    struct list ready;   /* streams with input that the kernel no longer announces (TLS records
+                            read ahead) */
+    struct list leaving; /* streams that have no owner any more and still write or wait for
+                            their peer */
+    struct list dead;    /* streams to be freed after this turn */
+    struct later reap;   /* frees them */
 
     unsigned handshakes_left; /* TLS handshake steps that this turn may still do */
 
@@ -58,6 +60,8 @@ struct loop {
 void stream_tcp_flush_all(struct loop *loop);
 void stream_tcp_read_ready(struct loop *loop);
 void stream_tcp_reap(struct later *later, void *arg);
+/* The loop goes: nobody will write out what the leaving streams still hold. */
+void stream_tcp_drop_leaving(struct loop *loop);
 /* listener.c: a socket closed, listeners at their cap may go on. */
 void listener_room_again(struct loop *loop);
 /* connect.c: env_ops.connect of the loop. */

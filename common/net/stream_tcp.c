@@ -111,6 +111,7 @@ static void tcp_die(struct stream_tcp *s)
     s->state = STREAM_DEAD;
     list_del(&s->work);
     list_del(&s->ready);
+    list_del(&s->leaving);
     list_add_tail(&s->loop->dead, &s->work);
     env_free_later(&s->loop->env, &s->loop->reap);
 }
@@ -137,12 +138,19 @@ static void tcp_begin_flushing(struct stream_tcp *s)
     s->paused = false;
     s->above_high = false;
     s->state = STREAM_FLUSHING;
+    list_add_tail(&s->loop->leaving, &s->leaving);
     if (env_timer(&s->loop->env, &s->deadline, CLOSE_TIMEOUT_MS) < 0 ||
         tcp_set_reading(s, true) < 0) {
         tcp_die(s);
         return;
     }
     tcp_mark_dirty(s);
+}
+
+void stream_tcp_drop_leaving(struct loop *loop)
+{
+    while (!list_empty(&loop->leaving))
+        tcp_die(list_first(&loop->leaving, struct stream_tcp, leaving));
 }
 
 /* All is written: says so to the peer and waits for its end. A close() with unread input would
@@ -553,6 +561,7 @@ int stream_tcp_new_unconnected(struct loop *loop, const struct stream_events *ev
     s->state = STREAM_CONNECTING;
     list_init(&s->work);
     list_init(&s->ready);
+    list_init(&s->leaving);
     timer_init(&s->deadline, tcp_on_deadline, s);
     outq_init(&s->out);
     *ret_stream = s;

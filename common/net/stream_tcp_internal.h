@@ -44,6 +44,7 @@ struct stream_tcp {
         *write_event; /* exists while writing, connecting or handshaking waits for the socket */
     struct list work; /* on loop->dirty, or loop->dead */
     struct list ready;     /* on loop->ready */
+    struct list leaving;   /* on loop->leaving while closing without an owner */
     struct timer deadline; /* of connecting, handshaking, closing */
     struct outq out;
     struct tls_session *tls;     /* NULL: plain */

@@ -2,6 +2,7 @@
 #include "tests/bench/httpc.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,15 +12,21 @@
 
 #define ANSWER_TIMEOUT_S 10
 
-void httpc_open(struct httpc *h, const struct sockaddr_in *addr)
+static void connect_again(struct httpc *h)
 {
     struct timeval limit = {.tv_sec = ANSWER_TIMEOUT_S};
 
-    *h = (struct httpc){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    h->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (h->fd < 0 || setsockopt(h->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0)
         die("socket: %s", strerror(errno));
-    if (connect(h->fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0)
-        die("cannot connect to port %u: %s", ntohs(addr->sin_port), strerror(errno));
+    if (connect(h->fd, (const struct sockaddr *)&h->addr, sizeof(h->addr)) < 0)
+        die("cannot connect to port %u: %s", ntohs(h->addr.sin_port), strerror(errno));
+}
+
+void httpc_open(struct httpc *h, const struct sockaddr_in *addr)
+{
+    *h = (struct httpc){.addr = *addr};
+    connect_again(h);
 }
 
 void httpc_close(struct httpc *h)
@@ -52,11 +59,19 @@ static void read_more(struct httpc *h, const char *path)
     text_add(&h->in, buf, (size_t)n);
 }
 
+/* The value of a header field of the answer, or NULL; @blank is where the head ends. */
+static const char *find_field(const struct httpc *h, const char *line, const char *blank)
+{
+    const char *found = strcasestr(h->in.p, line);
+
+    return found && found < blank ? found + strlen(line) : NULL;
+}
+
 int httpc_post(struct httpc *h, const char *path, const char *header, const char *body,
                const char **ret_body)
 {
-    const char *blank, *length;
-    size_t want;
+    const char *blank, *field;
+    size_t head_len, want;
     int status;
 
     text_clear(&h->in);
@@ -69,15 +84,21 @@ int httpc_post(struct httpc *h, const char *path, const char *header, const char
     do
         read_more(h, path);
     while (!(blank = memmem(h->in.p, h->in.len, "\r\n\r\n", 4)));
+    head_len = (size_t)(blank + 4 - h->in.p);
     if (sscanf(h->in.p, "HTTP/1.1 %d", &status) != 1)
         die("%s: the answer is not HTTP/1.1", path);
-    length = strcasestr(h->in.p, "\r\nContent-Length:");
-    if (!length || length > blank)
+    field = find_field(h, "\r\nContent-Length:", blank);
+    if (!field)
         die("%s: the answer has no Content-Length", path);
-    want = (size_t)(blank + 4 - h->in.p) + strtoul(length + 17, NULL, 10);
+    want = head_len + strtoul(field, NULL, 10);
+    field = find_field(h, "\r\nConnection:", blank);
+    bool closes = field && strncasecmp(field + strspn(field, " "), "close", 5) == 0;
     while (h->in.len < want)
         read_more(h, path);
-    *ret_body = memmem(h->in.p, h->in.len, "\r\n\r\n", 4);
-    *ret_body += 4;
+    if (closes) {
+        close(h->fd);
+        connect_again(h);
+    }
+    *ret_body = h->in.p + head_len;
     return status;
 }

@@ -1,6 +1,7 @@
 /*
  * httpc.h - a blocking HTTP/1.1 client for setting a benchmark up: one kept-alive connection,
- * one request at a time, answers with a Content-Length.
+ * one request at a time, answers with a Content-Length. When the server says that it closes,
+ * the next request goes over a new connection.
  */
 #pragma once
 
@@ -10,6 +11,7 @@
 
 struct httpc {
     int fd;
+    struct sockaddr_in addr;
     struct text in;
     struct text out;
 };

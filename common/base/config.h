@@ -7,8 +7,8 @@
  *
  *     struct config { struct config_address listen; uint64_t idle_ms; };
  *     static const struct config_option options[] = {
- *         CONFIG_ADDRESS(struct config, listen, "FLUXY_LISTEN", "127.0.0.1:8080", "Where
- * clients connect"), CONFIG_MS(struct config, idle_ms, "FLUXY_ROOM_IDLE", "60s", 1000,
+ *         CONFIG_ADDRESS(struct config, listen, "X_LISTEN", "127.0.0.1:8080", "Where
+ * clients connect"), CONFIG_MS(struct config, idle_ms, "X_IDLE", "60s", 1000,
  * 86400000, "..."),
  *     };
  *

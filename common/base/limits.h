@@ -170,9 +170,11 @@
 /* First and longest pause between attempts to reach a shard; jittered. */
 #define LINK_RETRY_MIN_MS 20
 #define LINK_RETRY_MAX_MS 1000
-/* A link to a shard that has left the ring stays open this long, so that what is under way on it can end. */
+/* A link to a shard that has left the ring stays open this long, so that what is under way on
+ * it can end. */
 #define LINK_LINGER_MS 5000
-/* MOVED answers come by the thousand when a shard leaves: peers are asked for their ring at most this often. */
+/* MOVED answers come by the thousand when a shard leaves: peers are asked for their ring at
+ * most this often. */
 #define RING_REFRESH_MS 20
 /* Links that have not authenticated yet; an intruder on the network must not exhaust
  * descriptors. */
@@ -192,8 +194,8 @@
 #define LEASE_RENEW_MS 800
 /* How often everybody reads the registry, beside its hints (jittered). */
 #define RING_POLL_MS 1000
-/* A shard that refuses connections is evicted when its lease has not been renewed for this long,
- * or when a second observer says the same within SUSPECT_MS. */
+/* A shard that refuses connections is evicted when its lease has not been renewed for this
+ * long, or when a second observer says the same within SUSPECT_MS. */
 #define SUSPECT_LEASE_MS 1000
 #define SUSPECT_MS 3000
 /* Until the registry is asked about a suspect again. */
@@ -223,7 +225,8 @@
 #define UNACKED_MAX_BYTES (1 * MIB)
 /* A durable frame that is not settled by then is answered outcome_unknown. */
 #define WRITE_DEADLINE_MS 10000
-/* A socket whose first attach no shard answers by then is closed with 1013, so that the client tries elsewhere. */
+/* A socket whose first attach no shard answers by then is closed with 1013, so that the client
+ * tries elsewhere. */
 #define ATTACH_DEADLINE_MS 10000
 /* How often a gateway looks for deadlines that have passed: one sweep for all sockets. */
 #define SESSION_SWEEP_MS 250
@@ -298,8 +301,8 @@
 
 /* ---- commit ---- */
 
-/* Rows, bytes and rooms of one batch: a larger one holds the row locks of all its rooms longer than
- * the others should wait, and gains nothing. */
+/* Rows, bytes and rooms of one batch: a larger one holds the row locks of all its rooms longer
+ * than the others should wait, and gains nothing. */
 #define COMMIT_BATCH_ENTRIES 1000
 #define COMMIT_BATCH_BYTES (1 * MIB)
 #define COMMIT_BATCH_ROOMS 1000
@@ -312,9 +315,11 @@
 #define COMMIT_QUEUE_BYTES (4 * MIB)
 #define COMMIT_LANE_ENTRIES 65536
 #define COMMIT_LANE_BYTES (64 * MIB)
-/* Who has waited this long for a commit is answered (less than WRITE_DEADLINE_MS of the gateway). */
+/* Who has waited this long for a commit is answered (less than WRITE_DEADLINE_MS of the
+ * gateway). */
 #define COMMIT_DEADLINE_MS 5000
-/* Pauses between tries while the store is away, doubling, jittered; of a row that was locked. */
+/* Pauses between tries while the store is away, doubling, jittered; of a row that was locked.
+ */
 #define COMMIT_RETRY_MIN_MS 20
 #define COMMIT_RETRY_MAX_MS 320
 #define COMMIT_LOCKED_RETRY_MS 3

@@ -5,10 +5,10 @@
  * of a struct member: `metrics.frames_in++`, `histogram_observe(&metrics.commit_us, us)`.
  *
  * gateway/metrics.def:
- *     COUNTER(frames_in, "fluxy_gateway_frames_total", "direction=\"in\"", "Client frames")
- *     COUNTER(frames_out, "fluxy_gateway_frames_total", "direction=\"out\"", "Client frames")
- *     GAUGE(sessions, "fluxy_gateway_sessions", "", "Open sockets")
- *     HISTOGRAM(ack_us, "fluxy_gateway_ack_seconds", "", "Frame to ack", buckets_latency_us)
+ *     COUNTER(frames_in, "app_frames_total", "direction=\"in\"", "Client frames")
+ *     COUNTER(frames_out, "app_frames_total", "direction=\"out\"", "Client frames")
+ *     GAUGE(sessions, "app_sessions", "", "Open sockets")
+ *     HISTOGRAM(ack_us, "app_ack_seconds", "", "Frame to ack", buckets_latency_us)
  * gateway/metrics.h:
  *     #define METRICS_STRUCT gateway_metrics
  *     #define METRICS_DEF "gateway/metrics.def"

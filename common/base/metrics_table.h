@@ -7,6 +7,7 @@
  */
 #include "common/base/metrics.h"
 
+#ifdef METRICS_DEF
 struct METRICS_STRUCT {
 #define COUNTER(field, name, labels, help) uint64_t field;
 #define GAUGE(field, name, labels, help) int64_t field;
@@ -31,4 +32,5 @@ static const struct metric_row METRICS_ROWS[] = {
 #undef HISTOGRAM
 };
 #define METRICS_ROWS_COUNT (sizeof(METRICS_ROWS) / sizeof(METRICS_ROWS[0]))
+#endif
 #endif

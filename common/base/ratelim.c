@@ -7,10 +7,13 @@
 
 struct ratelim_rule ratelim_rule(uint64_t count, uint64_t window_ms)
 {
+    uint64_t interval_us;
+
     if (count == 0)
         return (struct ratelim_rule){0};
+    interval_us = window_ms * 1000 / count;
     return (struct ratelim_rule){
-        .interval_us = MAX(window_ms * 1000 / count, UINT64_C(1)),
+        .interval_us = interval_us ? interval_us : 1,
         .burst = count,
     };
 }

@@ -191,7 +191,7 @@
 #define RING_TOTAL_WEIGHT_MAX 1024
 /* A shard's lease, and how often it is renewed (jittered). */
 #define LEASE_TTL_MS 3000
-#define LEASE_RENEW_MS 700
+#define LEASE_RENEW_MS 800
 /* How often everybody reads the registry, beside its hints (jittered). */
 #define RING_POLL_MS 1000
 /* A shard that refuses connections is evicted when its lease has not been renewed for this
@@ -253,7 +253,7 @@
 
 /* Messages of a connect snapshot or history page: default and most. */
 #define SNAPSHOT_DEFAULT 50
-#define SNAPSHOT_MAX 500
+#define SNAPSHOT_MAX 500u
 /* Entries of one resume page; further pages wait until the socket has drained. */
 #define RESUME_PAGE 200
 /* How far back the snapshot of an old client may reach over replayLimit to close its hole. */
@@ -281,13 +281,15 @@
  * on. */
 #define TYPING_EXPIRE_MS 10000
 #define TYPING_REPEAT_MS 3000
+/* Rooms put to sleep in one second's turn; a shard that falls quiet must not stop for it. */
+#define ROOMS_SLEEP_PER_TICK 1000
 /* A room without traffic leaves the shard. Default of FLUXY_ROOM_IDLE_MS. */
 #define ROOM_IDLE_MS 60000
 /* What a room that must go waits for its batch in flight. */
 #define ROOM_LEAVE_MS 2000
 /* A failed read or claim is tried again after a pause, doubling from MIN to MAX; jittered. */
 #define STORE_RETRY_MIN_MS 50
-#define STORE_RETRY_MAX_MS 2000
+#define STORE_RETRY_MAX_MS 2000u
 /* Rooms whose waking was missed by a gateway with a broken link; over it the gateway looks at
  * all of its own. */
 #define WAKE_LOG_MAX 1000

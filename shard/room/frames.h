@@ -11,7 +11,7 @@
 #include "shard/room/entry.h"
 #include "shard/room/roster.h"
 
-#define GENERATION_TEXT_MAX 20
+#define GENERATION_TEXT_MAX 20u
 
 /* The opaque text of a room generation, as clients see it. */
 struct slice generation_format(uint64_t generation, char ret[GENERATION_TEXT_MAX]);

@@ -13,6 +13,7 @@ struct roster_user {
     struct map_node node;
     struct list link; /* roster.users, in order of arrival */
     uint32_t sockets;
+    bool is_announced; /* the others know of him, so they are told when he leaves */
     bool is_typing;
     uint8_t intent;           /* enum typing_intent of the last typing signal */
     uint64_t typing_until_ms; /* when is_typing: expires then */

@@ -1,0 +1,355 @@
+/* attach.c - sockets coming and going. See attach.h. */
+#include "shard/host/attach.h"
+
+#include <stdlib.h>
+
+#include "common/base/ident.h"
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/cluster/ring.h"
+#include "shard/host/catchup.h"
+#include "shard/host/frame_in.h"
+#include "shard/host/op.h"
+#include "shard/host/presence.h"
+#include "shard/metrics.h"
+
+#define OBJECT_MAX (sizeof("room//") + 2 * ID_MAX)
+
+/* ---- to the gateway ---- */
+
+void attach_send(struct attach *attach, uint64_t done_n, uint64_t cursor, struct slice json)
+{
+    struct msg msg = {.type = MSG_TO_ATTACH,
+                      .TO_ATTACH = {.attach = attach->number,
+                                    .done_n = done_n,
+                                    .cursor = cursor,
+                                    .json = json,
+                                    .epoch = attach->epoch}};
+
+    if (cursor > 0 && !attach->generation_is_told) {
+        attach->generation_is_told = true;
+        msg.TO_ATTACH.generation = attach->room->generation_text;
+    }
+    gate_send(attach->gate, &msg);
+}
+
+static void send_close(struct gate *gate, uint64_t number, uint32_t epoch, uint32_t code,
+                       const char *reason)
+{
+    struct msg msg = {
+        .type = MSG_CLOSE,
+        .CLOSE = {.attach = number, .code = code, .reason = slice_str(reason), .epoch = epoch}};
+
+    gate_send(gate, &msg);
+}
+
+static void send_moved(struct gate *gate, struct slice object)
+{
+    struct ring_identity identity = {0};
+    struct msg msg = {.type = MSG_MOVED};
+
+    if (gate->host->ring)
+        identity = ring_identity(gate->host->ring);
+    msg.MOVED = (struct msg_MOVED){
+        .object = object, .ring_epoch = identity.epoch, .ring_hash = identity.hash};
+    gate_send(gate, &msg);
+}
+
+/* ---- going ---- */
+
+static void free_now(struct later *later, void *arg)
+{
+    (void)later;
+    free(arg);
+}
+
+/* What belongs to the connection and not to the presence: ends with a link, a restart, the
+ * attach. */
+static void stop(struct attach *attach)
+{
+    list_del(&attach->in_wait);
+    list_del(&attach->join.link);
+    catchup_cancel(attach);
+    ops_orphan(attach);
+    frames_drop_held(attach);
+    if (attach->state == ATTACH_LIVE)
+        attach->room_gate->n_live--;
+    attach->state = ATTACH_WAITING;
+    attach->last_n = 0;
+}
+
+static void detach(struct attach *attach)
+{
+    struct gate *gate = attach->gate;
+
+    list_del(&attach->in_room_gate);
+    room_gate_put(attach->room_gate);
+    map_remove(&gate->attaches, &attach->node);
+    gate->host->metrics->attaches--;
+    env_free_later(gate->host->env, &attach->dead);
+}
+
+void attach_forget(struct attach *attach)
+{
+    stop(attach);
+    attach->present = NULL; /* the roster goes with the room */
+    detach(attach);
+}
+
+void attach_remove(struct attach *attach)
+{
+    stop(attach);
+    if (attach->present)
+        presence_on_gone(attach);
+    detach(attach);
+}
+
+void attach_close(struct attach *attach, uint32_t code, const char *reason)
+{
+    send_close(attach->gate, attach->number, attach->epoch, code, reason);
+    attach_remove(attach);
+}
+
+void attach_become_ghost(struct attach *attach)
+{
+    if (!attach->present) {
+        attach_remove(attach);
+        return;
+    }
+    stop(attach);
+    attach->state = ATTACH_GHOST;
+}
+
+/* ---- coming ---- */
+
+static struct slice put(char **at, struct slice s)
+{
+    struct slice copy = slice_of(*at, s.len);
+
+    if (s.len > 0)
+        memcpy(*at, s.data, s.len);
+    *at += s.len;
+    return copy;
+}
+
+static struct attach *attach_new(struct gate *gate, const struct msg_ATTACH *msg)
+{
+    struct attach *a =
+        calloc(1, sizeof(*a) + msg->user.len + msg->socket_id.len + msg->user_info.len);
+    char *at;
+
+    if (!a)
+        return NULL;
+    at = a->bytes;
+    a->user = put(&at, msg->user);
+    a->socket_id = put(&at, msg->socket_id);
+    a->user_info = put(&at, msg->user_info);
+    a->gate = gate;
+    a->number = msg->attach;
+    a->state = ATTACH_WAITING;
+    list_init(&a->in_room_gate);
+    list_init(&a->in_wait);
+    list_init(&a->join.link);
+    list_init(&a->ops);
+    list_init(&a->held);
+    later_init(&a->dead, free_now, a);
+    return a;
+}
+
+/* Puts a new attach into its gate and room. */
+static struct attach *attach_add(struct gate *gate, struct room_host *room,
+                                 const struct msg_ATTACH *msg)
+{
+    struct attach *a = attach_new(gate, msg);
+
+    if (!a)
+        return NULL;
+    a->room = room;
+    a->room_gate = room_gate_get(room, gate);
+    if (!a->room_gate) {
+        free(a);
+        return NULL;
+    }
+    if (map_insert(&gate->attaches, &a->node, hash_u64(a->number)) < 0) {
+        room_gate_put(a->room_gate);
+        free(a);
+        return NULL;
+    }
+    list_add_tail(&a->room_gate->attaches, &a->in_room_gate);
+    gate->host->metrics->attaches++;
+    return a;
+}
+
+static void take_params(struct attach *attach, const struct msg_ATTACH *msg)
+{
+    attach->epoch = msg->epoch;
+    attach->flags = msg->flags;
+    attach->replay_limit =
+        msg->replay_limit ? MIN(msg->replay_limit, SNAPSHOT_MAX) : SNAPSHOT_DEFAULT;
+    attach->project_roles = project_roles_parse(msg->roles);
+    attach->last_seq = msg->last_seq;
+    attach->generation_is_told = false;
+    attach->suspect_left = 0;
+    attach->given_generation_len = (uint8_t)MIN(msg->generation.len, GENERATION_TEXT_MAX);
+    memcpy(attach->given_generation, msg->generation.len ? msg->generation.data : "",
+           attach->given_generation_len);
+}
+
+static bool are_ids_valid(const struct msg_ATTACH *msg)
+{
+    return ident_is_valid(msg->project) && ident_is_valid(msg->room) &&
+           ident_is_valid(msg->user);
+}
+
+static void wait_for_room(struct attach *attach)
+{
+    attach->state = ATTACH_WAITING;
+    list_add_tail(&attach->room->waiting, &attach->in_wait);
+}
+
+void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
+{
+    struct host *host = gate->host;
+    struct attach *attach = gate_find_attach(gate, msg->attach);
+    char bytes[OBJECT_MAX];
+    struct slice object;
+    struct room_host *room;
+
+    if (!are_ids_valid(msg)) {
+        send_close(gate, msg->attach, msg->epoch, 1008, "invalid_id");
+        return;
+    }
+    object = slice_of(bytes, (size_t)snprintf(bytes, sizeof(bytes), "room/%.*s/%.*s",
+                                              (int)msg->project.len, msg->project.data,
+                                              (int)msg->room.len, msg->room.data));
+    if (attach &&
+        !(slice_eq(attach->room->object, object) && slice_eq(attach->user, msg->user))) {
+        attach_remove(attach);
+        attach = NULL;
+    }
+    if (!host_owns(host, object)) {
+        if (attach)
+            attach_remove(attach);
+        send_moved(gate, object);
+        return;
+    }
+    room = attach ? attach->room : room_open(host, msg->project, msg->room);
+    if (room && attach)
+        stop(attach);
+    else if (room)
+        attach = attach_add(gate, room, msg);
+    if (!attach) {
+        send_close(gate, msg->attach, msg->epoch, 1013, "overloaded");
+        return;
+    }
+    host->metrics->attached++;
+    take_params(attach, msg);
+    room_touch(room);
+    if (room->state == ROOM_ACTIVE)
+        attach_begin(attach);
+    else
+        wait_for_room(attach);
+}
+
+void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg)
+{
+    struct attach *attach = gate_find_attach(gate, msg->attach);
+
+    if (attach) { /* else its room sleeps, or has moved */
+        room_touch(attach->room);
+        attach_remove(attach);
+    }
+}
+
+void attach_on_more(struct gate *gate, const struct msg_MORE *msg)
+{
+    struct attach *attach = gate_find_attach(gate, msg->attach);
+
+    if (attach && attach->catchup)
+        catchup_more(attach->catchup);
+}
+
+/* ---- entering ---- */
+
+static void on_joined(struct change_wait *wait, enum change_outcome outcome,
+                      enum error_code error)
+{
+    struct attach *attach = container_of(wait, struct attach, join);
+
+    switch (outcome) {
+    case CHANGE_DONE:
+    case CHANGE_AGAIN:
+        if (attach->room->state == ROOM_ACTIVE)
+            attach_begin(attach);
+        else
+            wait_for_room(attach); /* and be told where the room went */
+        return;
+    case CHANGE_FAILED:
+        attach_close(attach, 1013, error_info(error)->code);
+        return;
+    case CHANGE_MOVED:
+        wait_for_room(attach);
+        return;
+    }
+}
+
+/* A public room takes anybody in, as a member. */
+static void join(struct attach *attach)
+{
+    struct change change = {.user = attach->user, .role = ROLE_MEMBER, .by = attach->user};
+
+    if (members_count(&attach->room->members) >= ROOM_MEMBERS_MAX) {
+        attach_close(attach, 1008, "channel_at_capacity");
+        return;
+    }
+    attach->state = ATTACH_JOINING;
+    attach->join.fn = on_joined;
+    if (change_start(attach->room, &change, &attach->join) < 0)
+        attach_close(attach, 1013, "overloaded");
+}
+
+static void enter(struct attach *attach)
+{
+    if (!attach->present)
+        attach->present = roster_add(&attach->room->roster, attach->user, attach->user_info);
+    attach->state = ATTACH_CATCHING;
+    if (!attach->present || catchup_start(attach) < 0)
+        attach_close(attach, 1013, "overloaded");
+}
+
+void attach_begin(struct attach *attach)
+{
+    struct actor actor = room_actor(attach->room, attach->user, attach->project_roles);
+
+    switch (rules_enter(&actor)) {
+    case ENTER_YES:
+        enter(attach);
+        return;
+    case ENTER_JOIN:
+        /* Who was in before and is no member now has been taken off the list. */
+        if (attach->flags & ATTACH_REATTACH)
+            attach_close(attach, 1008, "not_member");
+        else
+            join(attach);
+        return;
+    case ENTER_NO:
+        attach_close(attach, 1008, "not_member");
+        return;
+    }
+}
+
+void attach_become_live(struct attach *attach, uint64_t at)
+{
+    struct room_host *room = attach->room;
+    struct msg msg = {.type = MSG_ATTACHED,
+                      .ATTACHED = {.attach = attach->number,
+                                   .seq = MAX(at, room->seq),
+                                   .generation = room->generation_text,
+                                   .epoch = attach->epoch}};
+
+    gate_send(attach->gate, &msg);
+    attach->state = ATTACH_LIVE;
+    attach->room_gate->n_live++;
+    presence_on_live(attach, attach->flags & ATTACH_REATTACH);
+    frames_run_held(attach);
+}

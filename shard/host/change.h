@@ -1,0 +1,41 @@
+/*
+ * change.h - changes of a room's member list, each as one committed entry. At
+ * most one per user is under way; a second waits and is decided anew on what
+ * the first has left.
+ */
+#pragma once
+
+#include "common/json/errors.h"
+#include "shard/host/room_host.h"
+
+enum change_outcome {
+    CHANGE_DONE,   /* committed and applied */
+    CHANGE_AGAIN,  /* another change of this user has ended: look at the member list and decide
+                      anew */
+    CHANGE_FAILED, /* error says why */
+    CHANGE_MOVED,  /* the room goes; ask its new owner */
+};
+
+/* Who waits for a change. Embedded in its owner, who may take itself off the list at any time.
+ */
+struct change_wait {
+    struct list link;
+    /* Once. May be called from inside room_close(). */
+    void (*fn)(struct change_wait *wait, enum change_outcome outcome, enum error_code error);
+};
+
+struct change {
+    struct slice user;
+    enum member_role role; /* ROLE_NONE: is removed */
+    struct slice by;       /* who does it */
+};
+
+/* Starts the change, or waits behind another one of the same user. The room is active; the
+ * caller has checked that it is allowed. wait is taken unless < 0 (-ENOMEM; -EBUSY: the room's
+ * commit queue is full). */
+int change_start(struct room_host *room, const struct change *change,
+                 struct change_wait *wait) MUST_CHECK;
+/* The user was taken off the list: closes the sockets that have no other right to be here. */
+void change_expel(struct room_host *room, struct slice user);
+/* The room goes: everybody who waits gets CHANGE_MOVED. */
+void changes_cancel(struct room_host *room);

@@ -1,0 +1,101 @@
+/* fences.c - see fences.h. Commits are safe without this; it is for what is answered from
+ * memory. */
+#include "shard/host/fences.h"
+
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "shard/host/host.h"
+#include "shard/host/room_host.h"
+#include "shard/metrics.h"
+
+/* The names are copied: rooms may go while the query is under way. */
+struct probe {
+    struct host *host;
+    size_t n;
+    struct fence_probe *rooms;
+    char *bytes;
+};
+
+static void probe_free(struct probe *probe)
+{
+    if (!probe)
+        return;
+    free(probe->rooms);
+    free(probe->bytes);
+    free(probe);
+}
+DEFINE_AUTO(struct probe, probe_free)
+
+static struct slice put(char **at, struct slice s)
+{
+    struct slice copy = slice_of(*at, s.len);
+
+    memcpy(*at, s.data, s.len);
+    *at += s.len;
+    return copy;
+}
+
+static struct probe *probe_new(struct host *host)
+{
+    AUTO(probe_free) struct probe *probe = calloc(1, sizeof(*probe));
+    const struct room_host *room;
+    size_t n = 0, len = 0;
+    char *at;
+
+    if (!probe)
+        return NULL;
+    list_for_each(room, &host->rooms_by_use, by_use)
+    {
+        n++;
+        len += room->project.len + room->id.len;
+    }
+    probe->host = host;
+    probe->rooms = calloc(n + 1, sizeof(*probe->rooms));
+    probe->bytes = at = malloc(len + 1);
+    if (!probe->rooms || !probe->bytes)
+        return NULL;
+    list_for_each(room, &host->rooms_by_use, by_use)
+    {
+        if (room->state != ROOM_ACTIVE)
+            continue;
+        probe->rooms[probe->n].project = put(&at, room->project);
+        probe->rooms[probe->n].room = put(&at, room->id);
+        probe->n++;
+    }
+    return TAKE(probe);
+}
+
+static void on_probed(void *arg, enum store_result result, const struct fence_state *rows)
+{
+    AUTO(probe_free) struct probe *probe = arg;
+    struct host *host = probe->host;
+
+    host->is_probing = false;
+    for (size_t i = 0; i < probe->n && result == STORE_OK; i++) {
+        struct room_host *room = room_find(host, probe->rooms[i].project, probe->rooms[i].room);
+
+        if (!room || room->state != ROOM_ACTIVE || rows[i].fence == host->config.incarnation)
+            continue;
+        log_info("room has another fence", L_SLICE("room", room->object));
+        host->metrics->moves_fence++;
+        room_close(room, ROOM_END_MOVED);
+    }
+}
+
+void fences_probe(struct host *host)
+{
+    AUTO(probe_free) struct probe *probe = NULL;
+    int r;
+
+    if (host->is_probing || host->rooms.count == 0)
+        return;
+    probe = probe_new(host); /* out of memory: the next second tries again */
+    if (!probe || probe->n == 0)
+        return;
+    r = host->store->ops->probe_fences(host->store, probe->rooms, probe->n, on_probed, probe);
+    if (r < 0)
+        return; /* likewise */
+    host->is_probing = true;
+    (void)TAKE(probe);
+}

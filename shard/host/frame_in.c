@@ -1,0 +1,288 @@
+/* frame_in.c - see frame_in.h. */
+#include "shard/host/frame_in.h"
+
+#include <stdlib.h>
+
+#include "common/base/limits.h"
+#include "shard/host/catchup.h"
+#include "shard/host/op.h"
+#include "shard/host/presence.h"
+#include "shard/host/publish.h"
+#include "shard/metrics.h"
+#include "shard/room/command.h"
+#include "shard/room/dedupe.h"
+
+/* After a repeat, so many messages of a socket are looked up before they are committed: who
+ * sends one again usually sends several again. */
+#define SUSPECT_MESSAGES 64
+
+struct held_frame {
+    struct list link; /* attach.held */
+    uint64_t n;
+    uint32_t flags;
+    size_t len;
+    char json[];
+};
+
+/* ---- messages ---- */
+
+static void refuse(struct op *op, struct slice client_id, enum error_code code,
+                   const char *detail, uint64_t retry_after_ms)
+{
+    struct room_host *room = op->attach->room;
+    struct frame_ref ref = {.client_id = client_id, .frame_id = op->frame_id};
+    struct buf *json = &room->host->json;
+
+    room->host->metrics->refused++;
+    buf_clear(json);
+    frame_error(json, room->id, &ref, code, slice_str(detail), retry_after_ms);
+    op_settle(op, buf_slice(json), slice_of(NULL, 0));
+}
+
+static void acknowledge(struct op *op, const struct entry *e)
+{
+    struct room_host *room = op->attach->room;
+    struct frame_ref ref = {.client_id = e->client_id, .frame_id = op->frame_id};
+    struct buf *json = &room->host->json;
+
+    buf_clear(json);
+    frame_ack(json, room->id, &ref, e, false);
+    op_settle(op, buf_slice(json), slice_of(NULL, 0));
+}
+
+/* The original again (an old client knows no other acknowledgement), and that it was a repeat.
+ * Who is only sent again by his gateway has had his echo. */
+static void acknowledge_repeat(struct op *op, const struct entry *original)
+{
+    struct room_host *room = op->attach->room;
+    struct frame_ref ref = {.client_id = original->client_id, .frame_id = op->frame_id};
+    struct host *host = room->host;
+
+    host->metrics->duplicates++;
+    op->attach->suspect_left = SUSPECT_MESSAGES;
+    buf_clear(&host->json);
+    buf_clear(&host->json2);
+    frame_ack(&host->json2, room->id, &ref, original, true);
+    if (!op->is_resent)
+        frame_entry(&host->json, room->id, original);
+    if (op->is_resent)
+        op_settle(op, buf_slice(&host->json2), slice_of(NULL, 0));
+    else
+        op_settle(op, buf_slice(&host->json), buf_slice(&host->json2));
+}
+
+static void op_on_settled(struct room_request *request, const struct commit_result *result)
+{
+    struct op *op = container_of(request, struct op, request);
+
+    op->is_committing = false;
+    if (!op->attach) {
+        op_drop(op);
+        return;
+    }
+    switch (result->outcome) {
+    case COMMIT_DONE:
+        acknowledge(op, result->entry);
+        return;
+    case COMMIT_DUPLICATE:
+        if (!op->is_resent)
+            room_publish_refund(op->attach->room, op->attach->user, LIMITER_SOCKET);
+        acknowledge_repeat(op, result->entry);
+        return;
+    case COMMIT_REFUSED:
+    case COMMIT_UNAVAILABLE:
+    case COMMIT_UNKNOWN:
+        refuse(op, result->entry->client_id, publish_error_of(result->outcome), "", 0);
+        return;
+    case COMMIT_DROPPED:
+        op_drop(op);
+        return;
+    }
+}
+
+static void make_key(const struct attach *attach, uint64_t n,
+                     const struct command_message *message, uint8_t ret[DEDUPE_LEN])
+{
+    char key[64];
+    int len;
+
+    if (message->client_id.len > 0) {
+        dedupe_key(DEDUPE_CLIENT, attach->user, message->client_id, ret);
+        return;
+    }
+    len = snprintf(key, sizeof(key), "%llx:%llu:%llu",
+                   (unsigned long long)attach->gate->incarnation,
+                   (unsigned long long)attach->number, (unsigned long long)n);
+    dedupe_key(DEDUPE_GATEWAY, attach->user, slice_of(key, (size_t)len), ret);
+}
+
+static void run_message(struct op *op, const struct command_message *message)
+{
+    struct attach *attach = op->attach;
+    struct publish p = {.request = &op->request,
+                        .message = message,
+                        .user = attach->user,
+                        .project_roles = attach->project_roles,
+                        .way = LIMITER_SOCKET,
+                        .is_resent = op->is_resent,
+                        .is_suspect = op->is_resent || attach->suspect_left > 0};
+    int r;
+
+    op->request.on_settled = op_on_settled;
+    make_key(attach, op->n, message, p.dedupe);
+    if (attach->suspect_left > 0)
+        attach->suspect_left--;
+    r = room_publish(attach->room, &p);
+    if (r < 0) {
+        refuse(op, message->client_id, ERROR_overloaded, "", 0);
+        return;
+    }
+    switch ((enum publish_answer)r) {
+    case PUBLISH_DUPLICATE:
+        acknowledge_repeat(op, p.original);
+        return;
+    case PUBLISH_REFUSED:
+        refuse(op, message->client_id, p.error, p.detail, p.retry_after_ms);
+        return;
+    }
+    op->is_committing = true;
+}
+
+/* ---- one frame ---- */
+
+/* A frame that is not settled: typing. What is wrong with it is not worth an answer. */
+static void run_ephemeral(struct attach *attach, struct slice json)
+{
+    struct command_error error;
+    struct command command;
+
+    if (command_parse(json, &command, &error) == 0 && command.type == COMMAND_TYPING)
+        typing_on_signal(attach, command.typing.is_typing,
+                         (enum typing_intent)command.typing.intent);
+    command_deinit(&command);
+}
+
+static void run_command(struct op *op, const struct command *command)
+{
+    struct attach *attach = op->attach;
+
+    switch (command->type) {
+    case COMMAND_MESSAGE:
+        run_message(op, &command->message);
+        return;
+    case COMMAND_RESUME:
+        if (catchup_resume(attach, op, command->resume.last_seq, command->resume.generation) <
+            0)
+            refuse(op, slice_of(NULL, 0), ERROR_overloaded, "", 0);
+        return;
+    case COMMAND_TYPING:
+        typing_on_signal(attach, command->typing.is_typing,
+                         (enum typing_intent)command->typing.intent);
+        op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
+        return;
+    case COMMAND_NONE:
+        op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
+        return;
+    }
+}
+
+static void run_frame(struct attach *attach, uint64_t n, uint32_t flags, struct slice json)
+{
+    struct command_error error;
+    struct command command;
+    struct op *op;
+    int r;
+
+    if (n == 0) {
+        run_ephemeral(attach, json);
+        return;
+    }
+    r = command_parse(json, &command, &error);
+    op = op_new(attach, n, flags & FRAME_RESENT, r ? error.frame_id : command.frame_id);
+    if (!op)
+        attach_close(attach, 1013, "overloaded");
+    else if (r)
+        refuse(op, error.client_id, error.code, error.detail, 0);
+    else
+        run_command(op, &command);
+    command_deinit(&command);
+}
+
+/* ---- order ---- */
+
+static bool may_run(const struct attach *attach)
+{
+    return attach->state == ATTACH_LIVE && !attach->catchup;
+}
+
+static void hold(struct attach *attach, const struct msg_FRAME *msg)
+{
+    struct held_frame *held;
+
+    if (attach->n_held >= UNACKED_MAX_FRAMES ||
+        attach->held_bytes + msg->json.len > UNACKED_MAX_BYTES + FRAME_MAX_BYTES) {
+        attach_close(attach, 1013, "overloaded"); /* its gateway keeps to a lower bound */
+        return;
+    }
+    held = malloc(sizeof(*held) + msg->json.len);
+    if (!held) {
+        attach_close(attach, 1013, "overloaded");
+        return;
+    }
+    held->n = msg->n;
+    held->flags = msg->flags;
+    held->len = msg->json.len;
+    if (held->len > 0)
+        memcpy(held->json, msg->json.data, held->len);
+    list_add_tail(&attach->held, &held->link);
+    attach->n_held++;
+    attach->held_bytes += held->len;
+}
+
+static struct held_frame *take_held(struct attach *attach)
+{
+    struct held_frame *held = list_first(&attach->held, struct held_frame, link);
+
+    list_del(&held->link);
+    attach->n_held--;
+    attach->held_bytes -= held->len;
+    return held;
+}
+
+void frames_run_held(struct attach *attach)
+{
+    while (may_run(attach) && attach->room->state == ROOM_ACTIVE &&
+           !list_empty(&attach->held)) {
+        struct held_frame *held = take_held(attach);
+
+        run_frame(attach, held->n, held->flags, slice_of(held->json, held->len));
+        free(held);
+    }
+}
+
+void frames_drop_held(struct attach *attach)
+{
+    while (!list_empty(&attach->held))
+        free(take_held(attach));
+}
+
+void frame_on_frame(struct gate *gate, const struct msg_FRAME *msg)
+{
+    struct attach *attach = gate_find_attach(gate, msg->attach);
+
+    if (!attach || attach->state == ATTACH_GHOST || attach->room->state == ROOM_LEAVING)
+        return; /* asleep or moved: the gateway sends it again where it belongs */
+    room_touch(attach->room);
+    if (msg->n == 0) {
+        if (attach->state == ATTACH_LIVE)
+            run_ephemeral(attach, msg->json);
+        return;
+    }
+    if (msg->n <= attach->last_n)
+        return; /* has come before on this attach */
+    attach->last_n = msg->n;
+    if (may_run(attach) && list_empty(&attach->held))
+        run_frame(attach, msg->n, msg->flags, msg->json);
+    else
+        hold(attach, msg);
+}

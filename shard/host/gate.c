@@ -1,0 +1,306 @@
+/* gate.c - gateways and their ghosts. See gate.h. */
+#include "shard/host/gate.h"
+
+#include <stdlib.h>
+
+#include "common/base/env.h"
+#include "common/base/limits.h"
+#include "shard/host/attach.h"
+#include "shard/host/host.h"
+#include "shard/host/room_host.h"
+#include "shard/metrics.h"
+
+/* A room that woke while the gateway had no link. */
+struct wake {
+    struct list link;
+    uint64_t seq;
+    struct slice project, room;
+    char bytes[];
+};
+
+/* ---- wake log ---- */
+
+static void send_wake(struct gate *gate, struct slice project, struct slice room, uint64_t seq)
+{
+    struct msg msg = {.type = MSG_WAKE, .WAKE = {.project = project, .room = room, .seq = seq}};
+
+    gate_send(gate, &msg);
+}
+
+static void drop_wakes(struct gate *gate)
+{
+    while (!list_empty(&gate->wakes)) {
+        struct wake *wake = list_first(&gate->wakes, struct wake, link);
+
+        list_del(&wake->link);
+        free(wake);
+    }
+}
+
+static void log_wake(struct gate *gate, struct slice project, struct slice room, uint64_t seq)
+{
+    struct wake *wake;
+
+    if (gate->n_wakes > WAKE_LOG_MAX)
+        return;
+    wake = gate->n_wakes < WAKE_LOG_MAX ? malloc(sizeof(*wake) + project.len + room.len) : NULL;
+    if (!wake) { /* full or out of memory: everything may have woken */
+        drop_wakes(gate);
+        gate->n_wakes = WAKE_LOG_MAX + 1;
+        return;
+    }
+    memcpy(wake->bytes, project.data, project.len);
+    memcpy(wake->bytes + project.len, room.data, room.len);
+    wake->project = slice_of(wake->bytes, project.len);
+    wake->room = slice_of(wake->bytes + project.len, room.len);
+    wake->seq = seq;
+    list_add_tail(&gate->wakes, &wake->link);
+    gate->n_wakes++;
+}
+
+static void send_wake_log(struct gate *gate)
+{
+    struct wake *wake;
+
+    if (gate->n_wakes > WAKE_LOG_MAX)
+        send_wake(gate, slice_of(NULL, 0), slice_of(NULL, 0), 0);
+    list_for_each(wake, &gate->wakes, link)
+        send_wake(gate, wake->project, wake->room, wake->seq);
+    drop_wakes(gate);
+    gate->n_wakes = 0;
+}
+
+void gates_wake(struct host *host, const struct room_host *room)
+{
+    struct gate *gate;
+
+    list_for_each(gate, &host->all_gates, in_host)
+    {
+        if (gate->link)
+            send_wake(gate, room->project, room->id, room->seq);
+        else
+            log_wake(gate, room->project, room->id, room->seq);
+    }
+}
+
+/* ---- life ---- */
+
+static void free_now(struct later *later, void *arg)
+{
+    struct gate *gate = arg;
+
+    (void)later;
+    map_deinit(&gate->attaches);
+    free(gate);
+}
+
+static struct attach *any_attach(struct gate *gate, bool only_ghosts)
+{
+    struct room_gate *rg;
+    struct attach *attach;
+
+    list_for_each(rg, &gate->rooms, in_gate)
+    {
+        list_for_each(attach, &rg->attaches, in_room_gate)
+        {
+            if (!only_ghosts || attach->state == ATTACH_GHOST)
+                return attach;
+        }
+    }
+    return NULL;
+}
+
+static void forget(struct gate *gate)
+{
+    struct attach *attach;
+
+    while ((attach = any_attach(gate, false)))
+        attach_remove(attach);
+    while (!list_empty(&gate->clients)) {
+        struct gate_client *client = list_first(&gate->clients, struct gate_client, link);
+
+        list_del(&client->link);
+        client->on_forgotten(client);
+    }
+    drop_wakes(gate);
+    env_timer_cancel(gate->host->env, &gate->hold);
+    map_remove(&gate->host->gates, &gate->node);
+    list_del(&gate->in_host);
+    env_free_later(gate->host->env, &gate->dead);
+}
+
+static void on_hold_over(struct timer *timer, void *arg)
+{
+    struct gate *gate = arg;
+    struct attach *attach;
+
+    (void)timer;
+    while ((attach = any_attach(gate, true))) {
+        gate->host->metrics->ghosts_expired++;
+        attach_remove(attach);
+    }
+    if (!gate->link)
+        forget(gate);
+}
+
+static bool incarnation_eq(const struct map_node *node, const void *key)
+{
+    const uint64_t *incarnation = key;
+
+    return container_of(node, const struct gate, node)->incarnation == *incarnation;
+}
+
+static struct gate *gate_new(struct host *host, uint64_t incarnation)
+{
+    struct gate *gate = calloc(1, sizeof(*gate));
+
+    if (!gate)
+        return NULL;
+    gate->host = host;
+    gate->incarnation = incarnation;
+    map_init(&gate->attaches);
+    list_init(&gate->in_host);
+    list_init(&gate->rooms);
+    list_init(&gate->clients);
+    list_init(&gate->wakes);
+    timer_init(&gate->hold, on_hold_over, gate);
+    later_init(&gate->dead, free_now, gate);
+    gate->n_wakes = WAKE_LOG_MAX + 1; /* we do not know what it has slept through */
+    if (map_insert(&host->gates, &gate->node, hash_u64(incarnation)) < 0) {
+        free(gate);
+        return NULL;
+    }
+    list_add_tail(&host->all_gates, &gate->in_host);
+    return gate;
+}
+
+/* The sockets stay only as those who were here, until they come back or the time is over. */
+static void make_ghosts(struct gate *gate)
+{
+    struct room_gate *rg, *next_rg;
+    struct attach *attach, *next;
+
+    gate->link = NULL;
+    gate->ops = NULL;
+    list_for_each_safe(rg, next_rg, &gate->rooms, in_gate)
+    {
+        list_for_each_safe(attach, next, &rg->attaches, in_room_gate)
+            attach_become_ghost(attach);
+    }
+    /* Out of memory for the timer: without it ghosts would stay for ever. */
+    if (env_timer(gate->host->env, &gate->hold, PRESENCE_HOLD_MS) < 0)
+        on_hold_over(&gate->hold, gate);
+}
+
+struct gate *gate_up(struct host *host, uint64_t incarnation, const struct gate_link_ops *ops,
+                     void *link)
+{
+    struct map_node *node =
+        map_find(&host->gates, hash_u64(incarnation), incarnation_eq, &incarnation);
+    struct gate *gate = node ? container_of(node, struct gate, node) : NULL;
+
+    if (gate && gate->link) {
+        gate->ops->on_replaced(gate->link);
+        make_ghosts(gate);
+        if (!list_linked(&gate->in_host)) /* it had to be forgotten */
+            gate = NULL;
+    }
+    if (!gate)
+        gate = gate_new(host, incarnation);
+    if (!gate)
+        return NULL;
+    gate->ops = ops;
+    gate->link = link;
+    send_wake_log(gate);
+    return gate;
+}
+
+void gate_down(struct gate *gate)
+{
+    make_ghosts(gate);
+}
+
+void gate_drop(struct gate *gate)
+{
+    gate->link = NULL;
+    gate->ops = NULL;
+    forget(gate);
+}
+
+/* ---- use ---- */
+
+static bool number_eq(const struct map_node *node, const void *key)
+{
+    const uint64_t *number = key;
+
+    return container_of(node, const struct attach, node)->number == *number;
+}
+
+struct attach *gate_find_attach(const struct gate *gate, uint64_t number)
+{
+    struct map_node *node = map_find(&gate->attaches, hash_u64(number), number_eq, &number);
+
+    return node ? container_of(node, struct attach, node) : NULL;
+}
+
+void gate_send_encoded(struct gate *gate, struct slice frames)
+{
+    if (gate->link)
+        gate->ops->send(gate->link, frames);
+}
+
+void gate_send(struct gate *gate, const struct msg *msg)
+{
+    struct buf *wire = &gate->host->wire;
+
+    if (!gate->link)
+        return;
+    buf_clear(wire);
+    msg_encode(wire, msg);
+    /* An encoding that failed for want of memory goes out empty, which closes the link: it has
+     * lost a message. */
+    gate->ops->send(gate->link, buf_failed(wire) ? slice_of(NULL, 0) : buf_slice(wire));
+}
+
+bool gate_is_congested(const struct gate *gate)
+{
+    return !gate->link || gate->ops->is_congested(gate->link);
+}
+
+/* ---- places in rooms ---- */
+
+static void room_gate_free_now(struct later *later, void *arg)
+{
+    (void)later;
+    free(arg);
+}
+
+struct room_gate *room_gate_get(struct room_host *room, struct gate *gate)
+{
+    struct room_gate *rg;
+
+    list_for_each(rg, &room->gates, in_room)
+    {
+        if (rg->gate == gate)
+            return rg;
+    }
+    rg = calloc(1, sizeof(*rg));
+    if (!rg)
+        return NULL;
+    rg->room = room;
+    rg->gate = gate;
+    list_init(&rg->attaches);
+    later_init(&rg->dead, room_gate_free_now, rg);
+    list_add_tail(&room->gates, &rg->in_room);
+    list_add_tail(&gate->rooms, &rg->in_gate);
+    return rg;
+}
+
+void room_gate_put(struct room_gate *rg)
+{
+    if (!list_empty(&rg->attaches))
+        return;
+    list_del(&rg->in_room);
+    list_del(&rg->in_gate);
+    env_free_later(rg->gate->host->env, &rg->dead);
+}

@@ -1,0 +1,86 @@
+/*
+ * gate.h - one gateway (incarnation) as the rooms see it: its sockets, the
+ * rooms in which it has some, and the link under it while there is one.
+ *
+ * A link that breaks leaves the gate and its attaches as ghosts for
+ * PRESENCE_HOLD_MS; a new link of the same incarnation takes them over.
+ */
+#pragma once
+
+#include "common/base/env.h"
+#include "common/base/map.h"
+#include "common/wire/msg.h"
+
+struct attach;
+struct host;
+struct room_host;
+
+/* What the gate needs of the link; the peer implements it. */
+struct gate_link_ops {
+    /* Queues messages that are encoded already. A failure closes the link by itself, at the end
+     * of the turn. */
+    void (*send)(void *link, struct slice frames);
+    /* So much is queued that what can be left out should be. */
+    bool (*is_congested)(void *link);
+    /* A newer link of this gateway has taken the gate over: close, and do not call gate_down().
+     */
+    void (*on_replaced)(void *link);
+};
+
+/* Somebody who waits to answer this gateway (an API call); told when the gateway is forgotten.
+ */
+struct gate_client {
+    struct list link; /* gate.clients */
+    void (*on_forgotten)(struct gate_client *client);
+};
+
+struct gate {
+    struct map_node node; /* host.gates */
+    struct list in_host;  /* host.all_gates */
+    struct host *host;
+    uint64_t incarnation;
+    const struct gate_link_ops *ops;
+    void *link;          /* NULL: broken */
+    struct map attaches; /* struct attach by number */
+    struct list rooms;   /* struct room_gate.in_gate */
+    struct list clients; /* struct gate_client.link */
+    struct timer hold;   /* ends the ghosts, and the gate when it has no link */
+    struct list wakes;   /* struct wake: rooms that woke while there was no link */
+    size_t
+        n_wakes; /* more than WAKE_LOG_MAX: the list is empty and everything may have woken */
+    struct later dead;
+};
+
+/* The sockets of one gateway in one room. */
+struct room_gate {
+    struct list in_room; /* room_host.gates */
+    struct list in_gate; /* gate.rooms */
+    struct room_host *room;
+    struct gate *gate;
+    struct list attaches; /* struct attach.in_room_gate */
+    size_t n_live;        /* those that get ROOM_EVENTs */
+    struct later dead;
+};
+
+/* A link of this gateway is up: makes the gate or takes it over. NULL: out of memory. */
+struct gate *gate_up(struct host *host, uint64_t incarnation, const struct gate_link_ops *ops,
+                     void *link);
+/* Its link is gone. */
+void gate_down(struct gate *gate);
+/* Forgets the gate with all that it had, at once (shutdown). */
+void gate_drop(struct gate *gate);
+
+struct attach *gate_find_attach(const struct gate *gate, uint64_t number);
+
+/* Sends when there is a link, else does nothing. */
+void gate_send(struct gate *gate, const struct msg *msg);
+void gate_send_encoded(struct gate *gate, struct slice frames);
+bool gate_is_congested(const struct gate *gate); /* also without a link */
+
+/* The place of this gateway in the room; made when there is none. NULL: out of memory. */
+struct room_gate *room_gate_get(struct room_host *room, struct gate *gate);
+/* Without attaches it goes, at the end of the turn. */
+void room_gate_put(struct room_gate *rg);
+
+/* Tells every gateway that the room is awake. */
+void gates_wake(struct host *host, const struct room_host *room);

@@ -1,0 +1,157 @@
+/* host.c - the table of rooms and what happens to it once a second. See host.h. */
+#include "shard/host/host.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/limits.h"
+#include "common/cluster/ring.h"
+#include "shard/host/fences.h"
+#include "shard/host/gate.h"
+#include "shard/host/lookup.h"
+#include "shard/host/room_host.h"
+#include "shard/metrics.h"
+
+#define HOST_TICK_MS 1000
+
+/* ---- idle rooms ---- */
+
+static bool may_sleep(const struct room_host *room)
+{
+    return room->state == ROOM_ACTIVE && commit_queue_is_empty(&room->queue) &&
+           list_empty(&room->changes) && list_empty(&room->waits) && list_empty(&room->waiting);
+}
+
+static void sweep_idle(struct host *host, uint64_t now_ms)
+{
+    struct room_host *room, *next;
+    size_t budget = ROOMS_SLEEP_PER_TICK;
+
+    list_for_each_safe(room, next, &host->rooms_by_use, by_use)
+    {
+        if (now_ms - room->last_use_ms < host->config.room_idle_ms || budget == 0)
+            return; /* all behind it have been used later */
+        if (!may_sleep(room))
+            continue;
+        budget--;
+        host->metrics->sleeps++;
+        room_close(room, ROOM_END_SLEEP);
+    }
+}
+
+#define LIMITS_PRUNE_MS 60000
+
+static bool prune_limits(struct map_node *node, void *arg)
+{
+    const uint64_t *now_ms = arg;
+
+    limiter_prune(&container_of(node, struct room_host, node)->limiter, *now_ms);
+    return true;
+}
+
+static void on_tick(struct timer *timer, void *arg)
+{
+    struct host *host = arg;
+    uint64_t now_ms = env_now_ms(host->env);
+    int r;
+
+    (void)timer;
+    sweep_idle(host, now_ms);
+    if (now_ms / LIMITS_PRUNE_MS != (now_ms - HOST_TICK_MS) / LIMITS_PRUNE_MS)
+        map_each(&host->rooms, prune_limits, &now_ms);
+    lookups_prune(host->lookups, now_ms);
+    if (!host->lease_is_confirmed)
+        fences_probe(host);
+    r = env_timer(host->env, &host->tick, HOST_TICK_MS);
+    assert(r == 0); /* its place in the heap has just become free */
+    (void)r;
+}
+
+/* ---- life ---- */
+
+int host_new(struct env *env, struct store *store, struct committer *committer,
+             struct shard_metrics *metrics, const struct host_config *config,
+             struct host **ret_host)
+{
+    AUTO(host_free) struct host *host = calloc(1, sizeof(*host));
+    int r;
+
+    if (!host)
+        return -ENOMEM;
+    host->env = env;
+    host->store = store;
+    host->committer = committer;
+    host->metrics = metrics;
+    host->config = *config;
+    map_init(&host->rooms);
+    map_init(&host->gates);
+    list_init(&host->rooms_by_use);
+    list_init(&host->all_gates);
+    timer_init(&host->tick, on_tick, host);
+    r = lookups_new(env, store, &host->lookups);
+    if (r < 0)
+        return r;
+    r = env_timer(env, &host->tick, HOST_TICK_MS);
+    if (r < 0)
+        return r;
+    *ret_host = TAKE(host);
+    return 0;
+}
+
+void host_free(struct host *host)
+{
+    if (!host)
+        return;
+    while (!list_empty(&host->all_gates))
+        gate_drop(list_first(&host->all_gates, struct gate, in_host));
+    while (!list_empty(&host->rooms_by_use))
+        room_close(list_first(&host->rooms_by_use, struct room_host, by_use), ROOM_END_SILENT);
+    env_timer_cancel(host->env, &host->tick);
+    lookups_free(host->lookups);
+    map_deinit(&host->rooms);
+    map_deinit(&host->gates);
+    buf_deinit(&host->json);
+    buf_deinit(&host->json2);
+    buf_deinit(&host->wire);
+    free(host);
+}
+
+bool host_is_empty(const struct host *host)
+{
+    return host->rooms.count == 0;
+}
+
+/* ---- the ring ---- */
+
+bool host_owns(const struct host *host, struct slice object)
+{
+    const struct ring_member *owner = host->ring ? ring_owner(host->ring, object) : NULL;
+
+    return owner && slice_eq(owner->id, host->config.node_id);
+}
+
+void host_set_ring(struct host *host, const struct ring *ring)
+{
+    struct room_host *room, *next;
+
+    host->ring = ring;
+    list_for_each_safe(room, next, &host->rooms_by_use, by_use)
+    {
+        if (!host_owns(host, room->object))
+            room_leave(room);
+    }
+}
+
+void host_set_lease(struct host *host, bool is_confirmed)
+{
+    host->lease_is_confirmed = is_confirmed;
+}
+
+void host_drop_rooms(struct host *host)
+{
+    while (!list_empty(&host->rooms_by_use)) {
+        host->metrics->moves_store++;
+        room_close(list_first(&host->rooms_by_use, struct room_host, by_use), ROOM_END_MOVED);
+    }
+}

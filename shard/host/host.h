@@ -1,0 +1,78 @@
+/*
+ * host.h - the rooms of this shard and the gateways that have sockets in them.
+ *
+ * Owns every struct room_host and struct gate. Knows no link protocol beyond
+ * struct msg (shard/peer drives the links), no REST call (shard/api), no SQL.
+ * Lives on env.h, store.h, the committer and the ring, so that the simulator
+ * runs it unchanged.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/base/env.h"
+#include "common/base/map.h"
+#include "shard/commit/committer.h"
+#include "shard/store/store.h"
+
+struct lookups;
+struct ring;
+struct room_host;
+struct shard_metrics;
+
+struct host_config {
+    struct slice node_id;  /* ours on the ring; borrowed */
+    uint64_t incarnation;  /* of this process start: the fence of every room that it claims */
+    uint64_t room_idle_ms; /* a room without traffic for that long leaves */
+    uint32_t tail_entries; /* newest entries kept in memory, */
+    uint32_t tail_bytes;   /* and their bytes */
+    uint32_t rate_scale;   /* multiplies message rates */
+};
+
+struct host {
+    struct env *env;
+    struct store *store;
+    struct committer *committer;
+    const struct ring *ring; /* borrowed; NULL: none yet */
+    struct shard_metrics *metrics;
+    struct host_config config;
+
+    struct map rooms;         /* struct room_host by project and room */
+    struct list rooms_by_use; /* the longest unused first */
+    struct map gates;         /* struct gate by incarnation */
+    struct list all_gates;
+    struct lookups *lookups; /* projects and keys, see lookup.h */
+
+    bool lease_is_confirmed; /* nobody can have taken our place on the ring unnoticed */
+    bool is_probing;         /* a fence probe is under way */
+    struct timer tick;       /* once a second: idle rooms, fences, forgotten limits */
+
+    /* Scratch, each used within one function at a time. */
+    struct buf json;       /* a frame in the making */
+    struct buf json2;      /* a part of it */
+    struct buf wire;       /* a link message in the making */
+    uint64_t change_count; /* makes the keys of membership entries unique */
+};
+
+/* env, store, committer and metrics are borrowed and outlive the host. */
+int host_new(struct env *env, struct store *store, struct committer *committer,
+             struct shard_metrics *metrics, const struct host_config *config,
+             struct host **ret_host) MUST_CHECK;
+/* Drops all rooms without telling anybody; the gates must be down. No store call may be open.
+ * NULL does nothing. */
+void host_free(struct host *host);
+DEFINE_AUTO(struct host, host_free)
+
+/* The ring that counts from now on (borrowed until the next call). Rooms that are no longer
+ * ours leave. */
+void host_set_ring(struct host *host, const struct ring *ring);
+/* While the lease is unconfirmed, fences are checked once a second. */
+void host_set_lease(struct host *host, bool is_confirmed);
+/* True when the newest ring that we know gives us the object. */
+bool host_owns(const struct host *host, struct slice object);
+/* Everything leaves (shutdown): host_set_ring() with a ring without us does that; this asks
+ * whether it is done. */
+bool host_is_empty(const struct host *host);
+
+/* Another PostgreSQL than before answers: all rooms are dropped and claimed anew by those who
+ * need them. */
+void host_drop_rooms(struct host *host);

@@ -1,0 +1,93 @@
+/* op.c - see op.h. */
+#include "shard/host/op.h"
+
+#include <stdlib.h>
+
+struct op *op_new(struct attach *attach, uint64_t n, bool is_resent, struct slice frame_id)
+{
+    struct op *op = malloc(sizeof(*op) + frame_id.len);
+
+    if (!op)
+        return NULL;
+    *op = (struct op){.attach = attach, .n = n, .is_resent = is_resent};
+    if (frame_id.len > 0)
+        memcpy(op->bytes, frame_id.data, frame_id.len);
+    op->frame_id = slice_of(op->bytes, frame_id.len);
+    list_add_tail(&attach->ops, &op->in_attach);
+    return op;
+}
+
+static void op_free(struct op *op)
+{
+    list_del(&op->in_attach);
+    buf_deinit(&op->answer);
+    free(op);
+}
+
+void ops_orphan(struct attach *attach)
+{
+    while (!list_empty(&attach->ops)) {
+        struct op *op = list_first(&attach->ops, struct op, in_attach);
+
+        list_del(&op->in_attach);
+        op->attach = NULL;
+        if (!op->is_committing)
+            op_free(op);
+    }
+}
+
+void op_drop(struct op *op)
+{
+    op_free(op);
+}
+
+static void encode(struct buf *out, const struct op *op, uint64_t done_n, struct slice json)
+{
+    struct msg msg = {.type = MSG_TO_ATTACH,
+                      .TO_ATTACH = {.attach = op->attach->number,
+                                    .done_n = done_n,
+                                    .json = json,
+                                    .epoch = op->attach->epoch}};
+
+    msg_encode(out, &msg);
+}
+
+static bool is_first(const struct op *op)
+{
+    return op->attach->ops.next == &op->in_attach;
+}
+
+/* Those behind that were ready before their turn. */
+static void settle_ready(struct attach *attach)
+{
+    while (!list_empty(&attach->ops)) {
+        struct op *op = list_first(&attach->ops, struct op, in_attach);
+
+        if (!op->is_done)
+            return;
+        gate_send_encoded(attach->gate, buf_slice(&op->answer));
+        op_free(op);
+    }
+}
+
+void op_settle(struct op *op, struct slice first, struct slice second)
+{
+    struct attach *attach = op->attach;
+    struct buf *out = is_first(op) ? &attach->room->host->wire : &op->answer;
+
+    buf_clear(out);
+    encode(out, op, op->n, first);
+    if (second.len > 0)
+        encode(out, op, 0, second);
+    if (buf_failed(out)) {
+        attach_close(attach, 1013, "overloaded"); /* frees the op */
+        return;
+    }
+    if (!is_first(op)) {
+        op->is_done = true;
+        return;
+    }
+    gate_send_encoded(attach->gate, buf_slice(out));
+    op_free(op);
+    settle_ready(attach);
+}

@@ -1,0 +1,102 @@
+/*
+ * publish.c - the write path, top to bottom. Nothing is acknowledged or fanned
+ * out here: that is release.c, after the commit.
+ */
+#include "shard/host/publish.h"
+
+#include <errno.h>
+
+#include "shard/metrics.h"
+#include "shard/room/extra.h"
+
+static int refuse(struct publish *p, enum error_code code, const char *detail)
+{
+    p->error = code;
+    p->detail = detail;
+    return PUBLISH_REFUSED;
+}
+
+/* What the gateway sends again has been let through once. */
+static int check_rate(struct room_host *room, struct publish *p)
+{
+    uint64_t wait_ms;
+
+    if (p->is_resent)
+        return 0;
+    wait_ms = limiter_take(&room->limiter, p->user, p->way, env_now_ms(room->host->env));
+    if (wait_ms == 0)
+        return 0;
+    room->host->metrics->limited++;
+    p->retry_after_ms = wait_ms;
+    (void)snprintf(p->detail_bytes, sizeof(p->detail_bytes), "retry in %llus",
+                   (unsigned long long)((wait_ms + 999) / 1000));
+    return refuse(p, ERROR_rate_limit_exceeded, p->detail_bytes);
+}
+
+static struct entry *make_entry(struct room_host *room, const struct publish *p)
+{
+    struct buf *extra = &room->host->json2;
+    struct entry from = {.kind = ENTRY_MESSAGE,
+                         .version = 1,
+                         .parent_id = p->message->parent_id,
+                         .user = p->user,
+                         .client_id = p->message->client_id,
+                         .content = p->message->content};
+
+    buf_clear(extra);
+    extra_write_message(extra, p->message, &room->members, p->dedupe);
+    if (buf_failed(extra))
+        return NULL;
+    from.extra = buf_slice(extra);
+    memcpy(from.dedupe, p->dedupe, DEDUPE_LEN);
+    return entry_new(&from);
+}
+
+int room_publish(struct room_host *room, struct publish *p)
+{
+    struct actor actor = room_actor(room, p->user, p->project_roles);
+    AUTO(entry_unref) struct entry *e = NULL;
+    struct commit_push push = {.is_suspect = p->is_suspect, .requester = p->request};
+    int r;
+
+    if (!rules_may_write(&actor))
+        return refuse(p, ERROR_forbidden, "");
+    p->original = tail_find(&room->tail, p->dedupe);
+    if (p->original)
+        return PUBLISH_DUPLICATE;
+    r = check_rate(room, p);
+    if (r)
+        return r;
+    e = make_entry(room, p);
+    if (!e)
+        return -ENOMEM;
+    push.entry = e;
+    r = committer_push(&room->queue, &push);
+    if (r == 0)
+        return 0;
+    if (!p->is_resent)
+        room_publish_refund(room, p->user, p->way);
+    return r == COMMIT_PUSH_FULL ? refuse(p, ERROR_unavailable, "too much is waiting") : r;
+}
+
+void room_publish_refund(struct room_host *room, struct slice user, enum limiter_way way)
+{
+    limiter_refund(&room->limiter, user, way, env_now_ms(room->host->env));
+}
+
+enum error_code publish_error_of(enum commit_outcome outcome)
+{
+    switch (outcome) {
+    case COMMIT_REFUSED:
+        return ERROR_bad_request;
+    case COMMIT_UNAVAILABLE:
+        return ERROR_unavailable;
+    case COMMIT_UNKNOWN:
+        return ERROR_outcome_unknown;
+    case COMMIT_DONE:
+    case COMMIT_DUPLICATE:
+    case COMMIT_DROPPED:
+        break;
+    }
+    return ERROR_internal_error;
+}

@@ -1,0 +1,35 @@
+/*
+ * publish.h - the write path of messages, the same for sockets and REST:
+ * authorise, recognise repeats, limit, queue for commit.
+ */
+#pragma once
+
+#include "shard/host/room_host.h"
+#include "shard/room/command.h"
+
+struct publish {
+    struct room_request *request; /* is settled by the committer when the answer is 0 */
+    const struct command_message *message;
+    struct slice user;
+    unsigned project_roles;
+    enum limiter_way way;
+    uint8_t dedupe[DEDUPE_LEN];
+    bool is_resent;  /* sent again by the gateway: has been let through the limit before */
+    bool is_suspect; /* probably a repeat: look it up before the commit */
+
+    /* PUBLISH_REFUSED */
+    enum error_code error;
+    const char *detail; /* may be "" */
+    char detail_bytes[32];
+    uint64_t retry_after_ms;
+    /* PUBLISH_DUPLICATE: the original, borrowed */
+    struct entry *original;
+};
+
+enum publish_answer { PUBLISH_DUPLICATE = 1, PUBLISH_REFUSED };
+int room_publish(struct room_host *room, struct publish *p) MUST_CHECK;
+
+/* The repeat had been charged against the limit: gives it back. */
+void room_publish_refund(struct room_host *room, struct slice user, enum limiter_way way);
+/* The error word for a commit that did not happen (REFUSED, UNAVAILABLE, UNKNOWN). */
+enum error_code publish_error_of(enum commit_outcome outcome);

@@ -1,0 +1,403 @@
+/* room_host.c - a room's life: claim, activation, leaving, end. See room_host.h. */
+#include "shard/host/room_host.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/cluster/ring.h"
+#include "shard/host/attach.h"
+#include "shard/host/change.h"
+#include "shard/host/presence.h"
+#include "shard/metrics.h"
+
+/* A claim under way. Outlives the room when that is closed meanwhile. */
+struct claim {
+    struct room_host *room; /* NULL: closed */
+};
+
+static void start_claim(struct room_host *room);
+
+/* ---- making ---- */
+
+struct room_key {
+    struct slice project, id;
+};
+
+static bool key_eq(const struct map_node *node, const void *key)
+{
+    const struct room_host *room = container_of(node, const struct room_host, node);
+    const struct room_key *want = key;
+
+    return slice_eq(room->id, want->id) && slice_eq(room->project, want->project);
+}
+
+struct room_host *room_find(const struct host *host, struct slice project, struct slice id)
+{
+    struct room_key key = {project, id};
+    struct map_node *node = map_find(&host->rooms, hash_two(project, id), key_eq, &key);
+
+    return node ? container_of(node, struct room_host, node) : NULL;
+}
+
+static void free_now(struct later *later, void *arg)
+{
+    struct room_host *room = arg;
+
+    (void)later;
+    members_deinit(&room->members);
+    tail_deinit(&room->tail);
+    roster_deinit(&room->roster);
+    limiter_deinit(&room->limiter);
+    free(room->name);
+    free(room);
+}
+
+static void on_retry(struct timer *timer, void *arg)
+{
+    (void)timer;
+    start_claim(arg);
+}
+
+static void on_leave_timeout(struct timer *timer, void *arg)
+{
+    (void)timer;
+    room_close(arg, ROOM_END_MOVED);
+}
+
+static void init_lists(struct room_host *room)
+{
+    list_init(&room->by_use);
+    list_init(&room->gates);
+    list_init(&room->waiting);
+    list_init(&room->waits);
+    list_init(&room->changes);
+    timer_init(&room->presence_timer, presence_on_timer, room);
+    timer_init(&room->typing_timer, typing_on_timer, room);
+    timer_init(&room->retry, on_retry, room);
+    timer_init(&room->leave_timer, on_leave_timeout, room);
+    later_init(&room->dead, free_now, room);
+}
+
+static struct room_host *room_new(struct host *host, struct slice project, struct slice id)
+{
+    static const struct slice prefix = {"room/", 5};
+    struct room_host *room = calloc(1, sizeof(*room) + prefix.len + project.len + 1 + id.len);
+    char *at;
+
+    if (!room)
+        return NULL;
+    room->host = host;
+    at = room->bytes;
+    memcpy(at, prefix.data, prefix.len);
+    memcpy(at + prefix.len, project.data, project.len);
+    at[prefix.len + project.len] = '/';
+    memcpy(at + prefix.len + project.len + 1, id.data, id.len);
+    room->project = slice_of(at + prefix.len, project.len);
+    room->id = slice_of(at + prefix.len + project.len + 1, id.len);
+    room->object = slice_of(at, prefix.len + project.len + 1 + id.len);
+    room->state = ROOM_CLAIMING;
+    room->last_use_ms = env_now_ms(host->env);
+    init_lists(room);
+    members_init(&room->members);
+    roster_init(&room->roster);
+    tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes, 0);
+    limiter_init(&room->limiter, (uint64_t)MESSAGES_PER_MINUTE * host->config.rate_scale);
+    return room;
+}
+
+struct room_host *room_open(struct host *host, struct slice project, struct slice id)
+{
+    struct room_host *room = room_find(host, project, id);
+
+    if (room)
+        return room;
+    room = room_new(host, project, id);
+    if (!room)
+        return NULL;
+    if (map_insert(&host->rooms, &room->node, hash_two(project, id)) < 0) {
+        free_now(NULL, room);
+        return NULL;
+    }
+    list_add_tail(&host->rooms_by_use, &room->by_use);
+    host->metrics->rooms_waiting++;
+    start_claim(room);
+    return room;
+}
+
+void room_touch(struct room_host *room)
+{
+    room->last_use_ms = env_now_ms(room->host->env);
+    list_del(&room->by_use);
+    list_add_tail(&room->host->rooms_by_use, &room->by_use);
+}
+
+/* ---- claiming ---- */
+
+static bool is_wanted(const struct room_host *room)
+{
+    return !list_empty(&room->gates) || !list_empty(&room->waits);
+}
+
+static void claim_again(struct room_host *room)
+{
+    struct host *host = room->host;
+
+    if (!is_wanted(room)) {
+        room_close(room, ROOM_END_SILENT);
+        return;
+    }
+    room->retry_ms =
+        room->retry_ms ? MIN(room->retry_ms * 2, STORE_RETRY_MAX_MS) : STORE_RETRY_MIN_MS;
+    if (env_timer(host->env, &room->retry, env_jitter_ms(host->env, room->retry_ms)) < 0)
+        room_close(room, ROOM_END_MOVED);
+}
+
+/* The newest entries, without a gap up to the head; what lies behind a gap is left to the
+ * store. */
+static void load_tail(struct room_host *room, const struct claim_result *claim)
+{
+    struct host *host = room->host;
+    uint64_t floor = claim->n_tail ? claim->tail[0]->seq - 1 : claim->row.last_seq;
+
+    tail_deinit(&room->tail);
+    tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes, floor);
+    for (size_t i = 0; i < claim->n_tail; i++) {
+        if (i > 0 && claim->tail[i]->seq != claim->tail[i - 1]->seq + 1) {
+            tail_deinit(&room->tail);
+            tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes,
+                      claim->tail[i]->seq - 1);
+        }
+        tail_push(&room->tail, claim->tail[i]);
+    }
+}
+
+static int load(struct room_host *room, const struct claim_result *claim)
+{
+    const struct room_row *row = &claim->row;
+
+    free(room->name);
+    room->name = slice_dup(row->name);
+    if (!room->name)
+        return -ENOMEM;
+    room->type = room_type_parse(row->type);
+    room->created_us = row->created_us;
+    room->generation = row->generation;
+    room->resume_floor = row->resume_floor;
+    room->generation_text = generation_format(row->generation, room->generation_bytes);
+    room->seq = row->last_seq;
+    members_deinit(&room->members);
+    members_init(&room->members);
+    for (size_t i = 0; i < claim->n_members; i++) {
+        const struct member_row *m = &claim->members[i];
+        struct member from = {.role = m->role,
+                              .notify_enabled = m->notify_enabled,
+                              .joined_us = m->joined_us,
+                              .user = m->user,
+                              .preferences = m->preferences};
+        int r = members_put(&room->members, &from);
+
+        if (r < 0)
+            return r;
+    }
+    load_tail(room, claim);
+    return 0;
+}
+
+static void run_waits(struct room_host *room, enum room_wait_result result)
+{
+    while (!list_empty(&room->waits)) {
+        struct room_wait *wait = list_first(&room->waits, struct room_wait, link);
+
+        list_del(&wait->link);
+        wait->fn(wait, result, result == ROOM_WAIT_READY ? room : NULL);
+        if (result == ROOM_WAIT_READY && room->state != ROOM_ACTIVE)
+            return; /* what is left is told by room_close() */
+    }
+}
+
+static void run_waiting(struct room_host *room)
+{
+    while (!list_empty(&room->waiting) && room->state == ROOM_ACTIVE) {
+        struct attach *attach = list_first(&room->waiting, struct attach, in_wait);
+
+        list_del(&attach->in_wait);
+        attach_begin(attach);
+    }
+}
+
+static void activate(struct room_host *room, const struct claim_result *claim)
+{
+    struct host *host = room->host;
+    struct commit_head head = {.last_seq = claim->row.last_seq,
+                               .last_id = claim->row.last_id,
+                               .last_created_us = claim->row.last_created_us};
+
+    if (load(room, claim) < 0 ||
+        committer_open_queue(host->committer, &room->queue, room->project, room->id,
+                             host->config.incarnation, &head, &room_commit_events, room) < 0) {
+        claim_again(room);
+        return;
+    }
+    room->state = ROOM_ACTIVE;
+    room->retry_ms = 0;
+    host->metrics->rooms_waiting--;
+    host->metrics->rooms++;
+    host->metrics->wakeups++;
+    room_touch(room);
+    gates_wake(host, room);
+    run_waits(room, ROOM_WAIT_READY);
+    run_waiting(room);
+}
+
+static void on_claimed(void *arg, enum store_result result, const struct claim_result *claim)
+{
+    struct claim *request = arg;
+    struct room_host *room = request->room;
+
+    free(request);
+    if (!room)
+        return;
+    room->claim = NULL;
+    if (!host_owns(room->host, room->object)) {
+        room_close(room, ROOM_END_MOVED);
+        return;
+    }
+    switch (result) {
+    case STORE_OK:
+        activate(room, claim);
+        return;
+    case STORE_NOT_FOUND:
+        room_close(room, ROOM_END_NOT_FOUND);
+        return;
+    case STORE_UNAVAILABLE:
+    case STORE_UNKNOWN:
+    case STORE_BAD_DATA:
+    case STORE_FAILED:
+        claim_again(room);
+        return;
+    }
+}
+
+static void start_claim(struct room_host *room)
+{
+    struct host *host = room->host;
+    int r;
+
+    room->claim = malloc(sizeof(*room->claim));
+    if (!room->claim) {
+        claim_again(room);
+        return;
+    }
+    room->claim->room = room;
+    r = host->store->ops->claim(host->store, room->project, room->id, host->config.incarnation,
+                                host->config.tail_entries, on_claimed, room->claim);
+    if (r < 0) {
+        free(room->claim);
+        room->claim = NULL;
+        claim_again(room);
+    }
+}
+
+void room_when_active(struct room_host *room, struct room_wait *wait)
+{
+    list_init(&wait->link);
+    if (room->state == ROOM_ACTIVE) {
+        wait->fn(wait, ROOM_WAIT_READY, room);
+        return;
+    }
+    list_add_tail(&room->waits, &wait->link);
+}
+
+/* ---- ending ---- */
+
+static void tell_gate(struct room_gate *rg, enum room_end how)
+{
+    struct room_host *room = rg->room;
+    struct ring_identity identity = {0};
+    struct msg msg = {.type = MSG_SLEEP,
+                      .SLEEP = {.project = room->project, .room = room->id, .seq = room->seq}};
+
+    if (how == ROOM_END_MOVED) {
+        if (room->host->ring)
+            identity = ring_identity(room->host->ring);
+        msg = (struct msg){.type = MSG_MOVED,
+                           .MOVED = {.object = room->object,
+                                     .ring_epoch = identity.epoch,
+                                     .ring_hash = identity.hash}};
+    }
+    gate_send(rg->gate, &msg);
+}
+
+static void end_gate(struct room_gate *rg, enum room_end how)
+{
+    struct attach *attach, *next;
+
+    if (how == ROOM_END_SLEEP || how == ROOM_END_MOVED)
+        tell_gate(rg, how);
+    list_for_each_safe(attach, next, &rg->attaches, in_room_gate)
+    {
+        if (how == ROOM_END_NOT_FOUND)
+            attach_close(attach, 1008, "not_member");
+        else
+            attach_forget(attach);
+    }
+}
+
+void room_close(struct room_host *room, enum room_end how)
+{
+    struct host *host = room->host;
+    struct room_gate *rg, *next;
+
+    if (room->state == ROOM_CLOSED)
+        return;
+    if (room->state == ROOM_CLAIMING)
+        host->metrics->rooms_waiting--;
+    else
+        host->metrics->rooms--;
+    room->state = ROOM_CLOSED;
+    map_remove(&host->rooms, &room->node);
+    list_del(&room->by_use);
+    presence_stop(room);
+    env_timer_cancel(host->env, &room->retry);
+    env_timer_cancel(host->env, &room->leave_timer);
+    if (room->claim)
+        room->claim->room = NULL;
+    room->claim = NULL;
+
+    list_for_each_safe(rg, next, &room->gates, in_room) end_gate(rg, how);
+    changes_cancel(room);
+    committer_close_queue(&room->queue); /* requesters get COMMIT_DROPPED */
+    run_waits(room, how == ROOM_END_NOT_FOUND ? ROOM_WAIT_NOT_FOUND : ROOM_WAIT_MOVED);
+    env_free_later(host->env, &room->dead);
+}
+
+static void on_flushed(void *arg)
+{
+    room_close(arg, ROOM_END_MOVED);
+}
+
+void room_leave(struct room_host *room)
+{
+    struct host *host = room->host;
+
+    if (room->state == ROOM_LEAVING || room->state == ROOM_CLOSED)
+        return;
+    host->metrics->moves_ring++;
+    if (room->state == ROOM_CLAIMING) {
+        room_close(room, ROOM_END_MOVED);
+        return;
+    }
+    room->state = ROOM_LEAVING;
+    committer_drop_queued(&room->queue);
+    if (room->state != ROOM_LEAVING)
+        return;
+    if (commit_queue_is_empty(&room->queue) ||
+        env_timer(host->env, &room->leave_timer, ROOM_LEAVE_MS) < 0) {
+        room_close(room, ROOM_END_MOVED);
+        return;
+    }
+    committer_flush(&room->queue, &room->flush, on_flushed, room);
+}

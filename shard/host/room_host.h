@@ -1,0 +1,132 @@
+/*
+ * room_host.h - one room while it is in this shard's memory: the pure room
+ * (shard/room) with its sockets, its commit queue and its life.
+ *
+ *                claim answered            ring moved, lost
+ *   CLAIMING ---------------------> ACTIVE ----------------> LEAVING
+ *      |                               |                        | flushed, or ROOM_LEAVE_MS
+ *      | no such room, not ours        | idle, fence lost       v
+ *      +-------------------------------+-------------------> CLOSED
+ *
+ * Sockets and calls that come while the room is CLAIMING or LEAVING wait; on
+ * CLOSED they are told to look again (MOVED) or that there is no such room.
+ */
+#pragma once
+
+#include "common/base/env.h"
+#include "shard/commit/committer.h"
+#include "shard/host/gate.h"
+#include "shard/host/host.h"
+#include "shard/room/frames.h"
+#include "shard/room/limiter.h"
+#include "shard/room/members.h"
+#include "shard/room/roster.h"
+#include "shard/room/rules.h"
+#include "shard/room/tail.h"
+
+struct claim;
+
+enum room_state { ROOM_CLAIMING, ROOM_ACTIVE, ROOM_LEAVING, ROOM_CLOSED };
+
+/* How a room ends, that is what those who are in it or wait for it are told. */
+enum room_end {
+    ROOM_END_SLEEP,     /* idle: sockets stay with their gateways */
+    ROOM_END_MOVED,     /* look again who owns it */
+    ROOM_END_NOT_FOUND, /* there is no such room */
+    ROOM_END_SILENT,    /* shutdown of the process or test */
+};
+
+struct room_host {
+    struct map_node node; /* host.rooms */
+    struct list by_use;   /* host.rooms_by_use */
+    struct host *host;
+    enum room_state state;
+    struct slice project, id; /* point into bytes */
+    struct slice object;      /* "room/<project>/<id>" */
+    uint64_t last_use_ms;
+
+    /* What the store knows. */
+    enum room_type type;
+    char *name; /* owned */
+    int64_t created_us;
+    uint64_t generation, resume_floor;
+    struct slice generation_text; /* points into generation_bytes */
+    char generation_bytes[GENERATION_TEXT_MAX];
+    struct members members;
+    struct tail tail;
+    uint64_t seq; /* head: everything up to here has been released */
+    struct commit_queue queue;
+
+    /* Who is here. */
+    struct roster roster;
+    struct list gates;   /* struct room_gate.in_room */
+    struct list waiting; /* struct attach.in_wait: until the room is active */
+    struct list waits;   /* struct room_wait */
+    struct limiter limiter;
+    struct list changes;   /* struct member_change: not settled yet */
+    size_t owners_leaving; /* of those: how many take the owner role from somebody */
+
+    /* Presence and typing. */
+    struct timer presence_timer;
+    uint64_t presence_sent_ms, settle_until_ms;
+    bool presence_is_dirty;
+    struct timer typing_timer;
+
+    /* Coming and going. */
+    struct claim *claim; /* under way; NULL: none */
+    struct timer retry;
+    uint64_t retry_ms;
+    struct commit_flush flush;
+    struct timer leave_timer;
+    struct later dead;
+    char bytes[];
+};
+
+/* What every requester of a commit item begins with (commit_push.requester). */
+struct room_request {
+    void (*on_settled)(struct room_request *request, const struct commit_result *result);
+};
+
+/* ---- finding and activating ---- */
+
+enum room_wait_result { ROOM_WAIT_READY, ROOM_WAIT_MOVED, ROOM_WAIT_NOT_FOUND };
+/* Somebody who needs a room. Embedded in its owner, who may take itself off the list at any
+ * time. */
+struct room_wait {
+    struct list link;
+    /* Once. room is active for READY, else NULL. */
+    void (*fn)(struct room_wait *wait, enum room_wait_result result, struct room_host *room);
+};
+
+/* The room in memory, or NULL. */
+struct room_host *room_find(const struct host *host, struct slice project, struct slice id);
+/* The room, activating it when it is not here. NULL: out of memory. The caller has checked that
+ * it is ours. */
+struct room_host *room_open(struct host *host, struct slice project, struct slice id);
+/* Calls wait->fn when the room is active, perhaps at once. */
+void room_when_active(struct room_host *room, struct room_wait *wait);
+/* Traffic: the room stays. */
+void room_touch(struct room_host *room);
+
+/* ---- ending ---- */
+
+/* The ring gave it to another: lets the batch in flight finish, then ends it as MOVED. */
+void room_leave(struct room_host *room);
+/* Ends it now. Every socket and waiter has been told when this returns; the memory lives until
+ * the end of the turn. */
+void room_close(struct room_host *room, enum room_end how);
+
+/* ---- inside the host: steps of other files ---- */
+
+/* release.c: the events of the room's commit queue. */
+extern const struct commit_events room_commit_events;
+/* fanout.c: one event to every gateway with live sockets here. except: an attach that does not
+ * get it, or NULL. */
+void room_fanout(struct room_host *room, uint64_t seq, uint32_t flags,
+                 const struct attach *except, struct slice json);
+
+static inline struct actor room_actor(const struct room_host *room, struct slice user,
+                                      unsigned project_roles)
+{
+    return (struct actor){room->type, members_role(&room->members, user), project_roles};
+}

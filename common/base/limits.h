@@ -150,6 +150,33 @@
 #define ADMIN_CONNECTIONS_MAX 64
 #define ADMIN_TIMEOUT_MS 10000
 
+/* ---- letting people in ---- */
+
+/* Characters of a token: it is decoded on the stack before anybody is known. */
+#define TOKEN_MAX 4096
+/* Roles in a token. */
+#define TOKEN_ROLES_MAX 16
+/* Seconds by which the clock of who issued a token may run ahead of ours. Its end is taken
+ * literally. */
+#define TOKEN_CLOCK_SKEW_S 60
+/* Secrets of one project that are tried: the current one and those being rotated out. */
+#define PROJECT_SECRETS_MAX 4
+/* Characters of one secret in base64. */
+#define SECRET_TEXT_MAX 1024
+/* Origins on a project's list: each handshake walks it. */
+#define PROJECT_ORIGINS_MAX 100
+/* A project's configuration as it travels. */
+#define CONFIG_BODY_MAX (64 * KIB)
+/* Projects and API keys that a gateway remembers, names that do not exist, and questions under
+ * way. Made-up names would otherwise fill memory or the links. */
+#define LOOKUP_FOUND_MAX 10000
+#define LOOKUP_MISSING_MAX 1000
+#define LOOKUP_ASKING_MAX 1000
+/* How old what is known of a project or key may be when somebody new is let in, and a "does not
+ * exist". */
+#define LOOKUP_FOUND_MS 5000
+#define LOOKUP_MISSING_MS 2000
+
 /* ---- link between gateway and shard ---- */
 
 /* One frame, type included; larger messages are cut, so that a heartbeat never waits long

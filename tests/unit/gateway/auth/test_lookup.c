@@ -203,8 +203,7 @@ static void projects_are_read(void **state)
         "{\"project\":\"demo\",\"version\":1,\"secrets\":[{\"kid\":\"1\",\"key\":\"YWJ\"}]}",
         "{\"project\":\"demo\",\"version\":1,\"secrets\":[{\"kid\":\"1\",\"key\":\"\"}]}",
         "{\"project\":\"demo\",\"version\":1,\"secrets\":[{\"kid\":\"1\"}]}",
-        "{\"project\":\"demo\",\"version\":1,\"secrets\":[{\"kid\":\"1\",\"key\":\"YWJj\"}],"
-        "\"origins\":[1]}",
+        "{\"project\":\"p\",\"secrets\":[{\"key\":\"YWJj\"}],\"origins\":[1]}",
     };
     AUTO(project_free) struct project *project = NULL;
     struct api_key *key;

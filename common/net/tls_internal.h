@@ -1,6 +1,8 @@
 /* tls_internal.h - the OpenSSL side of a context, for tls_session.c only. */
 #pragma once
 
+#include <stdbool.h>
+
 #include <openssl/ssl.h>
 
 #define TLS_ALPN_MAX 64 /* bytes of the ALPN list in wire form */

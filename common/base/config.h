@@ -5,11 +5,9 @@
  * what it wants), warns of FLUXY_* variables that nobody knows, and prints
  * --help from the table.
  *
- *     struct config { struct config_address listen; uint64_t idle_ms; };
+ *     struct config { uint64_t idle_ms; };
  *     static const struct config_option options[] = {
- *         CONFIG_ADDRESS(struct config, listen, "X_LISTEN", "127.0.0.1:8080", "Where
- * clients connect"), CONFIG_MS(struct config, idle_ms, "X_IDLE", "60s", 1000,
- * 86400000, "..."),
+ *         CONFIG_MS(struct config, idle_ms, "X_IDLE", "60s", 1000, 86400000, "How long"),
  *     };
  *
  * A secret FLUXY_X may also be given as FLUXY_X_FILE, the path of a file; one

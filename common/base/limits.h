@@ -218,7 +218,7 @@
 #define RING_TOTAL_WEIGHT_MAX 1024
 /* A shard's lease, and how often it is renewed (jittered). */
 #define LEASE_TTL_MS 3000
-#define LEASE_RENEW_MS 800
+#define LEASE_RENEW_MS 700
 /* How often everybody reads the registry, beside its hints (jittered). */
 #define RING_POLL_MS 1000
 /* A shard that refuses connections is evicted when its lease has not been renewed for this

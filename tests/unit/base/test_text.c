@@ -171,23 +171,23 @@ static void base64_both_ways(void **state)
 static void base64_is_strict(void **state)
 {
     static const struct {
-        enum base64_kind kind;
         const char *text;
+        enum base64_kind kind;
         int want;
     } cases[] = {
-        {BASE64_STANDARD, "Zg", -EINVAL},   /* padding missing */
-        {BASE64_STANDARD, "Zg=", -EINVAL},  /* half of it */
-        {BASE64_STANDARD, "Z===", -EINVAL}, /* too much */
-        {BASE64_STANDARD, "====", -EINVAL}, /* nothing but */
-        {BASE64_STANDARD, "Zh==", -EINVAL}, /* bits left over */
-        {BASE64_STANDARD, "-_-_", -EINVAL}, /* the other alphabet */
-        {BASE64_STANDARD, "Zm9v\nZm9v", -EINVAL},
-        {BASE64_STANDARD, "Z=9v", -EINVAL},
-        {BASE64_URL, "Zg==", -EINVAL},
-        {BASE64_URL, "Zh", -EINVAL},
-        {BASE64_URL, "Z", -EINVAL},
-        {BASE64_URL, "+/+/", -EINVAL},
-        {BASE64_URL, "Zm9vYg", -E2BIG}, /* four bytes into three */
+        {"Zg", BASE64_STANDARD, -EINVAL},   /* padding missing */
+        {"Zg=", BASE64_STANDARD, -EINVAL},  /* half of it */
+        {"Z===", BASE64_STANDARD, -EINVAL}, /* too much */
+        {"====", BASE64_STANDARD, -EINVAL}, /* nothing but */
+        {"Zh==", BASE64_STANDARD, -EINVAL}, /* bits left over */
+        {"-_-_", BASE64_STANDARD, -EINVAL}, /* the other alphabet */
+        {"Zm9v\nZm9v", BASE64_STANDARD, -EINVAL},
+        {"Z=9v", BASE64_STANDARD, -EINVAL},
+        {"Zg==", BASE64_URL, -EINVAL},
+        {"Zh", BASE64_URL, -EINVAL},
+        {"Z", BASE64_URL, -EINVAL},
+        {"+/+/", BASE64_URL, -EINVAL},
+        {"Zm9vYg", BASE64_URL, -E2BIG}, /* four bytes into three */
     };
 
     (void)state;

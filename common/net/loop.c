@@ -177,9 +177,11 @@ void loop_free(struct loop *loop)
     if (!loop)
         return;
     stream_tcp_drop_leaving(loop);
-    env_end_turn(&loop->env); /* what was closed last is still waiting to be freed */
-    if (loop->dns)
+    if (loop->dns) {
         evdns_base_free(loop->dns, 1);
+        (void)event_base_loop(loop->base, EVLOOP_NONBLOCK); /* its last answers, to nobody */
+    }
+    env_end_turn(&loop->env); /* what was closed last is still waiting to be freed */
     for (size_t i = 0; i < loop->n_signals; i++)
         event_free(loop->signals[i].event);
     if (loop->wake)

@@ -40,6 +40,11 @@ int loop_on_signal(struct loop *loop, int signo, loop_signal_fn fn, void *arg) M
  * keeps until the loop is freed; NULL: plain TCP. */
 void loop_set_link_tls(struct loop *loop, struct tls_ctx *ctx);
 
+/* A connection as env->connect() makes it, but with TLS by this context, or plain for NULL. */
+int loop_connect(struct loop *loop, const char *address, struct tls_ctx *tls,
+                 const struct stream_events *events, void *owner,
+                 struct stream **ret_stream) MUST_CHECK;
+
 /* A callback from libevent calls this first: the turn's clock starts. Callbacks within
  * common/net do it themselves. */
 void loop_touch(struct loop *loop);

@@ -131,8 +131,7 @@ static int tls_set_rules(struct tls_ctx *ctx, SSL_CTX *ssl, char *ret_error)
     SSL_CTX_set_default_passwd_cb(ssl, tls_on_passphrase);
     if (SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) != 1 ||
         SSL_CTX_set_cipher_list(ssl, TLS12_CIPHERS) != 1 ||
-        SSL_CTX_set1_groups_list(ssl, groups) != 1 ||
-        SSL_CTX_set_num_tickets(ssl, 1) != 1 ||
+        SSL_CTX_set1_groups_list(ssl, groups) != 1 || SSL_CTX_set_num_tickets(ssl, 1) != 1 ||
         SSL_CTX_set_session_id_context(ssl, session_context, sizeof(session_context) - 1) != 1)
         return tls_fail(ret_error, "OpenSSL", NULL);
     if (ctx->alpn_len == 0)

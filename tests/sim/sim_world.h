@@ -1,0 +1,109 @@
+/*
+ * sim_world.h - a whole cluster in the simulated world: gateways and shards of
+ * production code, one registry, one database server, clients, a nemesis. What
+ * happens is chosen from the seed.
+ */
+#pragma once
+
+#include "common/cluster/membership.h"
+#include "gateway/link/link_pool.h"
+#include "gateway/metrics.h"
+#include "gateway/session/session.h"
+#include "shard/commit/committer.h"
+#include "shard/host/host.h"
+#include "shard/metrics.h"
+#include "tests/sim/sim.h"
+#include "tests/sim/sim_check.h"
+#include "tests/sim/sim_client.h"
+#include "tests/support/fake_registry.h"
+#include "tests/support/sim_store.h"
+
+#define SIM_GATEWAYS_MAX 3
+#define SIM_SHARDS_MAX 4
+#define SIM_CLIENTS_MAX 24
+#define SIM_ROOMS_MAX 4
+
+struct sim_world;
+
+struct sim_gateway {
+    struct sim_world *world;
+    struct sim_node node;
+    char name[16];
+    struct fake_registry registry;
+    struct membership *membership;
+    struct gateway_metrics metrics;
+    struct link_pool *pool;
+    struct sessions *sessions;
+    struct sim_edge *edge;
+};
+
+struct sim_shard {
+    struct sim_world *world;
+    struct sim_node node;
+    char name[16], address[24];
+    struct fake_registry registry;
+    struct membership *membership;
+    struct shard_metrics metrics;
+    struct store *store;
+    struct committer *committer;
+    struct host *host;
+    struct list peers; /* struct sim_peer */
+    uint64_t incarnation;
+    struct slice node_id;
+    struct peers *links;
+    bool is_leaving, has_left;
+};
+
+/* What the nemesis may do and how often; per mille of its steps. */
+struct sim_faults {
+    unsigned step_ms; /* mean pause between two faults */
+    unsigned crash_shard, crash_gateway, pause_shard, leave_shard;
+    unsigned partition, reset_links, registry_down, store_down, store_stall, store_cut;
+    unsigned lost_commits, locked_rows; /* per mille of batches, all the time */
+};
+
+struct sim_options {
+    uint64_t seed;
+    bool is_verbose;
+    unsigned duration_ms; /* of traffic with faults; then everything heals and settles */
+};
+
+struct sim_world {
+    struct sim sim;
+    struct sim_options options;
+    struct sim_faults faults;
+    struct sim_check check;
+
+    struct sim_node database; /* where the server's env lives */
+    struct sim_db *db;
+    struct sim_server server;
+    struct fake_registry_server registry;
+    uint64_t incarnations;
+
+    struct sim_gateway gateways[SIM_GATEWAYS_MAX];
+    struct sim_shard shards[SIM_SHARDS_MAX];
+    struct sim_edge edges[SIM_GATEWAYS_MAX];
+    size_t n_gateways, n_shards, n_rooms, n_clients;
+    char rooms[SIM_ROOMS_MAX][16];
+    char users[SIM_CLIENTS_MAX][16];
+    struct sim_client clients[SIM_CLIENTS_MAX];
+
+    bool is_healing; /* no new faults and no new messages */
+    unsigned n_faults;
+};
+
+/* One run. Returns the number of violations. */
+unsigned sim_world_run(const struct sim_options *options);
+
+/* ---- parts ---- */
+void sim_gateway_start(struct sim_world *world, size_t i);
+void sim_gateway_crash(struct sim_gateway *gateway);
+void sim_shard_start(struct sim_world *world, size_t i);
+void sim_shard_crash(struct sim_shard *shard);
+/* SIGTERM: leaves the ring, hands over, stops by itself. */
+void sim_shard_leave(struct sim_shard *shard);
+void sim_nemesis_start(struct sim_world *world);
+void sim_trace(struct sim_world *world, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+#define SIM_PROJECT "demo"
+#define SIM_SECRET "a secret that only the cluster knows"

@@ -148,6 +148,17 @@ void sim_run_until(struct sim *sim, uint64_t end_ms)
     sim->now_ms = end_ms;
 }
 
+void sim_drain(struct sim *sim)
+{
+    while (sim->n_events > 0) {
+        struct sim_event *event = pop_event(sim);
+
+        sim->now_ms = MAX(sim->now_ms, event->at_ms);
+        event->fn(sim, event->arg);
+        free(event);
+    }
+}
+
 static struct sim_node *node_of(struct env *env)
 {
     return container_of(env, struct sim_node, env);

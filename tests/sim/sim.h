@@ -39,6 +39,8 @@ typedef void (*sim_event_fn)(struct sim *sim, void *arg);
 void sim_init(struct sim *sim, uint64_t seed);
 void sim_deinit(struct sim *sim);
 void sim_after(struct sim *sim, uint64_t delay_ms, sim_event_fn fn, void *arg);
+/* Runs what is still under way, with nobody left to hear it; nodes must be down. */
+void sim_drain(struct sim *sim);
 /* Runs until the clock reaches end_ms (events of that millisecond included). */
 void sim_run_until(struct sim *sim, uint64_t end_ms);
 
@@ -65,6 +67,7 @@ void sim_node_pause(struct sim_node *node, bool paused); /* SIGSTOP, SIGCONT */
 void sim_node_deinit(struct sim_node *node);
 /* Between two nodes: no byte passes and no connection opens, both ways, until healed; TCP keeps what was sent. */
 void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool cut);
+void sim_heal_partitions(struct sim *sim);
 /* Resets every connection between the two. */
 void sim_reset_connections(struct sim_node *a, struct sim_node *b);
 /* Runs fn as a turn of the node (for drivers from outside), then its end-of-turn work. */

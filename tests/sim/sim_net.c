@@ -402,3 +402,14 @@ void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool
         sim_net_release(sim);
     }
 }
+
+void sim_heal_partitions(struct sim *sim)
+{
+    while (!list_empty(&cuts)) {
+        struct cut *cut = list_first(&cuts, struct cut, link);
+
+        list_del(&cut->link);
+        free(cut);
+    }
+    sim_net_release(sim);
+}

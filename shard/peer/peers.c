@@ -26,7 +26,6 @@ int peers_new(struct env *env, struct host *host, struct shard_metrics *metrics,
         return -ENOMEM;
     peers->identity = (struct handshake_config){
         .is_shard = true,
-        .tls = config->tls,
         .incarnation = config->incarnation,
         .node_id = slice_of(peers->node_id, config->node_id.len),
         .secret = slice_of(peers->secret, config->secret.len),

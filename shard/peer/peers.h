@@ -21,8 +21,8 @@ struct shard_metrics;
 struct peers_config {
     struct slice node_id; /* ours */
     uint64_t incarnation; /* ours */
-    struct slice secret;  /* empty: no shared secret (TLS or loopback) */
-    bool tls;             /* the transport is mutual TLS */
+    struct slice
+        secret; /* empty: none, the transport (mutual TLS, loopback) answers for the peer */
 };
 
 struct peers_hooks {

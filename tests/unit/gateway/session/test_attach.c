@@ -1,0 +1,639 @@
+/*
+ * test_attach.c - the life of sockets in a room over scripted shards: entering,
+ * catching up, link breaks, moves, sleep and wake, refusals.
+ */
+#include "tests/support/test.h"
+
+#include "common/base/limits.h"
+#include "tests/unit/gateway/session/fake_client.h"
+
+static struct fake_world w;
+static struct fake_client ann, bob;
+static struct fake_shard *s0 = &w.c.shards[0];
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_world_init(&w, 1);
+    return 0;
+}
+
+static int setup_two(void **state)
+{
+    (void)state;
+    fake_world_init(&w, 2);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    if (ann.stream || ann.remote.in.data)
+        client_close(&w, &ann);
+    if (bob.stream || bob.remote.in.data)
+        client_close(&w, &bob);
+    ann = bob = (struct fake_client){0};
+    fake_world_deinit(&w);
+    return 0;
+}
+
+static void message_frame(struct fake_world *world, struct fake_shard *s, uint64_t n,
+                          uint32_t flags, const char *json)
+{
+    const struct msg *m;
+
+    fake_env_run(&world->c.env);
+    m = fake_shard_expect(s, MSG_FRAME);
+    CHECK_EQ(m->FRAME.n, n, json);
+    CHECK_EQ(m->FRAME.flags, flags, json);
+    CHECK_SLICE(m->FRAME.json, json, "FRAME.json");
+}
+
+/* ---- entering ---- */
+
+static void a_fresh_attach_says_all_that_the_shard_needs(void **state)
+{
+    struct session_params params = {.project = SLICE_LIT("p"),
+                                    .user = SLICE_LIT("ann"),
+                                    .roles = SLICE_LIT("owner,member"),
+                                    .user_info = SLICE_LIT("{\"name\":\"Ann\"}")};
+    struct enter_params enter = {.room = SLICE_LIT("r"),
+                                 .attach_flags =
+                                     ATTACH_HAS_SEQ | ATTACH_AS_REPLAY | ATTACH_REATTACH,
+                                 .replay_limit = 77,
+                                 .last_seq = 5,
+                                 .generation = SLICE_LIT("g0"),
+                                 .trace = SLICE_LIT("trace-1")};
+    const struct msg_ATTACH *in;
+
+    (void)state;
+    client_open_as(&w, &ann, &params, &enter);
+    fake_env_run(&w.c.env);
+    in = &fake_shard_expect(s0, MSG_ATTACH)->ATTACH;
+    assert_int_equal(in->epoch, 1);
+    assert_int_equal(in->flags,
+                     ATTACH_HAS_SEQ | ATTACH_AS_REPLAY); /* REATTACH is not the edge's to set */
+    CHECK_SLICE(in->project, "p", "project");
+    CHECK_SLICE(in->room, "r", "room");
+    CHECK_SLICE(in->user, "ann", "user");
+    CHECK_SLICE(in->roles, "owner,member", "roles");
+    CHECK_SLICE(in->user_info, "{\"name\":\"Ann\"}", "user_info");
+    CHECK_SLICE(in->generation, "g0", "generation");
+    CHECK_SLICE(in->trace, "trace-1", "trace");
+    assert_int_equal(in->socket_id.len, 36);
+    assert_int_equal(in->last_seq, 5);
+    assert_int_equal(in->replay_limit, 77);
+}
+
+static void the_catch_up_comes_in_order_and_live_events_follow(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open(&w, &ann, "ann", "r");
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_NATIVE);
+    shard_room_event(s0, "r", 3, 0, 0, "early"); /* not live: in the snapshot */
+    shard_to_attach(s0, &a, 0, 3, "history");
+    shard_to_attach(s0, &a, 0, 0, "subscribed");
+    shard_room_event(s0, "r", 4, 0, 0, "four");
+    shard_attached(s0, &a, 4);
+    shard_room_event(s0, "r", 4, 0, 0, "four again");
+    shard_room_event(s0, "r", 5, 0, 0, "five");
+    client_expect(&w, &ann, "history");
+    client_expect(&w, &ann, "subscribed");
+    client_expect(&w, &ann, "five");
+    client_expect_nothing(&w, &ann);
+}
+
+static void a_refusal_closes_the_socket_with_its_word(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open(&w, &ann, "ann", "r");
+    a = shard_expect_attach(&w, s0);
+    shard_close(s0, &a, 1008, "not_member");
+    fake_env_run(&w.c.env);
+    assert_int_equal(ann.code, 1008);
+    assert_string_equal(ann.reason, "not_member");
+    assert_int_equal(w.c.metrics.connections, 0);
+    assert_int_equal(w.c.metrics.rooms, 0);
+}
+
+static void a_fresh_attach_without_an_answer_ends_in_time(void **state)
+{
+    (void)state;
+    client_open(&w, &ann, "ann", "r");
+    shard_expect_attach(&w, s0);
+    fake_env_advance(&w.c.env, ATTACH_DEADLINE_MS - 100);
+    assert_int_equal(ann.code, 0);
+    fake_env_advance(&w.c.env, 2 * SESSION_SWEEP_MS);
+    assert_int_equal(ann.code, 1013);
+    assert_string_equal(ann.reason, "unavailable");
+    fake_env_run(&w.c.env);
+    fake_shard_expect(s0, MSG_DETACH);
+}
+
+static void without_any_shard_a_fresh_attach_ends_in_time_too(void **state)
+{
+    (void)state;
+    fake_shard_break(s0);
+    fake_unlisten(&s0->listener);
+    fake_env_run(&w.c.env);
+    client_open(&w, &ann, "ann", "r");
+    fake_env_advance(&w.c.env, ATTACH_DEADLINE_MS + 2 * SESSION_SWEEP_MS);
+    assert_int_equal(ann.code, 1013);
+}
+
+static void a_live_attach_waits_for_its_shard_as_long_as_it_takes(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 7);
+    fake_shard_break(s0);
+    fake_unlisten(&s0->listener);
+    fake_env_advance(&w.c.env, 10 * ATTACH_DEADLINE_MS);
+    assert_int_equal(ann.code, 0);
+    fake_listen(&w.c.env, &s0->listener);
+    fake_env_advance(&w.c.env, 2 * LINK_RETRY_MAX_MS);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.last_seq, 7);
+}
+
+static void closing_detaches(void **state)
+{
+    struct fake_attach a;
+    const struct msg *m;
+
+    (void)state;
+    a = client_open_live(&w, &ann, "ann", "r", s0, 1);
+    client_close(&w, &ann);
+    m = fake_shard_expect(s0, MSG_DETACH);
+    assert_int_equal(m->DETACH.attach, a.number);
+    CHECK_SLICE(m->DETACH.room, "r", "room");
+    CHECK_SLICE(m->DETACH.project, "p", "project");
+    CHECK_SLICE(m->DETACH.user, "ann", "user");
+    assert_int_equal(w.c.metrics.attaches, 0);
+    assert_int_equal(w.c.metrics.rooms, 0);
+}
+
+/* ---- link breaks ---- */
+
+static void after_a_break_the_attach_goes_on_from_its_cursor(void **state)
+{
+    struct fake_attach a, again;
+
+    (void)state;
+    a = client_open_live(&w, &ann, "ann", "r", s0, 10);
+    shard_room_event(s0, "r", 11, 0, 0, "eleven");
+    shard_room_event(s0, "r", 12, EVENT_OLD_ONLY, 0, "not for natives");
+    client_expect(&w, &ann, "eleven");
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    again = shard_expect_attach(&w, s0);
+    assert_int_equal(again.number, a.number);
+    assert_int_equal(again.epoch, a.epoch + 1);
+    assert_int_equal(again.flags, ATTACH_REATTACH | ATTACH_NATIVE);
+    assert_int_equal(again.last_seq, 12); /* the cursor moves also past what is not shown */
+    assert_string_equal(again.generation, "g1");
+    shard_to_attach(s0, &again, 0, 13, "thirteen");
+    shard_attached(s0, &again, 13);
+    shard_room_event(s0, "r", 13, 0, 0, "thirteen again");
+    shard_room_event(s0, "r", 14, 0, 0, "fourteen");
+    client_expect(&w, &ann, "thirteen");
+    client_expect(&w, &ann, "fourteen");
+    client_expect_nothing(&w, &ann);
+}
+
+static void a_catch_up_that_gave_nothing_starts_over(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open(&w, &ann, "ann", "r");
+    a = shard_expect_attach(&w, s0);
+    shard_to_attach(s0, &a, 0, 0, "cached");
+    fake_env_run(&w.c.env);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_NATIVE);
+    assert_int_equal(a.last_seq, 0);
+}
+
+static void a_catch_up_that_was_cut_goes_on_behind_what_was_given(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open(&w, &ann, "ann", "r");
+    a = shard_expect_attach(&w, s0);
+    shard_to_attach(s0, &a, 0, 20, "history");
+    fake_env_run(&w.c.env);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_NATIVE | ATTACH_HAS_SEQ);
+    assert_int_equal(a.last_seq, 20);
+    assert_string_equal(a.generation, "g1");
+}
+
+static void a_reset_moves_the_cursor_down(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 100);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.last_seq, 100);
+    shard_to_attach(s0, &a, 0, 40, "reset");
+    shard_attached(s0, &a, 40);
+    shard_room_event(s0, "r", 41, 0, 0, "forty-one");
+    client_expect(&w, &ann, "reset");
+    client_expect(&w, &ann, "forty-one");
+}
+
+static void unsettled_frames_are_sent_again_in_order(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    a = client_open_live(&w, &ann, "ann", "r", s0, 1);
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"1\"}");
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"2\"}");
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"3\"}");
+    message_frame(&w, s0, 1, 0, "{\"type\":\"message\",\"content\":\"1\"}");
+    message_frame(&w, s0, 2, 0, "{\"type\":\"message\",\"content\":\"2\"}");
+    message_frame(&w, s0, 3, 0, "{\"type\":\"message\",\"content\":\"3\"}");
+    shard_to_attach(s0, &a, 1, 0, "ack 1");
+    client_expect(&w, &ann, "ack 1");
+    fake_shard_break(s0);
+    fake_env_run(&w.c.env);
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"4\"}"); /* while there is no link */
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    client_say(&ann,
+               "{\"type\":\"message\",\"content\":\"5\"}"); /* while it waits for the answer */
+    fake_env_run(&w.c.env);
+    fake_shard_expect_nothing(s0);
+    shard_attached(s0, &a, 1);
+    message_frame(&w, s0, 2, FRAME_RESENT, "{\"type\":\"message\",\"content\":\"2\"}");
+    message_frame(&w, s0, 3, FRAME_RESENT, "{\"type\":\"message\",\"content\":\"3\"}");
+    message_frame(&w, s0, 4, 0, "{\"type\":\"message\",\"content\":\"4\"}");
+    message_frame(&w, s0, 5, 0, "{\"type\":\"message\",\"content\":\"5\"}");
+    assert_int_equal(w.c.metrics.frames_resent, 2);
+    shard_to_attach(s0, &a, 5, 0, "ack 5");
+    client_expect(&w, &ann, "ack 5");
+    fake_env_advance(&w.c.env, 2 * WRITE_DEADLINE_MS);
+    client_expect_nothing(&w, &ann); /* all settled: no deadline passes */
+}
+
+static void answers_of_an_earlier_epoch_are_dropped(void **state)
+{
+    struct fake_attach old, now;
+
+    (void)state;
+    old = client_open_live(&w, &ann, "ann", "r", s0, 1);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    now = shard_expect_attach(&w, s0);
+    shard_to_attach(s0, &old, 0, 9, "stale");
+    shard_attached(s0, &old, 9);
+    shard_close(s0, &old, 1008, "stale");
+    shard_room_event(s0, "r", 10, 0, 0, "ten");
+    client_expect_nothing(&w, &ann);
+    assert_int_equal(ann.code, 0);
+    shard_attached(s0, &now, 1);
+    shard_room_event(s0, "r", 2, 0, 0, "two");
+    client_expect(&w, &ann, "two");
+}
+
+/* ---- moves ---- */
+
+static void moved_is_looked_up_again_with_pauses_that_double(void **state)
+{
+    struct fake_attach a;
+    unsigned tries = 0;
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    shard_moved(s0, "room/p/r");
+    for (int ms = 0; ms < 5000; ms += 5) {
+        fake_env_advance(&w.c.env, 5);
+        if (fake_shard_count(s0) == 0)
+            continue;
+        a = shard_expect_attach(&w, s0);
+        assert_int_equal(a.last_seq, 5);
+        tries++;
+        shard_moved(s0, "room/p/r");
+    }
+    assert_in_range(tries, 7, 11); /* 20 40 80 160 320 640 1000 ... */
+    assert_int_equal(w.c.metrics.moved, tries + 1);
+    assert_true(w.c.stale > 0);
+
+    /* Once it is live, the next move begins with a short pause. */
+    fake_env_advance(&w.c.env, 2000);
+    a = shard_expect_attach(&w, s0);
+    shard_attached(s0, &a, 5);
+    fake_env_run(&w.c.env);
+    shard_moved(s0, "room/p/r");
+    fake_env_advance(&w.c.env, 2 * MOVED_RETRY_MIN_MS);
+    shard_expect_attach(&w, s0);
+}
+
+static void a_new_ring_moves_the_room_at_once(void **state)
+{
+    struct fake_shard *from, *to;
+    struct fake_attach a;
+    unsigned rest;
+
+    (void)state;
+    from = fake_cluster_owner(&w.c, 3, "room/p/r");
+    rest = 3 & ~fake_cluster_bit(&w.c, from);
+    to = fake_cluster_owner(&w.c, rest, "room/p/r");
+    a = client_open_live(&w, &ann, "ann", "r", from, 5);
+    fake_cluster_set_ring(&w.c, rest);
+    fake_env_run(&w.c.env);
+    shard_room_event(from, "r", 6, 0, 0, "from the old owner");
+    shard_to_attach(from, &a, 0, 6, "from the old owner");
+    client_expect_nothing(&w, &ann);
+    a = shard_expect_attach(&w, to);
+    assert_int_equal(a.last_seq, 5);
+    shard_to_attach(to, &a, 0, 6, "six");
+    shard_attached(to, &a, 6);
+    client_expect(&w, &ann, "six");
+}
+
+/* A to B and back to A: what A said to the first ATTACH is not taken for an answer to the
+ * second one. */
+static void a_ring_that_flips_back_confuses_nobody(void **state)
+{
+    struct fake_shard *a_shard, *b_shard;
+    struct fake_attach first, second;
+    unsigned rest;
+
+    (void)state;
+    a_shard = fake_cluster_owner(&w.c, 3, "room/p/r");
+    rest = 3 & ~fake_cluster_bit(&w.c, a_shard);
+    b_shard = fake_cluster_owner(&w.c, rest, "room/p/r");
+    client_open(&w, &ann, "ann", "r");
+    first = shard_expect_attach(&w, a_shard);
+    shard_to_attach(a_shard, &first, 0, 3, "one");
+    client_expect(&w, &ann, "one");
+
+    fake_cluster_set_ring(&w.c, rest);
+    fake_env_run(&w.c.env);
+    shard_expect_attach(&w, b_shard);
+    shard_to_attach(a_shard, &first, 0, 4, "lost on the way");
+    fake_env_run(&w.c.env);
+    fake_cluster_set_ring(&w.c, 3);
+    fake_env_run(&w.c.env);
+    second = shard_expect_attach(&w, a_shard);
+    assert_int_equal(second.last_seq, 3);
+    shard_to_attach(a_shard, &first, 0, 5, "out of turn");
+    shard_attached(a_shard, &first, 5);
+    shard_to_attach(a_shard, &second, 0, 4, "four");
+    shard_to_attach(a_shard, &second, 0, 5, "five");
+    shard_attached(a_shard, &second, 5);
+    client_expect(&w, &ann, "four");
+    client_expect(&w, &ann, "five");
+    client_expect_nothing(&w, &ann);
+}
+
+static void the_old_owner_serves_until_the_new_one_can_be_reached(void **state)
+{
+    struct fake_shard *from, *to;
+    unsigned rest;
+
+    (void)state;
+    from = fake_cluster_owner(&w.c, 3, "room/p/r");
+    rest = 3 & ~fake_cluster_bit(&w.c, from);
+    to = fake_cluster_owner(&w.c, rest, "room/p/r");
+    fake_shard_break(to);
+    fake_unlisten(&to->listener);
+    fake_env_run(&w.c.env);
+    client_open_live(&w, &ann, "ann", "r", from, 5);
+    fake_cluster_set_ring(&w.c, rest);
+    fake_env_advance(&w.c.env, 100);
+    shard_room_event(from, "r", 6, 0, 0, "six");
+    client_expect(&w, &ann, "six");
+    fake_listen(&w.c.env, &to->listener);
+    fake_env_advance(&w.c.env, 2 * LINK_RETRY_MAX_MS);
+    assert_int_equal(shard_expect_attach(&w, to).last_seq, 6);
+}
+
+/* ---- sleep and wake ---- */
+
+static void a_sleeping_room_keeps_its_sockets_and_costs_no_link(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    shard_sleep(s0, "r");
+    fake_env_run(&w.c.env);
+    client_say(&ann, "{\"type\":\"ping\"}");
+    assert_non_null(strstr(client_next(&w, &ann), "\"pong\""));
+    fake_env_advance(&w.c.env, 60000);
+    fake_shard_expect_nothing(s0);
+    assert_int_equal(ann.code, 0);
+}
+
+static void a_frame_wakes_the_whole_room_and_is_not_lost(void **state)
+{
+    struct fake_attach a, b, first, second;
+
+    (void)state;
+    a = client_open_live(&w, &ann, "ann", "r", s0, 5);
+    b = client_open_live(&w, &bob, "bob", "r", s0, 5);
+    shard_sleep(s0, "r");
+    fake_env_run(&w.c.env);
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"hi\"}");
+    first = shard_expect_attach(&w, s0);
+    second = shard_expect_attach(&w, s0);
+    assert_int_equal(first.number + second.number, a.number + b.number);
+    assert_int_equal(first.flags, ATTACH_REATTACH | ATTACH_NATIVE);
+    assert_int_equal(first.last_seq, 5);
+    shard_attached(s0, &first, 5);
+    shard_attached(s0, &second, 5);
+    message_frame(&w, s0, 1, 0, "{\"type\":\"message\",\"content\":\"hi\"}");
+}
+
+static void typing_wakes_the_room_too(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    shard_sleep(s0, "r");
+    fake_env_run(&w.c.env);
+    client_say(&ann, "{\"type\":\"typing\",\"isTyping\":true}");
+    shard_expect_attach(&w, s0);
+    fake_shard_expect_nothing(s0);
+}
+
+static void wake_attaches_a_sleeping_room(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    shard_wake(s0, "r"); /* awake already: means nothing */
+    shard_wake(s0, "nobody-here");
+    fake_env_run(&w.c.env);
+    fake_shard_expect_nothing(s0);
+    shard_sleep(s0, "r");
+    shard_wake(s0, "r");
+    assert_int_equal(shard_expect_attach(&w, s0).last_seq, 5);
+}
+
+static void a_newcomer_wakes_the_room(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    shard_sleep(s0, "r");
+    fake_env_run(&w.c.env);
+    client_open(&w, &bob, "bob", "r");
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_REATTACH | ATTACH_NATIVE);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_NATIVE);
+    assert_string_equal(a.user, "bob");
+}
+
+static void who_leaves_a_sleeping_room_wakes_it_for_the_others(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    client_open_live(&w, &bob, "bob", "r", s0, 5);
+    shard_sleep(s0, "r");
+    fake_env_run(&w.c.env);
+    client_close(&w, &ann);
+    fake_shard_expect(s0, MSG_DETACH);
+    assert_string_equal(shard_expect_attach(&w, s0).user, "bob");
+    fake_shard_expect_nothing(s0);
+}
+
+/* SLEEP and a frame cross on the link: the shard has forgotten the attach when the frame comes.
+ */
+static void a_frame_that_crosses_the_sleep_is_sent_again(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"hi\"}");
+    shard_sleep(s0, "r");
+    message_frame(&w, s0, 1, 0, "{\"type\":\"message\",\"content\":\"hi\"}");
+    a = shard_expect_attach(&w, s0);
+    shard_attached(s0, &a, 5);
+    message_frame(&w, s0, 1, FRAME_RESENT, "{\"type\":\"message\",\"content\":\"hi\"}");
+}
+
+static void a_sleeping_room_is_attached_again_over_a_new_link(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    shard_sleep(s0, "r");
+    fake_env_run(&w.c.env);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    assert_int_equal(shard_expect_attach(&w, s0).last_seq, 5);
+}
+
+/* ---- many ---- */
+
+static void a_large_room_is_attached_again_in_slices_without_a_miss(void **state)
+{
+    enum { N = 2500 };
+    static struct fake_client many[N];
+    static bool seen[N];
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        char user[16];
+
+        snprintf(user, sizeof(user), "u%d", i);
+        client_open_live(&w, &many[i], user, "r", s0, 5);
+    }
+    fake_shard_break(s0);
+    fake_env_run(&w.c.env);
+    /* Some leave in the middle of it: who takes their places must not be passed over. */
+    while (link_pool_live(w.c.pool) == 0 || fake_shard_count(s0) == 0)
+        fake_env_advance(&w.c.env, 1);
+    for (int i = 0; i < N; i += 7) {
+        if (many[i].session)
+            session_close(many[i].session);
+        many[i].session = NULL;
+    }
+    fake_env_advance(&w.c.env, 100);
+    while (fake_shard_count(s0) > 0) {
+        const struct msg *m =
+            fake_shard_expect(s0, list_first(&s0->inbox, struct fake_letter, link)->msg.type);
+        int i;
+
+        if (m->type != MSG_ATTACH)
+            continue;
+        assert_int_equal(sscanf(m->ATTACH.user.data, "u%d", &i), 1);
+        assert_false(seen[i]); /* and none twice */
+        seen[i] = true;
+    }
+    for (int i = 0; i < N; i++) {
+        if (i % 7 != 0)
+            assert_true(seen[i]);
+        client_close(&w, &many[i]);
+    }
+    assert_int_equal(w.c.metrics.rooms, 0);
+}
+
+static void a_gateway_that_goes_down_closes_at_a_bounded_rate(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    client_open_live(&w, &bob, "bob", "r2", s0, 5);
+    assert_int_equal(sessions_close_some(w.sessions, 1012, SLICE_LIT("drain"), 1), 1);
+    assert_int_equal(ann.code, 1012);
+    assert_string_equal(ann.reason, "drain");
+    assert_int_equal(bob.code, 0);
+    assert_int_equal(sessions_close_some(w.sessions, 1012, SLICE_LIT("drain"), 100), 0);
+    assert_int_equal(bob.code, 1012);
+    assert_int_equal(sessions_count(w.sessions), 0);
+}
+
+#define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define TWO(test) cmocka_unit_test_setup_teardown(test, setup_two, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ONE(a_fresh_attach_says_all_that_the_shard_needs),
+        ONE(the_catch_up_comes_in_order_and_live_events_follow),
+        ONE(a_refusal_closes_the_socket_with_its_word),
+        ONE(a_fresh_attach_without_an_answer_ends_in_time),
+        ONE(without_any_shard_a_fresh_attach_ends_in_time_too),
+        ONE(a_live_attach_waits_for_its_shard_as_long_as_it_takes),
+        ONE(closing_detaches),
+        ONE(after_a_break_the_attach_goes_on_from_its_cursor),
+        ONE(a_catch_up_that_gave_nothing_starts_over),
+        ONE(a_catch_up_that_was_cut_goes_on_behind_what_was_given),
+        ONE(a_reset_moves_the_cursor_down),
+        ONE(unsettled_frames_are_sent_again_in_order),
+        ONE(answers_of_an_earlier_epoch_are_dropped),
+        ONE(moved_is_looked_up_again_with_pauses_that_double),
+        TWO(a_new_ring_moves_the_room_at_once),
+        TWO(a_ring_that_flips_back_confuses_nobody),
+        TWO(the_old_owner_serves_until_the_new_one_can_be_reached),
+        ONE(a_sleeping_room_keeps_its_sockets_and_costs_no_link),
+        ONE(a_frame_wakes_the_whole_room_and_is_not_lost),
+        ONE(typing_wakes_the_room_too),
+        ONE(wake_attaches_a_sleeping_room),
+        ONE(a_newcomer_wakes_the_room),
+        ONE(who_leaves_a_sleeping_room_wakes_it_for_the_others),
+        ONE(a_frame_that_crosses_the_sleep_is_sent_again),
+        ONE(a_sleeping_room_is_attached_again_over_a_new_link),
+        ONE(a_large_room_is_attached_again_in_slices_without_a_miss),
+        ONE(a_gateway_that_goes_down_closes_at_a_bounded_rate),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,312 @@
+/*
+ * test_frames.c - what clients say: answers given here, refusals, deadlines,
+ * bounds on what is unsettled, catch-up pages.
+ */
+#include "tests/support/test.h"
+
+#include "common/base/limits.h"
+#include "tests/unit/gateway/session/fake_client.h"
+
+static struct fake_world w;
+static struct fake_client ann;
+static struct fake_shard *s0 = &w.c.shards[0];
+
+static int setup(void **state)
+{
+    (void)state;
+    fake_world_init(&w, 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    client_close(&w, &ann);
+    fake_world_deinit(&w);
+    return 0;
+}
+
+static void ping_is_answered_here_in_any_state(void **state)
+{
+    char want[64];
+
+    (void)state;
+    client_open(&w, &ann, "ann", "r");
+    snprintf(want, sizeof(want), "{\"type\":\"pong\",\"ts\":%lld}",
+             (long long)(w.c.env.wall_us / 1000));
+    client_say(&ann, "{\"type\":\"ping\"}");
+    client_expect(&w, &ann, want);
+    fake_shard_expect(s0, MSG_ATTACH);
+    fake_shard_expect_nothing(s0);
+}
+
+static void frames_that_cannot_be_taken_are_refused_in_band(void **state)
+{
+    static const struct {
+        const char *frame, *error;
+    } cases[] = {
+        {"nonsense", "{\"type\":\"error\",\"code\":\"invalid_json\",\"message\":\"invalid_"
+                     "json\",\"roomId\":\"r\",\"retryable\":false}"},
+        {"[1]", "{\"type\":\"error\",\"code\":\"invalid_json\",\"message\":\"invalid_json\","
+                "\"roomId\":\"r\",\"retryable\":false}"},
+        {"{\"type\":\"message\"", "{\"type\":\"error\",\"code\":\"invalid_json\",\"message\":"
+                                  "\"invalid_json\",\"roomId\":\"r\",\"retryable\":false}"},
+        {"", "{\"type\":\"error\",\"code\":\"invalid_json\",\"message\":\"invalid_json\","
+             "\"roomId\":\"r\",\"retryable\":false}"},
+        {"{}", "{\"type\":\"error\",\"code\":\"unknown_event_type\",\"message\":\"unknown_"
+               "event_type\",\"roomId\":\"r\",\"retryable\":false}"},
+        {"{\"type\":7}", "{\"type\":\"error\",\"code\":\"unknown_event_type\",\"message\":"
+                         "\"unknown_event_type\",\"roomId\":\"r\",\"retryable\":false}"},
+        {"{\"type\":\"fly\",\"frameId\":\"f1\",\"clientMessageId\":\"c1\"}",
+         "{\"type\":\"error\",\"code\":\"unknown_event_type\",\"message\":\"unknown_event_"
+         "type\",\"roomId\":\"r\","
+         "\"clientMessageId\":\"c1\",\"frameId\":\"f1\",\"retryable\":false}"},
+    };
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 1);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        client_say(&ann, cases[i].frame);
+        CHECK_SLICE(slice_str(client_next(&w, &ann)), cases[i].error, cases[i].frame);
+    }
+    fake_shard_expect_nothing(s0);
+    assert_int_equal(w.c.metrics.frames_refused, ARRAY_LEN(cases));
+}
+
+static void typing_goes_out_only_while_live_and_without_a_number(void **state)
+{
+    struct fake_attach a;
+    const struct msg *m;
+
+    (void)state;
+    client_open(&w, &ann, "ann", "r");
+    a = shard_expect_attach(&w, s0);
+    client_say(&ann, "{\"type\":\"typing\",\"isTyping\":true}");
+    shard_attached(s0, &a, 1);
+    fake_env_run(&w.c.env);
+    fake_shard_expect_nothing(s0);
+    client_say(&ann, "{\"type\":\"typing\",\"isTyping\":false}");
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"x\"}");
+    fake_env_run(&w.c.env);
+    m = fake_shard_expect(s0, MSG_FRAME);
+    assert_int_equal(m->FRAME.n, 0);
+    assert_int_equal(m->FRAME.attach, a.number);
+    CHECK_SLICE(m->FRAME.json, "{\"type\":\"typing\",\"isTyping\":false}", "json");
+    assert_int_equal(fake_shard_expect(s0, MSG_FRAME)->FRAME.n, 1);
+}
+
+static void a_flood_is_refused_until_the_bucket_fills_again(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 1);
+    for (unsigned i = 0; i < SESSION_FRAMES_PER_WINDOW; i++) {
+        client_say(&ann, "{\"type\":\"ping\"}");
+        assert_non_null(strstr(client_next(&w, &ann), "pong"));
+    }
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"x\",\"clientMessageId\":\"c1\"}");
+    client_next(&w, &ann);
+    assert_non_null(strstr(ann.text, "\"code\":\"rate_limit_exceeded\""));
+    assert_non_null(strstr(ann.text, "\"message\":\"rate_limit_exceeded: retry in 1s\""));
+    assert_non_null(strstr(ann.text, "\"clientMessageId\":\"c1\""));
+    assert_non_null(strstr(ann.text, "\"retryable\":true"));
+    assert_non_null(strstr(ann.text, "\"retryAfterMs\":"));
+    fake_shard_expect_nothing(s0);
+    fake_env_advance(&w.c.env, SESSION_FRAMES_WINDOW_MS);
+    client_say(&ann, "{\"type\":\"ping\"}");
+    assert_non_null(strstr(client_next(&w, &ann), "pong"));
+}
+
+/* ---- deadlines ---- */
+
+static void a_sent_frame_without_an_answer_has_an_unknown_outcome(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    a = client_open_live(&w, &ann, "ann", "r", s0, 1);
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"x\",\"clientMessageId\":\"c1\","
+                     "\"frameId\":\"f1\"}");
+    fake_env_advance(&w.c.env, WRITE_DEADLINE_MS - 100);
+    client_expect_nothing(&w, &ann);
+    fake_env_advance(&w.c.env, 2 * SESSION_SWEEP_MS);
+    client_expect(&w, &ann,
+                  "{\"type\":\"error\",\"code\":\"outcome_unknown\",\"message\":\"outcome_"
+                  "unknown\",\"roomId\":\"r\","
+                  "\"clientMessageId\":\"c1\",\"frameId\":\"f1\",\"retryable\":true}");
+    assert_int_equal(w.c.metrics.frames_expired, 1);
+    shard_to_attach(s0, &a, 1, 0, "late ack"); /* good news are passed on all the same */
+    client_expect(&w, &ann, "late ack");
+
+    fake_shard_clear(s0);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    shard_attached(s0, &a, 1);
+    fake_env_run(&w.c.env);
+    fake_shard_expect_nothing(s0); /* it was dropped from the queue */
+}
+
+static void a_frame_that_was_never_sent_was_not_done(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 1);
+    fake_shard_break(s0);
+    fake_unlisten(&s0->listener);
+    fake_env_run(&w.c.env);
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"1\",\"clientMessageId\":\"c1\"}");
+    fake_env_advance(&w.c.env, 5000);
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"2\",\"clientMessageId\":\"c2\"}");
+    fake_env_advance(&w.c.env, WRITE_DEADLINE_MS - 5000 + 2 * SESSION_SWEEP_MS);
+    client_next(&w, &ann);
+    assert_non_null(strstr(ann.text, "\"code\":\"unavailable\""));
+    assert_non_null(strstr(ann.text, "\"clientMessageId\":\"c1\""));
+    client_expect_nothing(&w, &ann);
+
+    fake_listen(&w.c.env, &s0->listener);
+    fake_env_advance(&w.c.env, 2 * LINK_RETRY_MAX_MS);
+    a = shard_expect_attach(&w, s0);
+    shard_attached(s0, &a, 1);
+    fake_env_run(&w.c.env);
+    assert_int_equal(fake_shard_expect(s0, MSG_FRAME)->FRAME.n, 1); /* numbers have no gap */
+}
+
+/* ---- bounds ---- */
+
+static void too_many_unsettled_frames_stop_the_reading(void **state)
+{
+    struct fake_attach a;
+    unsigned said = 0;
+
+    (void)state;
+    a = client_open_live(&w, &ann, "ann", "r", s0, 1);
+    while (!ann.is_paused && said < 2 * UNACKED_MAX_FRAMES) {
+        client_say(&ann, "{\"type\":\"message\",\"content\":\"x\"}");
+        said++;
+    }
+    assert_int_equal(said, UNACKED_MAX_FRAMES + 1);
+    shard_to_attach(s0, &a, said - UNACKED_MAX_FRAMES / 2 - 1, 0, "");
+    fake_env_run(&w.c.env);
+    assert_true(ann.is_paused); /* not for one frame */
+    shard_to_attach(s0, &a, said - UNACKED_MAX_FRAMES / 2, 0, "");
+    fake_env_run(&w.c.env);
+    assert_false(ann.is_paused);
+    assert_int_equal(w.c.metrics.paused, 1);
+}
+
+static void too_many_unsettled_bytes_stop_the_reading(void **state)
+{
+    static char big[UNACKED_MAX_BYTES / 4 + 100];
+    struct fake_attach a;
+    unsigned said = 0;
+
+    (void)state;
+    memset(big, 'x', sizeof(big) - 1);
+    memcpy(big, "{\"type\":\"message\",\"content\":\"", 29);
+    memcpy(big + sizeof(big) - 3, "\"}", 3);
+    a = client_open_live(&w, &ann, "ann", "r", s0, 1);
+    while (!ann.is_paused && said < 10) {
+        client_say(&ann, big);
+        said++;
+    }
+    assert_int_equal(said, 4);
+    shard_to_attach(s0, &a, 3, 0, "");
+    fake_env_run(&w.c.env);
+    assert_false(ann.is_paused);
+}
+
+/* The deadline frees the queue, too: a shard that never answers does not stop the reading for
+ * ever. */
+static void reading_goes_on_after_the_deadline(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 1);
+    for (unsigned i = 0; i <= UNACKED_MAX_FRAMES; i++)
+        client_say(&ann, "{\"type\":\"message\",\"content\":\"x\"}");
+    assert_true(ann.is_paused);
+    fake_env_advance(&w.c.env, WRITE_DEADLINE_MS + 2 * SESSION_SWEEP_MS);
+    assert_false(ann.is_paused);
+    assert_int_equal(w.c.metrics.frames_expired, UNACKED_MAX_FRAMES + 1);
+}
+
+static void frames_wait_for_a_full_link_and_keep_their_order(void **state)
+{
+    static char big[FRAME_MAX_BYTES];
+    uint64_t n = 0;
+
+    (void)state;
+    memset(big, 'x', sizeof(big) - 1);
+    memcpy(big, "{\"type\":\"message\",\"content\":\"", 29);
+    memcpy(big + sizeof(big) - 3, "\"}", 3);
+    client_open_live(&w, &ann, "ann", "r", s0, 1);
+    for (int i = 0; i < 4; i++)
+        client_say(&ann, big);
+    fake_env_run(&w.c.env);
+    while (fake_shard_count(s0) > 0)
+        assert_int_equal(fake_shard_expect(s0, MSG_FRAME)->FRAME.n, ++n);
+    assert_int_equal(n, 4);
+}
+
+/* ---- pages ---- */
+
+static void the_next_page_is_asked_for_when_the_socket_has_drained(void **state)
+{
+    static char page[SOCKET_QUEUE_LOW + 1000];
+    struct fake_attach a;
+    struct msg paged = {.type = MSG_PAGED};
+
+    (void)state;
+    client_open(&w, &ann, "ann", "r");
+    a = shard_expect_attach(&w, s0);
+    paged.PAGED.attach = a.number;
+    paged.PAGED.epoch = a.epoch;
+
+    shard_to_attach(s0, &a, 0, 1, "small page");
+    fake_shard_send(s0, &paged);
+    fake_env_run(&w.c.env);
+    assert_int_equal(fake_shard_expect(s0, MSG_MORE)->MORE.attach, a.number);
+
+    fake_stream_hold(ann.stream, true);
+    memset(page, 'x', sizeof(page) - 1);
+    shard_to_attach(s0, &a, 0, 2, page);
+    fake_shard_send(s0, &paged);
+    fake_env_advance(&w.c.env, 3000);
+    fake_shard_expect_nothing(s0);
+    fake_stream_hold(ann.stream, false);
+    fake_env_advance(&w.c.env, 2 * SESSION_SWEEP_MS);
+    fake_shard_expect(s0, MSG_MORE);
+    fake_env_advance(&w.c.env, 3000);
+    fake_shard_expect_nothing(s0); /* once per page */
+}
+
+static void resume_is_numbered_and_kept_like_a_message(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", s0, 1);
+    client_say(&ann, "{\"type\":\"resume\",\"lastSeq\":3}");
+    fake_env_run(&w.c.env);
+    assert_int_equal(fake_shard_expect(s0, MSG_FRAME)->FRAME.n, 1);
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(ping_is_answered_here_in_any_state),
+        T(frames_that_cannot_be_taken_are_refused_in_band),
+        T(typing_goes_out_only_while_live_and_without_a_number),
+        T(a_flood_is_refused_until_the_bucket_fills_again),
+        T(a_sent_frame_without_an_answer_has_an_unknown_outcome),
+        T(a_frame_that_was_never_sent_was_not_done),
+        T(too_many_unsettled_frames_stop_the_reading),
+        T(too_many_unsettled_bytes_stop_the_reading),
+        T(reading_goes_on_after_the_deadline),
+        T(frames_wait_for_a_full_link_and_keep_their_order),
+        T(the_next_page_is_asked_for_when_the_socket_has_drained),
+        T(resume_is_numbered_and_kept_like_a_message),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -272,7 +272,7 @@
 #define MOVED_RETRY_MIN_MS 20
 #define MOVED_RETRY_MAX_MS 1000
 /* A REST request on its way through the cluster. */
-#define CALL_DEADLINE_MS 10000
+#define CALL_DEADLINE_MS 10000u
 /* Calls in flight of one gateway; more are refused with `overloaded`. */
 #define CALLS_IN_FLIGHT_MAX 10000
 
@@ -290,6 +290,8 @@
 #define ROOM_MEMBERS_MAX 100000
 /* Members named when a room is created: each is a row in one transaction. */
 #define MEMBERS_PER_CALL 100
+/* How far unread messages are counted: nobody reads a larger number, and each costs an index entry. */
+#define UNREAD_COUNT_MAX 1000
 /* Rooms in one answer of the room list. */
 #define ROOMS_PAGE 1000
 /* Up to this many users a presence frame lists them; above it carries counts only (bytes

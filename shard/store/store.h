@@ -121,6 +121,7 @@ typedef void (*store_dedupe_fn)(void *arg, enum store_result result, struct entr
 struct room_list_row {
     struct slice room, type, name;
     int64_t created_us;
+    uint32_t messages; /* live messages, counted up to UNREAD_COUNT_MAX */
 };
 struct rooms_page {
     const struct room_list_row *rooms;

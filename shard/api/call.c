@@ -1,0 +1,368 @@
+/* call.c - see call.h and api.h. */
+#include "shard/api/call.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/ident.h"
+#include "common/base/limits.h"
+#include "shard/host/host.h"
+#include "shard/metrics.h"
+
+struct api {
+    struct host *host;
+    struct list calls; /* struct call.in_api: not answered yet */
+};
+
+static const struct call_row rows[] = {
+    [CALL_KEY_LOOKUP] = {CALL_OBJECT_NONE, verb_key_lookup},
+    [CALL_PROJECT_CONFIG] = {CALL_OBJECT_PROJECT, verb_project_config},
+    [CALL_ROOMS_LIST] = {CALL_OBJECT_NONE, verb_rooms_list},
+    [CALL_ROOM_CREATE] = {CALL_OBJECT_NEW_ROOM, verb_room_create},
+    [CALL_ROOM_GET] = {CALL_OBJECT_ROOM, verb_room_get},
+    [CALL_MEMBERS_LIST] = {CALL_OBJECT_ROOM, verb_members_list},
+    [CALL_MEMBER_ADD] = {CALL_OBJECT_ROOM, verb_member_add},
+    [CALL_MEMBER_REMOVE] = {CALL_OBJECT_ROOM, verb_member_remove},
+    [CALL_MESSAGE_POST] = {CALL_OBJECT_ROOM, verb_message_post},
+    [CALL_HISTORY] = {CALL_OBJECT_ROOM, verb_history},
+};
+
+/* ---- ending ---- */
+
+static void free_now(struct later *later, void *arg)
+{
+    struct call *call = arg;
+
+    (void)later;
+    json_decref(call->params);
+    history_free(call->verb.history);
+    free(call);
+}
+
+static void count(struct call *call)
+{
+    struct shard_metrics *metrics = call->host->metrics;
+    int64_t us = env_wall_us(call->host->env) - call->started_us;
+
+    metrics->calls_pending--;
+    histogram_observe(&metrics->call_us, us > 0 ? (uint64_t)us : 0);
+    switch (call->op) {
+#define CALL(op, number, text)                                                                 \
+    case CALL_##op:                                                                            \
+        metrics->calls_##op++;                                                                 \
+        break;
+#include "common/wire/calls.def"
+#undef CALL
+    default:
+        break;
+    }
+}
+
+/* Takes the call out of everything that could still reach it, but for what it holds. */
+static void end(struct call *call)
+{
+    call->is_answered = true;
+    count(call);
+    list_del(&call->in_api);
+    list_del(&call->client.link);
+    list_del(&call->room_wait.link);
+    list_del(&call->change_wait.link);
+    list_del(&call->lookup_wait.link);
+    env_timer_cancel(call->host->env, &call->deadline);
+    if (call->held == 0)
+        env_free_later(call->host->env, &call->dead);
+}
+
+static void reply(struct call *call, unsigned status, struct slice body,
+                  uint64_t retry_after_ms)
+{
+    struct msg msg = {.type = MSG_REPLY,
+                      .REPLY = {.call = call->number,
+                                .status = status,
+                                .body = body,
+                                .retry_after_ms = (uint32_t)MIN(retry_after_ms, UINT32_MAX)}};
+
+    if (call->is_answered)
+        return;
+    if (call->gate)
+        gate_send(call->gate, &msg);
+    end(call);
+}
+
+void call_reply(struct call *call, unsigned status, struct slice body)
+{
+    reply(call, status, body, 0);
+}
+
+void call_reply_buf(struct call *call, const struct buf *body)
+{
+    if (buf_failed(body))
+        call_refuse(call, ERROR_overloaded, "", 0);
+    else
+        reply(call, 200, buf_slice(body), 0);
+}
+
+void call_refuse(struct call *call, enum error_code code, const char *detail,
+                 uint64_t retry_after_ms)
+{
+    struct buf *body = &call->host->json;
+
+    buf_clear(body);
+    error_body_write(body, code, slice_str(detail), slice_of(NULL, 0));
+    reply(call, error_info(code)->status, buf_slice(body), retry_after_ms);
+}
+
+void call_refuse_fields(struct call *call, const struct json_fields *fields)
+{
+    call_refuse(call, fields->error, fields->detail, 0);
+}
+
+void call_moved(struct call *call)
+{
+    reply(call, 421, slice_of(NULL, 0), 0);
+}
+
+bool call_release(struct call *call)
+{
+    call->held--;
+    if (!call->is_answered)
+        return true;
+    if (call->held == 0)
+        env_free_later(call->host->env, &call->dead);
+    return false;
+}
+
+static void on_deadline(struct timer *timer, void *arg)
+{
+    struct call *call = arg;
+
+    (void)timer;
+    call_refuse(call, call->is_writing ? ERROR_outcome_unknown : ERROR_unavailable, "", 0);
+}
+
+static void on_forgotten(struct gate_client *client)
+{
+    container_of(client, struct call, client)->gate = NULL;
+}
+
+/* ---- steps ---- */
+
+struct actor call_actor(const struct call *call, const struct room_host *room)
+{
+    return room_actor(room, call->user, call->project_roles);
+}
+
+static void on_room(struct room_wait *wait, enum room_wait_result result,
+                    struct room_host *room)
+{
+    struct call *call = container_of(wait, struct call, room_wait);
+
+    switch (result) {
+    case ROOM_WAIT_READY:
+        room_touch(room);
+        call->row->handler(call, room);
+        return;
+    case ROOM_WAIT_MOVED:
+        call_moved(call);
+        return;
+    case ROOM_WAIT_NOT_FOUND:
+        if (call->row->object == CALL_OBJECT_NEW_ROOM)
+            call->row->handler(call, NULL);
+        else
+            call_refuse(call, ERROR_forbidden, "", 0); /* does not say whether it exists */
+        return;
+    }
+}
+
+void call_find_room(struct call *call)
+{
+    struct room_host *room;
+
+    if (!host_owns(call->host, call->object)) {
+        call_moved(call);
+        return;
+    }
+    room = room_open(call->host, call->project, call->room_id);
+    if (!room) {
+        call_refuse(call, ERROR_overloaded, "", 0);
+        return;
+    }
+    room_when_active(room, &call->room_wait);
+}
+
+static void on_joined(struct change_wait *wait, enum change_outcome outcome,
+                      enum error_code error)
+{
+    struct call *call = container_of(wait, struct call, change_wait);
+
+    call->is_writing = false;
+    switch (outcome) {
+    case CHANGE_DONE:
+    case CHANGE_AGAIN:
+        call_find_room(call);
+        return;
+    case CHANGE_FAILED:
+        call_refuse(call, error, "", 0);
+        return;
+    case CHANGE_MOVED:
+        call_moved(call);
+        return;
+    }
+}
+
+void call_join(struct call *call, struct room_host *room)
+{
+    struct change change = {.user = call->user, .role = ROLE_MEMBER, .by = call->user};
+
+    if (members_count(&room->members) >= ROOM_MEMBERS_MAX) {
+        call_refuse(call, ERROR_too_many_members, "", 0);
+        return;
+    }
+    call->change_wait.fn = on_joined;
+    if (change_start(room, &change, &call->change_wait) < 0)
+        call_refuse(call, ERROR_overloaded, "", 0);
+    else
+        call->is_writing = true;
+}
+
+/* ---- beginning ---- */
+
+static struct slice put(char **at, struct slice s)
+{
+    struct slice copy = slice_of(*at, s.len);
+
+    if (s.len > 0)
+        memcpy(*at, s.data, s.len);
+    *at += s.len;
+    return copy;
+}
+
+static struct call *call_new(struct api *api, struct gate *gate, const struct msg_CALL *msg)
+{
+    size_t len = msg->object.len + msg->project.len + msg->user.len + msg->key.len;
+    struct call *call = calloc(1, sizeof(*call) + len);
+    char *at;
+
+    if (!call)
+        return NULL;
+    at = call->bytes;
+    call->object = put(&at, msg->object);
+    call->project = put(&at, msg->project);
+    call->user = put(&at, msg->user);
+    call->key = put(&at, msg->key);
+    call->api = api;
+    call->host = api->host;
+    call->gate = gate;
+    call->number = msg->call;
+    call->op = msg->op;
+    call->project_roles = project_roles_parse(msg->roles);
+    call->started_us = env_wall_us(api->host->env);
+    call->client.on_forgotten = on_forgotten;
+    call->room_wait.fn = on_room;
+    list_init(&call->room_wait.link);
+    list_init(&call->change_wait.link);
+    list_init(&call->lookup_wait.link);
+    timer_init(&call->deadline, on_deadline, call);
+    later_init(&call->dead, free_now, call);
+    list_add_tail(&api->calls, &call->in_api);
+    list_add_tail(&gate->clients, &call->client.link);
+    api->host->metrics->calls_pending++;
+    return call;
+}
+
+/* True when the object is `prefix` + project + "/" + one more id, or (no id wanted) prefix +
+ * project. */
+static bool split_object(struct call *call, struct slice prefix, bool wants_id)
+{
+    size_t len = prefix.len + call->project.len;
+    struct slice rest;
+
+    if (call->object.len < len || !ident_is_valid(call->project) ||
+        memcmp(call->object.data, prefix.data, prefix.len) != 0 ||
+        memcmp(call->object.data + prefix.len, call->project.data, call->project.len) != 0)
+        return false;
+    rest = slice_of(call->object.data + len, call->object.len - len);
+    if (!wants_id)
+        return rest.len == 0;
+    if (rest.len < 1 || rest.data[0] != '/')
+        return false;
+    call->room_id = slice_of(rest.data + 1, rest.len - 1);
+    return ident_is_valid(call->room_id);
+}
+
+static void run(struct call *call)
+{
+    switch (call->row->object) {
+    case CALL_OBJECT_NONE:
+        call->row->handler(call, NULL);
+        return;
+    case CALL_OBJECT_PROJECT:
+        if (!split_object(call, SLICE_LIT("project/"), false))
+            call_refuse(call, ERROR_bad_request, "object", 0);
+        else if (!host_owns(call->host, call->object))
+            call_moved(call);
+        else
+            call->row->handler(call, NULL);
+        return;
+    case CALL_OBJECT_ROOM:
+    case CALL_OBJECT_NEW_ROOM:
+        if (!split_object(call, SLICE_LIT("room/"), true) || !ident_is_valid(call->user))
+            call_refuse(call, ERROR_bad_request, "object", 0);
+        else
+            call_find_room(call);
+        return;
+    }
+}
+
+void api_on_call(struct api *api, struct gate *gate, const struct msg_CALL *msg)
+{
+    uint64_t deadline_ms =
+        msg->deadline_ms ? MIN(msg->deadline_ms, CALL_DEADLINE_MS) : CALL_DEADLINE_MS;
+    struct msg overloaded = {.type = MSG_REPLY, .REPLY = {.call = msg->call, .status = 503}};
+    struct call *call = call_new(api, gate, msg);
+    int r;
+
+    if (!call) {
+        gate_send(gate, &overloaded);
+        return;
+    }
+    if (msg->op >= ARRAY_LEN(rows) || !rows[msg->op].handler) {
+        call_refuse(call, ERROR_not_implemented, "", 0);
+        return;
+    }
+    call->row = &rows[msg->op];
+    r = json_load_object(msg->params.len ? msg->params : SLICE_LIT("{}"), HTTP_BODY_MAX,
+                         &call->params);
+    if (r > 0)
+        call_refuse(call, ERROR_invalid_json, "", 0);
+    else if (r < 0 || env_timer(api->host->env, &call->deadline, deadline_ms) < 0)
+        call_refuse(call, ERROR_overloaded, "", 0);
+    else
+        run(call);
+}
+
+/* ---- the api ---- */
+
+int api_new(struct host *host, struct api **ret_api)
+{
+    struct api *api = calloc(1, sizeof(*api));
+
+    if (!api)
+        return -ENOMEM;
+    api->host = host;
+    list_init(&api->calls);
+    *ret_api = api;
+    return 0;
+}
+
+void api_free(struct api *api)
+{
+    if (!api)
+        return;
+    while (!list_empty(&api->calls)) {
+        struct call *call = list_first(&api->calls, struct call, in_api);
+
+        end(call);
+    }
+    free(api);
+}

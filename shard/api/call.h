@@ -1,0 +1,115 @@
+/*
+ * call.h - one call from its arrival to its reply. Handlers work on it step by
+ * step: each step replies, or starts one thing whose callback is the next step.
+ * The memory lives until nothing (store, committer) holds it any more.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "common/base/buf.h"
+#include "common/json/errors.h"
+#include "common/json/json_read.h"
+#include "shard/api/api.h"
+#include "shard/host/change.h"
+#include "shard/host/lookup.h"
+#include "shard/host/room_host.h"
+#include "shard/room/rules.h"
+
+struct call;
+
+/* What an operation needs before its handler runs. */
+enum call_object {
+    CALL_OBJECT_NONE,     /* any shard */
+    CALL_OBJECT_PROJECT,  /* we own the project */
+    CALL_OBJECT_ROOM,     /* we own the room, and it is active; a room that does not exist is
+                             `forbidden` */
+    CALL_OBJECT_NEW_ROOM, /* we own the room; the handler also runs (with NULL) when there is
+                             none */
+};
+
+/* Runs a call. room: active, for the ROOM objects. */
+typedef void (*call_handler_fn)(struct call *call, struct room_host *room);
+
+struct call {
+    struct gate_client client; /* on gate's list */
+    struct list in_api;
+    struct api *api;
+    struct host *host;
+    struct gate *gate; /* NULL: forgotten, nobody hears the reply */
+    const struct call_row *row;
+    uint64_t number;
+    uint32_t op;
+    unsigned project_roles;
+    int64_t started_us;
+    json_t *params;
+    bool is_answered;
+    bool is_writing; /* with the committer: without an answer it is not known whether it was
+                        done */
+    size_t held;     /* callbacks to come that cannot be taken back */
+    struct timer deadline;
+    struct later dead;
+    struct slice object, project, room_id, user, key; /* point into bytes */
+
+    /* What it may wait for; each at most once at a time. */
+    struct room_wait room_wait;
+    struct change_wait change_wait;
+    struct lookup_wait lookup_wait;
+    struct room_request request;
+    /* The handler's own. */
+    struct {
+        bool is_created; /* ROOM_CREATE: by this call */
+        uint8_t dedupe[DEDUPE_LEN];
+        struct slice target; /* MEMBER_*: the user; points into params */
+        enum member_role role;
+        struct history *history;
+    } verb;
+    char bytes[];
+};
+
+struct call_row {
+    enum call_object object;
+    call_handler_fn handler;
+};
+
+/* ---- replies: the call is over; the caller returns and touches it no more ---- */
+
+void call_reply(struct call *call, unsigned status, struct slice body);
+void call_reply_buf(struct call *call, const struct buf *body); /* 200 */
+/* detail may be empty. */
+void call_refuse(struct call *call, enum error_code code, const char *detail,
+                 uint64_t retry_after_ms);
+void call_refuse_fields(struct call *call, const struct json_fields *fields);
+/* The object lives elsewhere: look again. */
+void call_moved(struct call *call);
+
+/* ---- steps ---- */
+
+/* Runs the handler again when the room is active (it may have gone and come back). */
+void call_find_room(struct call *call);
+/* A store call or a committer push with this call as its argument is open. */
+static inline void call_hold(struct call *call)
+{
+    call->held++;
+}
+/* Its callback has come. False: the call was answered meanwhile, there is nothing left to do.
+ */
+bool call_release(struct call *call) MUST_CHECK;
+struct actor call_actor(const struct call *call, const struct room_host *room);
+/* Makes the caller a member of a public room, then runs the handler again. */
+void call_join(struct call *call, struct room_host *room);
+
+/* ---- the verbs ---- */
+
+void verb_key_lookup(struct call *call, struct room_host *room);
+void verb_project_config(struct call *call, struct room_host *room);
+void verb_rooms_list(struct call *call, struct room_host *room);
+void verb_room_create(struct call *call, struct room_host *room);
+void verb_room_get(struct call *call, struct room_host *room);
+void verb_members_list(struct call *call, struct room_host *room);
+void verb_member_add(struct call *call, struct room_host *room);
+void verb_member_remove(struct call *call, struct room_host *room);
+void verb_message_post(struct call *call, struct room_host *room);
+void verb_history(struct call *call, struct room_host *room);
+/* Frees what verb_history() keeps in the call. */
+void history_free(struct history *history);

@@ -319,9 +319,6 @@
 /* A failed read or claim is tried again after a pause, doubling from MIN to MAX; jittered. */
 #define STORE_RETRY_MIN_MS 50
 #define STORE_RETRY_MAX_MS 2000u
-/* Rooms whose waking was missed by a gateway with a broken link; over it the gateway looks at
- * all of its own. */
-#define WAKE_LOG_MAX 1000
 /* How long a shard answers for a project or key from memory. */
 #define PROJECT_CACHE_MS 2000
 #define PROJECT_CACHE_MAX 10000

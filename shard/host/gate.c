@@ -10,77 +10,14 @@
 #include "shard/host/room_host.h"
 #include "shard/metrics.h"
 
-/* A room that woke while the gateway had no link. */
-struct wake {
-    struct list link;
-    uint64_t seq;
-    struct slice project, room;
-    char bytes[];
-};
-
-/* ---- wake log ---- */
-
-static void send_wake(struct gate *gate, struct slice project, struct slice room, uint64_t seq)
-{
-    struct msg msg = {.type = MSG_WAKE, .WAKE = {.project = project, .room = room, .seq = seq}};
-
-    gate_send(gate, &msg);
-}
-
-static void drop_wakes(struct gate *gate)
-{
-    while (!list_empty(&gate->wakes)) {
-        struct wake *wake = list_first(&gate->wakes, struct wake, link);
-
-        list_del(&wake->link);
-        free(wake);
-    }
-}
-
-static void log_wake(struct gate *gate, struct slice project, struct slice room, uint64_t seq)
-{
-    struct wake *wake;
-
-    if (gate->n_wakes > WAKE_LOG_MAX)
-        return;
-    wake = gate->n_wakes < WAKE_LOG_MAX ? malloc(sizeof(*wake) + project.len + room.len) : NULL;
-    if (!wake) { /* full or out of memory: everything may have woken */
-        drop_wakes(gate);
-        gate->n_wakes = WAKE_LOG_MAX + 1;
-        return;
-    }
-    memcpy(wake->bytes, project.data, project.len);
-    memcpy(wake->bytes + project.len, room.data, room.len);
-    wake->project = slice_of(wake->bytes, project.len);
-    wake->room = slice_of(wake->bytes + project.len, room.len);
-    wake->seq = seq;
-    list_add_tail(&gate->wakes, &wake->link);
-    gate->n_wakes++;
-}
-
-static void send_wake_log(struct gate *gate)
-{
-    struct wake *wake;
-
-    if (gate->n_wakes > WAKE_LOG_MAX)
-        send_wake(gate, slice_of(NULL, 0), slice_of(NULL, 0), 0);
-    list_for_each(wake, &gate->wakes, link)
-        send_wake(gate, wake->project, wake->room, wake->seq);
-    drop_wakes(gate);
-    gate->n_wakes = 0;
-}
-
+/* A gateway without a link needs no word: it attaches all of its rooms again when it is back. */
 void gates_wake(struct host *host, const struct room_host *room)
 {
+    struct msg msg = {.type = MSG_WAKE,
+                      .WAKE = {.project = room->project, .room = room->id, .seq = room->seq}};
     struct gate *gate;
 
-    list_for_each(gate, &host->all_gates, in_host)
-    {
-        if (gate->link)
-            send_wake(gate, room->project, room->id, room->seq);
-        else
-            log_wake(gate, room->project, room->id, room->seq);
-    }
+    list_for_each(gate, &host->all_gates, in_host) gate_send(gate, &msg);
 }
 
 /* ---- life ---- */
@@ -122,7 +59,6 @@ static void forget(struct gate *gate)
         list_del(&client->link);
         client->on_forgotten(client);
     }
-    drop_wakes(gate);
     env_timer_cancel(gate->host->env, &gate->hold);
     map_remove(&gate->host->gates, &gate->node);
     list_del(&gate->in_host);
@@ -162,10 +98,8 @@ static struct gate *gate_new(struct host *host, uint64_t incarnation)
     list_init(&gate->in_host);
     list_init(&gate->rooms);
     list_init(&gate->clients);
-    list_init(&gate->wakes);
     timer_init(&gate->hold, on_hold_over, gate);
     later_init(&gate->dead, free_now, gate);
-    gate->n_wakes = WAKE_LOG_MAX + 1; /* we do not know what it has slept through */
     if (map_insert(&host->gates, &gate->node, hash_u64(incarnation)) < 0) {
         free(gate);
         return NULL;
@@ -211,7 +145,6 @@ struct gate *gate_up(struct host *host, uint64_t incarnation, const struct gate_
         return NULL;
     gate->ops = ops;
     gate->link = link;
-    send_wake_log(gate);
     return gate;
 }
 

@@ -45,9 +45,6 @@ struct gate {
     struct list rooms;   /* struct room_gate.in_gate */
     struct list clients; /* struct gate_client.link */
     struct timer hold;   /* ends the ghosts, and the gate when it has no link */
-    struct list wakes;   /* struct wake: rooms that woke while there was no link */
-    size_t
-        n_wakes; /* more than WAKE_LOG_MAX: the list is empty and everything may have woken */
     struct later dead;
 };
 

@@ -7,6 +7,8 @@
 #define METRICS_STRUCT gateway_metrics
 #define METRICS_DEF "gateway/metrics.def"
 #include "common/base/metrics_table.h"
+#undef METRICS_STRUCT
+#undef METRICS_DEF
 
 /* Zeroes, and histograms with their buckets. */
 void gateway_metrics_init(struct gateway_metrics *metrics);

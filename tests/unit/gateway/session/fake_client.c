@@ -127,12 +127,13 @@ void client_say(struct fake_client *client, const char *json)
 /* Cuts the next server frame; false: there is none. */
 static bool next_frame(struct fake_client *client)
 {
-    const unsigned char *in = (const unsigned char *)client->remote.in.data + client->at;
+    const unsigned char *in = (const unsigned char *)client->remote.in.data;
     size_t left = client->remote.in.len - client->at;
     size_t len, head = 2;
 
     if (left == 0)
         return false;
+    in += client->at;
     assert_true(left >= 2);
     assert_int_equal(in[0], 0x81); /* final text frame */
     len = in[1];

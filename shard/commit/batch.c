@@ -63,7 +63,8 @@ static bool take_retries(struct commit_lane *lane, struct list *parts, struct sp
     const struct commit_tenant *alone = NULL;
     struct commit_part *part, *tmp;
 
-    list_for_each_safe(part, tmp, &lane->retry, link) {
+    list_for_each_safe(part, tmp, &lane->retry, link)
+    {
         const struct commit_tenant *tenant = part->queue->tenant;
         bool is_alone = tenant_is_alone(tenant, now);
 
@@ -110,9 +111,10 @@ static bool take_from(struct commit_queue *q, struct list *parts, struct space *
     return true;
 }
 
-/* All in the batch are of one tenant; a room with a refused row goes quite alone, in shrinking pieces. */
-static void form_alone(struct commit_lane *lane, struct commit_tenant *tenant, struct list *parts,
-                       struct space *space)
+/* All in the batch are of one tenant; a room with a refused row goes quite alone, in shrinking
+ * pieces. */
+static void form_alone(struct commit_lane *lane, struct commit_tenant *tenant,
+                       struct list *parts, struct space *space)
 {
     while (space_is_left(space) && !list_empty(&tenant->queues)) {
         struct commit_queue *q = list_first(&tenant->queues, struct commit_queue, ready);
@@ -221,8 +223,7 @@ static void send(struct commit_lane *lane, struct list *parts)
     lane->rooms = calloc(n, sizeof(*lane->rooms));
     if (lane->flight && lane->rooms) {
         lane->n_flight = 0;
-        list_for_each(part, parts, link)
-            lane->flight[lane->n_flight++] = part;
+        list_for_each(part, parts, link) lane->flight[lane->n_flight++] = part;
         qsort(lane->flight, n, sizeof(*lane->flight), by_key);
         for (size_t i = 0; i < n; i++)
             lane->rooms[i] = lane->flight[i]->row;

@@ -16,9 +16,10 @@
 #include "shard/commit/committer.h"
 
 enum item_state {
-    ITEM_NEW,       /* may join a batch */
-    ITEM_SUSPECT,   /* its key is looked up first; holds back its successors */
-    ITEM_REPEAT,    /* an older item of the queue has the same key: takes over what becomes of it */
+    ITEM_NEW,     /* may join a batch */
+    ITEM_SUSPECT, /* its key is looked up first; holds back its successors */
+    ITEM_REPEAT,  /* an older item of the queue has the same key: takes over what becomes of it
+                   */
     ITEM_DUPLICATE, /* original is known */
     ITEM_REFUSED,   /* the store refuses it */
 };
@@ -41,8 +42,8 @@ struct commit_item {
     enum member_role op_role;
     struct commit_queue *queue;
     struct commit_part *part; /* NULL: in queue->items, or finished */
-    struct entry *entry;    /* owned reference */
-    struct entry *original; /* owned reference; DUPLICATE */
+    struct entry *entry;      /* owned reference */
+    struct entry *original;   /* owned reference; DUPLICATE */
     void *requester;
     uint64_t due_ms;
     size_t bytes;
@@ -68,9 +69,9 @@ struct commit_part {
     struct member_op *ops;
     size_t n_rows, n_ops, bytes;
     struct commit_lane *lane;
-    bool may_commit; /* an earlier submission of it may still commit */
+    bool may_commit;             /* an earlier submission of it may still commit */
     uint64_t retry_ms, pause_ms; /* not before; the last pause */
-    struct batch_room row; /* as handed to the store; names point at text */
+    struct batch_room row;       /* as handed to the store; names point at text */
     char text[2 * ID_MAX];
 };
 
@@ -82,9 +83,9 @@ struct commit_group {
 
 struct commit_tenant {
     struct map_node node;
-    struct list ring;   /* lane->tenants while a room of it is ready */
-    struct list queues; /* struct commit_queue.ready */
-    unsigned refs;      /* open queues */
+    struct list ring;        /* lane->tenants while a room of it is ready */
+    struct list queues;      /* struct commit_queue.ready */
+    unsigned refs;           /* open queues */
     uint64_t alone_until_ms; /* its data was refused lately: it shares no batch with others */
     struct slice project;
     char text[ID_MAX];
@@ -95,9 +96,9 @@ struct commit_lane {
     unsigned index;
     struct list tenants; /* ring of struct commit_tenant with a ready room, next one first */
     struct map by_project;
-    struct list retry;  /* struct commit_part */
-    struct list groups; /* struct commit_group */
-    struct list probes; /* struct commit_part */
+    struct list retry;           /* struct commit_part */
+    struct list groups;          /* struct commit_group */
+    struct list probes;          /* struct commit_part */
     struct commit_part **flight; /* the batch that is out, NULL when none */
     struct batch_room *rooms;
     size_t n_flight;
@@ -125,10 +126,10 @@ struct committer {
     struct store *store;
     struct commit_config config;
     struct commit_stats stats;
-    struct map keys;      /* struct commit_item.by_key: not settled yet */
-    struct list ages;     /* oldest first */
-    struct list suspects; /* not being looked up yet */
-    struct list settle;   /* struct commit_queue.settle */
+    struct map keys;              /* struct commit_item.by_key: not settled yet */
+    struct list ages;             /* oldest first */
+    struct list suspects;         /* not being looked up yet */
+    struct list settle;           /* struct commit_queue.settle */
     struct commit_lookup *lookup; /* the one that is out */
     uint64_t lookup_after_ms, lookup_backoff_ms;
     struct timer lookup_timer, expiry, ids_timer;
@@ -147,7 +148,8 @@ static inline bool tenant_is_alone(const struct commit_tenant *tenant, uint64_t 
 {
     return now_ms < tenant->alone_until_ms;
 }
-/* What is known at the head of the queue goes to done; ready or not follows. After every change of a queue. */
+/* What is known at the head of the queue goes to done; ready or not follows. After every change
+ * of a queue. */
 void queue_advance(struct commit_queue *q);
 /* Closes the queue and tells its owner that the room is another's. */
 void queue_lose(struct commit_queue *q);
@@ -156,7 +158,8 @@ void committer_kick_later(struct committer *c);
 void committer_arm(struct committer *c, struct timer *timer, uint64_t delay_ms);
 
 /* item.c */
-int item_new(struct commit_queue *q, const struct commit_push *push, size_t bytes, struct commit_item **ret_item);
+int item_new(struct commit_queue *q, const struct commit_push *push, size_t bytes,
+             struct commit_item **ret_item);
 /* The item has left queue->items or its part: answer it when its turn comes. */
 void item_finish(struct commit_item *item, enum commit_outcome outcome);
 /* Its deadline has passed. */
@@ -165,7 +168,8 @@ void item_expire(struct commit_item *item);
 void item_drop(struct committer *c, struct commit_item *item);
 /* The key turned out to be that of an older entry (a reference is taken). */
 void item_set_duplicate(struct commit_item *item, struct entry *original);
-/* Reports what is in done, of all queues. Last in every callback from below: queues may close in it. */
+/* Reports what is in done, of all queues. Last in every callback from below: queues may close
+ * in it. */
 void committer_settle(struct committer *c);
 
 /* batch.c */
@@ -176,14 +180,17 @@ void lane_wake_at(struct commit_lane *lane, uint64_t when_ms);
 enum part_take { PART_TAKE_MORE, PART_TAKE_ALL }; /* is there more to take in a later round? */
 struct commit_part *part_new(struct commit_queue *q);
 void part_free(struct commit_part *part);
-/* Moves items of the queue into the part: at most max_rows rows and, after the first, max_bytes. */
+/* Moves items of the queue into the part: at most max_rows rows and, after the first,
+ * max_bytes. */
 enum part_take part_take(struct commit_part *part, size_t max_rows, size_t max_bytes);
 /* Numbers the rows. False: no ids or memory for any of them, the part is dissolved. */
 bool part_build(struct commit_part *part, int64_t now_us);
 void part_committed(struct commit_part *part);
-/* Known not to be written: the items go back to the head of their queue; answered ones are forgotten. */
+/* Known not to be written: the items go back to the head of their queue; answered ones are
+ * forgotten. */
 void part_dissolve(struct commit_part *part);
-/* The room closes: frees the part, or lets what is out come back without the room. Its items are gone already. */
+/* The room closes: frees the part, or lets what is out come back without the room. Its items
+ * are gone already. */
 void part_detach(struct commit_part *part);
 /* Nothing of it is out, and nothing of it can commit any more. */
 static inline bool part_is_at_home(const struct commit_part *part)
@@ -198,7 +205,8 @@ void ids_want(struct committer *c);
 void ids_init(struct committer *c);
 
 /* resolve.c */
-void lane_on_submitted(void *arg, enum store_result result, const bool *committed, bool is_duplicate);
+void lane_on_submitted(void *arg, enum store_result result, const bool *committed,
+                       bool is_duplicate);
 /* These parts could not be sent or came back without an answer: again, after a pause. */
 void lane_put_off(struct commit_lane *lane, struct list *parts, bool may_commit);
 void lane_probe(struct commit_lane *lane);

@@ -353,7 +353,8 @@ void committer_drop_queued(struct commit_queue *q)
         item_drop(c, list_first(&q->items, struct commit_item, link));
 }
 
-void committer_flush(struct commit_queue *q, struct commit_flush *flush, void (*fn)(void *arg), void *arg)
+void committer_flush(struct commit_queue *q, struct commit_flush *flush, void (*fn)(void *arg),
+                     void *arg)
 {
     flush->fn = fn;
     flush->arg = arg;

@@ -28,7 +28,7 @@ struct commit_config {
     size_t batch_rooms;
     size_t queue_entries; /* unsettled items of one room */
     size_t queue_bytes;
-    size_t lane_entries;  /* unsettled items of all rooms of a lane */
+    size_t lane_entries; /* unsettled items of all rooms of a lane */
     size_t lane_bytes;
     uint64_t deadline_ms; /* an item is answered at most this long after its push */
 };
@@ -40,23 +40,29 @@ enum commit_outcome {
     COMMIT_DUPLICATE,   /* the key exists: entry is the original */
     COMMIT_REFUSED,     /* the store does not take this value; nothing was written */
     COMMIT_UNAVAILABLE, /* not written in time, and it never will be */
-    COMMIT_UNKNOWN,     /* no answer in time; it may commit yet and then comes again as COMMIT_DONE without requester */
-    COMMIT_DROPPED,     /* the room was closed or lost: do not answer, the gateway sends it again to the new owner */
+    COMMIT_UNKNOWN, /* no answer in time; it may commit yet and then comes again as COMMIT_DONE
+                       without requester */
+    COMMIT_DROPPED, /* the room was closed or lost: do not answer, the gateway sends it again to
+                       the new owner */
 };
 
 struct commit_result {
     enum commit_outcome outcome;
-    struct entry *entry; /* borrowed. DONE: with numbers; DUPLICATE: the original; else as it was pushed */
+    struct entry *entry; /* borrowed. DONE: with numbers; DUPLICATE: the original; else as it
+                            was pushed */
     bool has_op;         /* DONE: the member change of the entry is committed with it */
     enum member_role op_role;
-    void *requester;     /* as pushed; NULL: was answered before, only release the entry */
+    void *requester; /* as pushed; NULL: was answered before, only release the entry */
 };
 
-/* Called from the loop, never from inside committer_push(). The owner may push, flush or close the queue there. */
+/* Called from the loop, never from inside committer_push(). The owner may push, flush or close
+ * the queue there. */
 struct commit_events {
-    /* In the order of the pushes of this queue (but for DONE after UNKNOWN, which is in seq order among the DONE). */
+    /* In the order of the pushes of this queue (but for DONE after UNKNOWN, which is in seq
+     * order among the DONE). */
     void (*on_settled)(void *owner, const struct commit_result *result);
-    /* The row bears another fence, or moved without us. All items have come back and the queue is closed. */
+    /* The row bears another fence, or moved without us. All items have come back and the queue
+     * is closed. */
     void (*on_lost)(void *owner);
 };
 
@@ -67,7 +73,8 @@ struct commit_head {
     int64_t last_created_us;
 };
 
-/* One room's queue, embedded in the room host's room. Fields are the committer's; head may be read. */
+/* One room's queue, embedded in the room host's room. Fields are the committer's; head may be
+ * read. */
 struct commit_queue {
     struct commit_head head;
     struct slice project, room; /* borrowed from the owner until the queue is closed */
@@ -90,10 +97,12 @@ struct commit_queue {
 };
 
 struct commit_push {
-    struct entry *entry;  /* without numbers; a reference is taken; the committer writes seq, updated_seq, id, created_us */
-    bool has_op;          /* entry->user becomes a member with op_role (ROLE_NONE: is removed) in the same commit */
+    struct entry *entry; /* without numbers; a reference is taken; the committer writes seq,
+                            updated_seq, id, created_us */
+    bool has_op; /* entry->user becomes a member with op_role (ROLE_NONE: is removed) in the
+                    same commit */
     enum member_role op_role;
-    bool is_suspect;      /* probably a repeat: look its key up before it joins a batch */
+    bool is_suspect; /* probably a repeat: look its key up before it joins a batch */
     void *requester;
 };
 enum commit_push_answer { COMMIT_PUSH_FULL = 1 }; /* a bound is reached: answer `unavailable` */
@@ -105,14 +114,14 @@ struct commit_flush {
 };
 
 struct commit_stats {
-    uint64_t batches, entries;      /* committed */
+    uint64_t batches, entries; /* committed */
     uint64_t duplicates, refused, unavailable, unknown, lost;
-    uint64_t bad_batches;           /* came back with STORE_BAD_DATA */
-    uint64_t lost_batches;          /* came back with STORE_UNKNOWN */
-    uint64_t full;                  /* pushes turned away */
-    uint64_t flight_us;             /* sum over all batches that came back */
+    uint64_t bad_batches;                /* came back with STORE_BAD_DATA */
+    uint64_t lost_batches;               /* came back with STORE_UNKNOWN */
+    uint64_t full;                       /* pushes turned away */
+    uint64_t flight_us;                  /* sum over all batches that came back */
     size_t queued_entries, queued_bytes; /* now, with those in flight */
-    unsigned in_flight;             /* batches, now */
+    unsigned in_flight;                  /* batches, now */
 };
 
 /* env and store are borrowed and outlive the committer. */
@@ -121,17 +130,19 @@ int committer_new(struct env *env, struct store *store, const struct commit_conf
 /* All queues are closed and the store calls back no more. */
 void committer_free(struct committer *c);
 const struct commit_stats *committer_stats(const struct committer *c);
-/* PostgreSQL is another one than before (failover): ids fetched from the old one are not used any more. */
+/* PostgreSQL is another one than before (failover): ids fetched from the old one are not used
+ * any more. */
 void committer_forget_ids(struct committer *c);
 
 /* Fills in the queue of a room that has just been claimed with this fence and head. */
-int committer_open_queue(struct committer *c, struct commit_queue *q, struct slice project, struct slice room,
-                         uint64_t fence, const struct commit_head *head, const struct commit_events *events,
-                         void *owner) MUST_CHECK;
+int committer_open_queue(struct committer *c, struct commit_queue *q, struct slice project,
+                         struct slice room, uint64_t fence, const struct commit_head *head,
+                         const struct commit_events *events, void *owner) MUST_CHECK;
 /*
- * The room goes. Every item that was not answered comes back at once as COMMIT_DROPPED (from inside this call);
- * a batch in flight finishes without the room; flushes are forgotten. No callback afterwards. The queue's memory
- * stays until the end of the turn (env_free_later). Closed already: nothing.
+ * The room goes. Every item that was not answered comes back at once as COMMIT_DROPPED (from
+ * inside this call); a batch in flight finishes without the room; flushes are forgotten. No
+ * callback afterwards. The queue's memory stays until the end of the turn (env_free_later).
+ * Closed already: nothing.
  */
 void committer_close_queue(struct commit_queue *q);
 static inline bool commit_queue_is_open(const struct commit_queue *q)
@@ -145,15 +156,18 @@ static inline bool commit_queue_is_empty(const struct commit_queue *q)
 
 /* 0, COMMIT_PUSH_FULL, or -ENOMEM. The queue must be open. */
 int committer_push(struct commit_queue *q, const struct commit_push *push) MUST_CHECK;
-/* Items that are in no batch come back as COMMIT_DROPPED, from inside this call. For a move: then flush, then close. */
+/* Items that are in no batch come back as COMMIT_DROPPED, from inside this call. For a move:
+ * then flush, then close. */
 void committer_drop_queued(struct commit_queue *q);
-/* Calls fn once, later, when nothing is unsettled in the queue. The flush is the caller's memory, zeroed before
- * its first use. */
-void committer_flush(struct commit_queue *q, struct commit_flush *flush, void (*fn)(void *arg), void *arg);
+/* Calls fn once, later, when nothing is unsettled in the queue. The flush is the caller's
+ * memory, zeroed before its first use. */
+void committer_flush(struct commit_queue *q, struct commit_flush *flush, void (*fn)(void *arg),
+                     void *arg);
 void committer_flush_cancel(struct commit_flush *flush);
 
 /*
- * The createdAt that follows last_us in a room when the clock says now_us (WIRE.md 3.2): whole milliseconds, at
- * least one above the last while that is less than 50 ms ahead of the clock, else one microsecond above the last.
+ * The createdAt that follows last_us in a room when the clock says now_us (WIRE.md 3.2): whole
+ * milliseconds, at least one above the last while that is less than 50 ms ahead of the clock,
+ * else one microsecond above the last.
  */
 int64_t commit_next_created_us(int64_t last_us, int64_t now_us);

@@ -25,7 +25,8 @@ static bool key_eq(const struct map_node *node, const void *arg)
     const struct commit_item *item = container_of(node, struct commit_item, by_key);
     const struct item_key *key = arg;
 
-    return item->queue == key->queue && memcmp(item->entry->dedupe, key->dedupe, DEDUPE_LEN) == 0;
+    return item->queue == key->queue &&
+           memcmp(item->entry->dedupe, key->dedupe, DEDUPE_LEN) == 0;
 }
 
 static struct commit_item *key_find(struct commit_queue *q, const uint8_t *dedupe)
@@ -198,7 +199,8 @@ void item_expire(struct commit_item *item)
         return;
     if (item->state == ITEM_DUPLICATE || item->state == ITEM_REFUSED) {
         item_finish(item, item->state == ITEM_REFUSED ? COMMIT_REFUSED : COMMIT_DUPLICATE);
-    } else if (item->part) { /* nobody knows; all older ones of its room have been told the same */
+    } else if (item->part) { /* nobody knows; all older ones of its room have been told the same
+                              */
         item->outcome = COMMIT_UNKNOWN;
         done_add(item);
     } else { /* a repeat is as unknown as the first of its key */

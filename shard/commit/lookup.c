@@ -48,7 +48,8 @@ static void lookup_on_found(void *arg, enum store_result result, struct entry *c
     struct committer *c = arg;
     struct commit_lookup *lookup = TAKE(c->lookup);
 
-    for (size_t i = lookup->n; i-- > 0;) { /* backwards, so that those to ask again keep their order */
+    for (size_t i = lookup->n;
+         i-- > 0;) { /* backwards, so that those to ask again keep their order */
         struct commit_item *item = lookup->items[i];
 
         if (!item)
@@ -97,7 +98,8 @@ void lookup_ask(struct committer *c)
 
     if (c->lookup || list_empty(&c->suspects) || timer_is_armed(&c->lookup_timer))
         return;
-    c->lookup = calloc(1, sizeof(*c->lookup) + COMMIT_LOOKUP_KEYS * sizeof(c->lookup->items[0]));
+    c->lookup =
+        calloc(1, sizeof(*c->lookup) + COMMIT_LOOKUP_KEYS * sizeof(c->lookup->items[0]));
     keys = calloc(COMMIT_LOOKUP_KEYS, sizeof(*keys));
     if (!c->lookup || !keys) {
         free(TAKE(c->lookup));

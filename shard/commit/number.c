@@ -71,7 +71,8 @@ void ids_want(struct committer *c)
 
 bool ids_take(struct committer *c, int64_t floor, int64_t *ret_id)
 {
-    /* Blocks rise: one that lies below the floor is of no use for this room, and the newer one serves the others. */
+    /* Blocks rise: one that lies below the floor is of no use for this room, and the newer one
+     * serves the others. */
     for (int i = 0; i < 2 && (range_is_empty(&c->ids) || c->ids.next <= floor); i++) {
         c->ids = c->spare_ids;
         c->spare_ids = (struct id_range){0};

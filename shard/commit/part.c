@@ -49,7 +49,8 @@ static bool has_op_for(const struct commit_part *part, struct slice user)
 {
     const struct commit_item *item;
 
-    list_for_each(item, &part->items, link) {
+    list_for_each(item, &part->items, link)
+    {
         if (item->has_op && slice_eq(item->entry->user, user))
             return true;
     }
@@ -106,7 +107,8 @@ static void give_back(struct commit_part *part, struct commit_item *from)
     } while (!is_last);
 }
 
-static void number(struct commit_part *part, struct commit_item *item, int64_t id, int64_t now_us)
+static void number(struct commit_part *part, struct commit_item *item, int64_t id,
+                   int64_t now_us)
 {
     struct batch_room *row = &part->row;
     struct entry *e = item->entry;
@@ -131,7 +133,8 @@ bool part_build(struct commit_part *part, int64_t now_us)
     row->last_created_us = q->head.last_created_us;
     part->entries = calloc(part->n_rows, sizeof(struct entry *));
     part->ops = calloc(part->n_ops + 1, sizeof(*part->ops));
-    list_for_each_safe(item, tmp, &part->items, link) {
+    list_for_each_safe(item, tmp, &part->items, link)
+    {
         if (item->state != ITEM_NEW)
             continue;
         if (!part->entries || !part->ops || !ids_take(q->committer, row->last_id, &id)) {
@@ -156,7 +159,8 @@ void part_committed(struct commit_part *part)
     struct commit_queue *q = part->queue;
     size_t rows = MIN(part->n_rows, q->lone_rows);
 
-    q->head = (struct commit_head){part->row.new_seq, part->row.last_id, part->row.last_created_us};
+    q->head =
+        (struct commit_head){part->row.new_seq, part->row.last_id, part->row.last_created_us};
     q->lone_rows -= rows;
     q->lone_limit = q->lone_rows / 2 + 1;
     while (!list_empty(&part->items)) {
@@ -183,10 +187,12 @@ void part_dissolve(struct commit_part *part)
         give_back(part, list_first(&part->items, struct commit_item, link));
     q->part = NULL;
     part_free(part);
-    list_for_each_safe(item, tmp, &q->items, link) {
+    list_for_each_safe(item, tmp, &q->items, link)
+    {
         if (!item->answered) /* the older ones are */
             break;
-        item_finish(item, COMMIT_UNAVAILABLE); /* its sender knows nothing, and sends it again */
+        item_finish(item,
+                    COMMIT_UNAVAILABLE); /* its sender knows nothing, and sends it again */
     }
     queue_advance(q);
 }

@@ -27,7 +27,8 @@ void lane_put_off(struct commit_lane *lane, struct list *parts, bool may_commit)
     struct committer *c = lane->committer;
     struct commit_part *part;
 
-    list_for_each(part, parts, link) {
+    list_for_each(part, parts, link)
+    {
         part->state = PART_WAITING;
         part->may_commit |= may_commit;
     }
@@ -41,21 +42,25 @@ void lane_put_off(struct commit_lane *lane, struct list *parts, bool may_commit)
 
 /* ---- refused data ---- */
 
-/* Keys that exist: look all up that have not been; who is in none of the old rows goes again. */
+/* Keys that exist: look all up that have not been; who is in none of the old rows goes again.
+ */
 static bool look_up_all(struct list *parts)
 {
     struct commit_part *part, *tmp;
     struct commit_item *item;
     bool any = false;
 
-    list_for_each(part, parts, link) {
-        list_for_each(item, &part->items, link)
-            any |= item->state == ITEM_NEW && !item->checked;
+    list_for_each(part, parts, link)
+    {
+        list_for_each(item, &part->items, link) any |=
+            item->state == ITEM_NEW && !item->checked;
     }
     if (!any)
         return false;
-    list_for_each_safe(part, tmp, parts, link) {
-        list_for_each(item, &part->items, link) {
+    list_for_each_safe(part, tmp, parts, link)
+    {
+        list_for_each(item, &part->items, link)
+        {
             if (item->state == ITEM_NEW && !item->checked && !item->answered) {
                 item->state = ITEM_SUSPECT;
                 lookup_add(item);
@@ -82,7 +87,8 @@ static void split_room(struct commit_lane *lane, struct commit_part *part)
     if (part->n_rows > 1) {
         q->lone_limit = part->n_rows / 2;
     } else {
-        list_for_each(item, &part->items, link) {
+        list_for_each(item, &part->items, link)
+        {
             if (item->state == ITEM_NEW)
                 item->state = ITEM_REFUSED;
         }
@@ -103,7 +109,8 @@ static struct commit_group *group_new(struct list *groups)
     return group;
 }
 
-/* Each tenant alone, so that the offender's neighbours fail no second time; one tenant's rooms in two halves. */
+/* Each tenant alone, so that the offender's neighbours fail no second time; one tenant's rooms
+ * in two halves. */
 static void split_batch(struct commit_lane *lane, struct list *parts, size_t n)
 {
     struct commit_tenant *tenant = list_first(parts, struct commit_part, link)->queue->tenant;
@@ -159,7 +166,8 @@ static void lose(struct commit_part *part)
 }
 
 /* What the row says about a part that was not in the answer. True: lost. */
-static bool judge(struct commit_lane *lane, struct commit_part *part, const struct fence_state *now)
+static bool judge(struct commit_lane *lane, struct commit_part *part,
+                  const struct fence_state *now)
 {
     const struct batch_room *row = &part->row;
 
@@ -221,7 +229,8 @@ void lane_probe(struct commit_lane *lane)
     if (lane->asked || list_empty(&lane->probes))
         return;
     lane->asked = calloc(COMMIT_PROBES, sizeof(struct commit_part *));
-    list_for_each_safe(part, tmp, &lane->probes, link) {
+    list_for_each_safe(part, tmp, &lane->probes, link)
+    {
         if (part->retry_ms > now_ms(lane)) {
             lane_wake_at(lane, part->retry_ms);
             continue;
@@ -282,7 +291,8 @@ static void batch_done(struct commit_lane *lane, const bool *committed)
     free(TAKE(lane->rooms));
 }
 
-void lane_on_submitted(void *arg, enum store_result result, const bool *committed, bool is_duplicate)
+void lane_on_submitted(void *arg, enum store_result result, const bool *committed,
+                       bool is_duplicate)
 {
     struct commit_lane *lane = arg;
     struct committer *c = lane->committer;

@@ -10,7 +10,14 @@
 
 #include <endian.h>
 
-enum { AT_DIMENSIONS = 0, AT_NULLS = 4, AT_TYPE = 8, AT_LENGTH = 12, AT_LOWER = 16, HEADER = 20 };
+enum {
+    AT_DIMENSIONS = 0,
+    AT_NULLS = 4,
+    AT_TYPE = 8,
+    AT_LENGTH = 12,
+    AT_LOWER = 16,
+    HEADER = 20
+};
 
 void pg_write_be16(void *at, uint16_t v)
 {

@@ -39,7 +39,8 @@ void pg_array_put_int4(struct pg_array *a, int32_t v);
 void pg_array_put_int8(struct pg_array *a, int64_t v);
 void pg_array_put_bool(struct pg_array *a, bool v);
 void pg_array_put_time(struct pg_array *a, int64_t unix_us);
-void pg_array_put_bytes(struct pg_array *a, const void *data, size_t len); /* text, json, uuid */
+void pg_array_put_bytes(struct pg_array *a, const void *data,
+                        size_t len); /* text, json, uuid */
 void pg_array_put_null(struct pg_array *a);
 
 /* Completes the header; the parameter value, valid until the array changes. */

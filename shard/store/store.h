@@ -18,9 +18,12 @@ enum store_result {
     STORE_OK = 0,
     STORE_NOT_FOUND,   /* no such row */
     STORE_UNAVAILABLE, /* nothing was sent or nothing was done: try again later */
-    STORE_UNKNOWN,     /* submit only: the connection was lost with the batch in flight; it may commit now, later or never */
-    STORE_BAD_DATA,    /* submit only: the server refused a value, or a unique key exists (see is_duplicate); nothing was written */
-    STORE_FAILED,      /* a refusal that another try will not change (bug, permission); logged with its text */
+    STORE_UNKNOWN,     /* submit only: the connection was lost with the batch in flight; it may
+                          commit now, later or never */
+    STORE_BAD_DATA,    /* submit only: the server refused a value, or a unique key exists (see
+                          is_duplicate); nothing was written */
+    STORE_FAILED, /* a refusal that another try will not change (bug, permission); logged with
+                     its text */
 };
 
 struct room_row {
@@ -56,9 +59,9 @@ struct member_op {
 /* What one room contributes to a batch: all or nothing. */
 struct batch_room {
     struct slice project, room;
-    uint64_t fence;       /* ours; the room row must still bear it */
-    uint64_t expect_seq;  /* compare: the row's last_seq */
-    uint64_t new_seq;     /* set */
+    uint64_t fence;      /* ours; the room row must still bear it */
+    uint64_t expect_seq; /* compare: the row's last_seq */
+    uint64_t new_seq;    /* set */
     int64_t last_id, last_created_us;
     struct entry *const *entries; /* in seq order, expect_seq+1 .. new_seq */
     size_t n_entries;
@@ -71,8 +74,10 @@ struct batch {
     size_t n_rooms;
 };
 
-/* STORE_OK: committed[i] says whether room i took part; false: its compare-and-set failed or its row was locked. */
-typedef void (*store_submit_fn)(void *arg, enum store_result result, const bool *committed, bool is_duplicate);
+/* STORE_OK: committed[i] says whether room i took part; false: its compare-and-set failed or
+ * its row was locked. */
+typedef void (*store_submit_fn)(void *arg, enum store_result result, const bool *committed,
+                                bool is_duplicate);
 
 /* ---- reads ---- */
 
@@ -83,15 +88,16 @@ struct claim_result {
     struct entry *const *tail; /* the newest entries, oldest first; borrowed, take references */
     size_t n_tail;
 };
-typedef void (*store_claim_fn)(void *arg, enum store_result result, const struct claim_result *claim);
+typedef void (*store_claim_fn)(void *arg, enum store_result result,
+                               const struct claim_result *claim);
 
 struct page {
     struct entry *const *entries; /* borrowed, take references */
     size_t n_entries;
-    uint64_t head;         /* last_seq of the room in the same snapshot */
+    uint64_t head; /* last_seq of the room in the same snapshot */
     uint64_t generation;
     uint64_t resume_floor;
-    bool more;             /* there are further entries in the direction asked */
+    bool more; /* there are further entries in the direction asked */
 };
 typedef void (*store_page_fn)(void *arg, enum store_result result, const struct page *page);
 
@@ -108,7 +114,8 @@ struct page_query {
     uint64_t seq;
     int64_t time_us;
     uint32_t limit;
-    bool live_messages_only; /* leave out tombstones and membership entries (history as old clients know it) */
+    bool live_messages_only; /* leave out tombstones and membership entries (history as old
+                                clients know it) */
 };
 
 struct dedupe_key {
@@ -116,7 +123,8 @@ struct dedupe_key {
     uint8_t dedupe[DEDUPE_LEN];
 };
 /* found[i]: the entry that bears key i, or NULL; borrowed. */
-typedef void (*store_dedupe_fn)(void *arg, enum store_result result, struct entry *const *found);
+typedef void (*store_dedupe_fn)(void *arg, enum store_result result,
+                                struct entry *const *found);
 
 struct room_list_row {
     struct slice room, type, name;
@@ -127,17 +135,20 @@ struct rooms_page {
     const struct room_list_row *rooms;
     size_t n_rooms;
 };
-typedef void (*store_rooms_fn)(void *arg, enum store_result result, const struct rooms_page *page);
+typedef void (*store_rooms_fn)(void *arg, enum store_result result,
+                               const struct rooms_page *page);
 
 struct fence_probe {
     struct slice project, room;
 };
-/* rows[i]: what the row says now; 0 fence: no such row. last_id names the commit: ids are never handed out twice. */
+/* rows[i]: what the row says now; 0 fence: no such row. last_id names the commit: ids are never
+ * handed out twice. */
 struct fence_state {
     uint64_t fence, last_seq;
     int64_t last_id;
 };
-typedef void (*store_fences_fn)(void *arg, enum store_result result, const struct fence_state *rows);
+typedef void (*store_fences_fn)(void *arg, enum store_result result,
+                                const struct fence_state *rows);
 
 struct project_row {
     struct slice project, name;
@@ -145,10 +156,11 @@ struct project_row {
     const struct project_secret {
         struct slice kid;
         struct slice key; /* decrypted; wiped by the store after the callback */
-    } *secrets;
+    } * secrets;
     size_t n_secrets;
 };
-typedef void (*store_project_fn)(void *arg, enum store_result result, const struct project_row *row);
+typedef void (*store_project_fn)(void *arg, enum store_result result,
+                                 const struct project_row *row);
 
 struct key_row {
     struct slice project, key_id;
@@ -157,7 +169,8 @@ struct key_row {
 typedef void (*store_key_fn)(void *arg, enum store_result result, const struct key_row *row);
 
 /* first .. first + count - 1 are ours, larger than any id handed out before. */
-typedef void (*store_ids_fn)(void *arg, enum store_result result, int64_t first, uint32_t count);
+typedef void (*store_ids_fn)(void *arg, enum store_result result, int64_t first,
+                             uint32_t count);
 
 typedef void (*store_create_fn)(void *arg, enum store_result result, bool created);
 struct room_create {
@@ -169,19 +182,26 @@ struct room_create {
 };
 
 struct store_ops {
-    /* One batch may be in flight per lane; the arrays and entries stay valid and unchanged until the callback. */
-    int (*submit)(struct store *s, unsigned lane, const struct batch *batch, store_submit_fn fn, void *arg);
-    /* Sets the fence and reads row, members and the newest tail_len entries. Waits for a batch in flight. */
-    int (*claim)(struct store *s, struct slice project, struct slice room, uint64_t fence, uint32_t tail_len,
-                 store_claim_fn fn, void *arg);
+    /* One batch may be in flight per lane; the arrays and entries stay valid and unchanged
+     * until the callback. */
+    int (*submit)(struct store *s, unsigned lane, const struct batch *batch, store_submit_fn fn,
+                  void *arg);
+    /* Sets the fence and reads row, members and the newest tail_len entries. Waits for a batch
+     * in flight. */
+    int (*claim)(struct store *s, struct slice project, struct slice room, uint64_t fence,
+                 uint32_t tail_len, store_claim_fn fn, void *arg);
     /* Inserts the room with its members (no seq) unless it exists. */
-    int (*create_room)(struct store *s, const struct room_create *room, store_create_fn fn, void *arg);
+    int (*create_room)(struct store *s, const struct room_create *room, store_create_fn fn,
+                       void *arg);
     int (*page)(struct store *s, const struct page_query *query, store_page_fn fn, void *arg);
-    int (*find_dedupe)(struct store *s, const struct dedupe_key *keys, size_t n, store_dedupe_fn fn, void *arg);
-    int (*probe_fences)(struct store *s, const struct fence_probe *rooms, size_t n, store_fences_fn fn, void *arg);
-    int (*list_rooms)(struct store *s, struct slice project, struct slice user, bool all, struct slice type,
-                      store_rooms_fn fn, void *arg);
-    int (*members)(struct store *s, struct slice project, struct slice room, store_claim_fn fn, void *arg);
+    int (*find_dedupe)(struct store *s, const struct dedupe_key *keys, size_t n,
+                       store_dedupe_fn fn, void *arg);
+    int (*probe_fences)(struct store *s, const struct fence_probe *rooms, size_t n,
+                        store_fences_fn fn, void *arg);
+    int (*list_rooms)(struct store *s, struct slice project, struct slice user, bool all,
+                      struct slice type, store_rooms_fn fn, void *arg);
+    int (*members)(struct store *s, struct slice project, struct slice room, store_claim_fn fn,
+                   void *arg);
     int (*project)(struct store *s, struct slice project, store_project_fn fn, void *arg);
     int (*api_key)(struct store *s, const uint8_t key_hash[32], store_key_fn fn, void *arg);
     int (*id_block)(struct store *s, store_ids_fn fn, void *arg);

@@ -1,0 +1,298 @@
+/* fixture.c - see fixture.h. */
+#include "fixture.h"
+
+#include <stdlib.h>
+
+static struct fx *fx_of(struct store *spy)
+{
+    return container_of(spy, struct fx, spy);
+}
+
+/* ---- the spy: counts, and passes on ---- */
+
+struct spied {
+    struct fx *fx;
+    store_submit_fn fn;
+    void *arg;
+    bool has_room[FX_ROOMS];
+};
+
+static void spy_on_submitted(void *arg, enum store_result result, const bool *committed,
+                             bool is_duplicate)
+{
+    struct spied *s = arg;
+
+    for (int i = 0; i < FX_ROOMS; i++)
+        s->fx->refusals[i] += result == STORE_BAD_DATA && s->has_room[i];
+    s->fn(s->arg, result, committed, is_duplicate);
+    free(s);
+}
+
+static int spy_submit(struct store *store, unsigned lane, const struct batch *batch,
+                      store_submit_fn fn, void *arg)
+{
+    struct fx *fx = fx_of(store);
+    struct spied *s = calloc(1, sizeof(*s));
+    size_t rows = 0;
+    int r;
+
+    assert_non_null(s);
+    *s = (struct spied){.fx = fx, .fn = fn, .arg = arg};
+    for (size_t i = 0; i < batch->n_rooms; i++) {
+        rows += batch->rooms[i].n_entries;
+        assert_true(batch->rooms[i].n_entries > 0);
+        assert_int_equal(batch->rooms[i].new_seq - batch->rooms[i].expect_seq,
+                         batch->rooms[i].n_entries);
+        for (int k = 0; k < FX_ROOMS; k++)
+            s->has_room[k] |= slice_eq_str(batch->rooms[i].room, fx->rooms[k].room);
+    }
+    if (fx->submits < ARRAY_LEN(fx->rows)) {
+        fx->rows[fx->submits] = rows;
+        fx->rooms_in[fx->submits] = batch->n_rooms;
+    }
+    fx->submits++;
+    r = fx->sim->ops->submit(fx->sim, lane, batch, spy_on_submitted, s);
+    if (r < 0)
+        free(s);
+    return r;
+}
+
+static int spy_find_dedupe(struct store *store, const struct dedupe_key *keys, size_t n,
+                           store_dedupe_fn fn, void *arg)
+{
+    struct fx *fx = fx_of(store);
+
+    return fx->sim->ops->find_dedupe(fx->sim, keys, n, fn, arg);
+}
+
+static int spy_probe_fences(struct store *store, const struct fence_probe *rooms, size_t n,
+                            store_fences_fn fn, void *arg)
+{
+    struct fx *fx = fx_of(store);
+
+    return fx->sim->ops->probe_fences(fx->sim, rooms, n, fn, arg);
+}
+
+static int spy_id_block(struct store *store, store_ids_fn fn, void *arg)
+{
+    struct fx *fx = fx_of(store);
+
+    return fx->sim->ops->id_block(fx->sim, fn, arg);
+}
+
+static int64_t spy_clock_offset_us(struct store *store)
+{
+    struct fx *fx = fx_of(store);
+
+    return fx->sim->ops->clock_offset_us(fx->sim);
+}
+
+/* ---- what the rooms are told ---- */
+
+static void room_on_settled(void *owner, const struct commit_result *result)
+{
+    struct fx_room *room = owner;
+    struct fx *fx = room->fx;
+    struct fx_told *told = &fx->log[fx->n_log++];
+
+    assert_true(fx->n_log < FX_LOG);
+    *told = (struct fx_told){
+        .room = (int)(room - fx->rooms),
+        .outcome = result->outcome,
+        .tag = (unsigned)(uintptr_t)result->requester,
+        .seq = result->entry->seq,
+        .id = result->entry->id,
+        .created_us = result->entry->created_us,
+    };
+    memcpy(told->content, result->entry->content.data,
+           MIN(result->entry->content.len, sizeof(told->content) - 1));
+    if (result->outcome == COMMIT_DONE) {
+        assert_int_equal(told->seq, room->last_done_seq + 1);
+        room->last_done_seq = told->seq;
+    }
+}
+
+static void room_on_lost(void *owner)
+{
+    struct fx_room *room = owner;
+
+    assert_false(commit_queue_is_open(&room->queue));
+    room->lost = true;
+}
+
+static const struct commit_events events = {room_on_settled, room_on_lost};
+
+struct sim_room *fx_db_room(struct fx *fx, int room)
+{
+    return sim_db_room(fx->server.db, slice_str(fx->rooms[room].project),
+                       slice_str(fx->rooms[room].room));
+}
+
+void fx_open_at(struct fx *fx, int i, uint64_t fence, const struct commit_head *head)
+{
+    struct fx_room *room = &fx->rooms[i];
+
+    room->lost = false;
+    room->last_done_seq = head->last_seq;
+    assert_int_equal(committer_open_queue(fx->c, &room->queue, slice_str(room->project),
+                                          slice_str(room->room), fence, head, &events, room),
+                     0);
+}
+
+void fx_open(struct fx *fx, int i)
+{
+    const struct room_row *row = sim_room_row(fx_db_room(fx, i));
+    struct commit_head head = {row->last_seq, row->last_id, row->last_created_us};
+
+    fx_open_at(fx, i, row->fence, &head);
+}
+
+void fx_init(struct fx *fx, uint64_t seed, int n, int rooms_per_project,
+             const struct commit_config *config)
+{
+    struct commit_config defaults = commit_config_default();
+
+    memset(fx, 0, sizeof(*fx));
+    fake_env_init(&fx->fake, seed);
+    sim_server_init(&fx->server, &fx->fake.env, seed);
+    fx->sim = sim_store_new(&fx->server, &fx->fake.env);
+    fx->spy_ops = *fx->sim->ops;
+    fx->spy_ops.submit = spy_submit;
+    fx->spy_ops.find_dedupe = spy_find_dedupe;
+    fx->spy_ops.probe_fences = spy_probe_fences;
+    fx->spy_ops.id_block = spy_id_block;
+    fx->spy_ops.clock_offset_us = spy_clock_offset_us;
+    fx->spy.ops = &fx->spy_ops;
+    assert_int_equal(
+        committer_new(&fx->fake.env, &fx->spy, config ? config : &defaults, &fx->c), 0);
+    for (int i = 0; i < n; i++) {
+        struct fx_room *room = &fx->rooms[i];
+        struct room_create create = {.type = SLICE_LIT("group"),
+                                     .name = SLICE_LIT("n"),
+                                     .created_by = SLICE_LIT("u"),
+                                     .fence = 1};
+
+        room->fx = fx;
+        snprintf(room->project, sizeof(room->project), "p%d", i / rooms_per_project);
+        snprintf(room->room, sizeof(room->room), "r%d", i);
+        create.project = slice_str(room->project);
+        create.room = slice_str(room->room);
+        assert_true(sim_db_create_room(fx->server.db, &create));
+        fx_open(fx, i);
+    }
+    fake_env_advance(&fx->fake, 10); /* ids arrive */
+}
+
+void fx_deinit(struct fx *fx)
+{
+    for (int i = 0; i < FX_ROOMS; i++)
+        committer_close_queue(&fx->rooms[i].queue);
+    fx->server.is_stalled = false;
+    fake_env_advance(&fx->fake, 60000);
+    committer_free(fx->c);
+    sim_store_free(fx->sim);
+    sim_server_deinit(&fx->server);
+    fake_env_deinit(&fx->fake);
+}
+
+static int push(struct fx *fx, int room, const struct entry *from, const char *key,
+                struct commit_push *push)
+{
+    struct entry *e = entry_new(from);
+    int r;
+
+    assert_non_null(e);
+    snprintf((char *)e->dedupe, DEDUPE_LEN, "%s", key);
+    push->entry = e;
+    r = committer_push(&fx->rooms[room].queue, push);
+    entry_unref(e);
+    return r;
+}
+
+int fx_push_item(struct fx *fx, int room, unsigned tag, const char *content, const char *key,
+                 bool is_suspect)
+{
+    struct entry from = {.kind = ENTRY_MESSAGE,
+                         .version = 1,
+                         .user = SLICE_LIT("u"),
+                         .content = slice_str(content)};
+    struct commit_push p = {.is_suspect = is_suspect, .requester = (void *)(uintptr_t)tag};
+
+    if (strcmp(content, "bad") == 0)
+        from.content = slice_of("b\0d", 3);
+    return push(fx, room, &from, key ? key : content, &p);
+}
+
+int fx_push(struct fx *fx, int room, unsigned tag, const char *content, const char *key)
+{
+    return fx_push_item(fx, room, tag, content, key, false);
+}
+
+int fx_push_member(struct fx *fx, int room, unsigned tag, const char *user,
+                   enum member_role role)
+{
+    struct entry from = {.kind = ENTRY_MEMBERSHIP, .version = 1, .user = slice_str(user)};
+    struct commit_push p = {
+        .has_op = true, .op_role = role, .requester = (void *)(uintptr_t)tag};
+    char key[16];
+
+    snprintf(key, sizeof(key), "m%u", tag);
+    return push(fx, room, &from, key, &p);
+}
+
+void fx_advance(struct fx *fx, uint64_t ms)
+{
+    fake_env_advance(&fx->fake, ms);
+}
+
+const struct fx_told *fx_told(struct fx *fx, unsigned tag)
+{
+    const struct fx_told *found = NULL;
+
+    for (size_t i = 0; i < fx->n_log; i++) {
+        if (fx->log[i].tag != tag)
+            continue;
+        if (found)
+            fail_msg("requester %u was told twice", tag);
+        found = &fx->log[i];
+    }
+    if (!found)
+        fail_msg("requester %u was told nothing", tag);
+    return found;
+}
+
+size_t fx_count(const struct fx *fx, enum commit_outcome outcome)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < fx->n_log; i++)
+        n += fx->log[i].outcome == outcome;
+    return n;
+}
+
+static void check_room(const struct sim_room *room)
+{
+    struct entry *const *e;
+    size_t n;
+
+    e = sim_room_entries(room, &n);
+    assert_int_equal(n, sim_room_row(room)->last_seq);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(e[i]->seq, i + 1);
+        assert_int_equal(e[i]->updated_seq, i + 1);
+        if (i > 0) {
+            assert_true(e[i]->id > e[i - 1]->id);
+            assert_true(e[i]->created_us > e[i - 1]->created_us);
+        }
+        for (size_t k = 0; k < i; k++)
+            assert_memory_not_equal(e[i]->dedupe, e[k]->dedupe, DEDUPE_LEN);
+    }
+}
+
+void fx_check_db(struct fx *fx)
+{
+    for (int i = 0; i < FX_ROOMS; i++) {
+        if (fx->rooms[i].fx)
+            check_room(fx_db_room(fx, i));
+    }
+}

@@ -111,14 +111,14 @@ static struct commit_group *group_new(struct list *groups)
 
 /* Each tenant alone, so that the offender's neighbours fail no second time; one tenant's rooms
  * in two halves. */
-static void split_batch(struct commit_lane *lane, struct list *parts, size_t n)
+static void split_batch(struct commit_lane *lane, struct list *parts, size_t n, bool part_gone)
 {
     struct commit_tenant *tenant = list_first(parts, struct commit_part, link)->queue->tenant;
     bool is_shared = list_last(parts, struct commit_part, link)->queue->tenant != tenant;
     struct commit_group *group = NULL;
     struct list groups;
 
-    if (!is_shared)
+    if (!is_shared && !part_gone)
         keep_alone(lane, tenant);
     list_init(&groups);
     for (size_t i = 0; !list_empty(parts); i++) {
@@ -140,8 +140,10 @@ static void split_batch(struct commit_lane *lane, struct list *parts, size_t n)
         lane_put_off(lane, parts, false);
 }
 
-/* The parts are in key order, so those of one tenant stand together. */
-static void refused_data(struct commit_lane *lane, struct list *parts, bool is_duplicate)
+/* The parts are in key order, so those of one tenant stand together. part_gone: a room of the
+ * batch has closed meanwhile, perhaps the offender's. */
+static void refused_data(struct commit_lane *lane, struct list *parts, bool is_duplicate,
+                         bool part_gone)
 {
     size_t n = 0;
     struct list *at;
@@ -151,10 +153,10 @@ static void refused_data(struct commit_lane *lane, struct list *parts, bool is_d
         return;
     for (at = parts->next; at != parts; at = at->next)
         n++;
-    if (n == 1)
+    if (n == 1 && !part_gone)
         split_room(lane, list_first(parts, struct commit_part, link));
     else
-        split_batch(lane, parts, n);
+        split_batch(lane, parts, n, part_gone);
 }
 
 /* ---- rows that did not take part ---- */
@@ -253,20 +255,24 @@ void lane_probe(struct commit_lane *lane)
 
 /* ---- the answer ---- */
 
-/* Rooms that have closed meanwhile come to their end here. */
-static void flight_to_list(struct commit_lane *lane, struct list *parts)
+/* Rooms that have closed meanwhile come to their end here; true: there was one. */
+static bool flight_to_list(struct commit_lane *lane, struct list *parts)
 {
     struct commit_part **flight = TAKE(lane->flight);
+    bool part_gone = false;
 
     list_init(parts);
     for (size_t i = 0; i < lane->n_flight; i++) {
-        if (flight[i]->queue)
+        if (flight[i]->queue) {
             list_add_tail(parts, &flight[i]->link);
-        else
+        } else {
+            part_gone = true;
             part_free(flight[i]);
+        }
     }
     free(flight);
     free(TAKE(lane->rooms));
+    return part_gone;
 }
 
 static void batch_done(struct commit_lane *lane, const bool *committed)
@@ -297,15 +303,16 @@ void lane_on_submitted(void *arg, enum store_result result, const bool *committe
     struct commit_lane *lane = arg;
     struct committer *c = lane->committer;
     struct list parts;
+    bool part_gone;
 
     c->stats.in_flight--;
     c->stats.flight_us += (uint64_t)env_wall_us(c->env) - lane->sent_us;
     if (result == STORE_OK) {
         batch_done(lane, committed);
     } else {
-        flight_to_list(lane, &parts);
+        part_gone = flight_to_list(lane, &parts);
         if (result == STORE_BAD_DATA)
-            refused_data(lane, &parts, is_duplicate);
+            refused_data(lane, &parts, is_duplicate, part_gone);
         else
             lane_put_off(lane, &parts, result == STORE_UNKNOWN);
         c->stats.lost_batches += result == STORE_UNKNOWN;

@@ -194,6 +194,31 @@ static void while_the_store_is_away_writes_end_in_bounded_time(void **state)
     assert_int_equal(fx_told(fx, 21)->seq, 2);
 }
 
+static void lost_and_then_away_is_unknown_not_unavailable(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_init(fx, 27, 1, 1, NULL);
+    fx->server.later_max_ms = 50;
+    sim_server_script(&fx->server, SIM_UNKNOWN_LATER);
+    for (int i = 0; i < 60; i++)
+        sim_server_script(&fx->server, SIM_UNAVAILABLE);
+    push_many(fx, 0, 1, 2);
+    fx_advance(fx, 100);
+    assert_int_equal(sim_room_row(fx_db_room(fx, 0))->last_seq,
+                     2); /* it has committed meanwhile */
+    push_many(fx, 0, 10, 1);
+    fx_advance(fx, 5200);
+    assert_int_equal(fx_told(fx, 1)->outcome, COMMIT_UNKNOWN);
+    assert_int_equal(fx_told(fx, 2)->outcome, COMMIT_UNKNOWN);
+    assert_int_equal(fx_told(fx, 10)->outcome, COMMIT_UNAVAILABLE);
+    fx_advance(fx, 30000);
+    assert_int_equal(fx_count(fx, COMMIT_DONE), 2); /* released */
+    push_many(fx, 0, 20, 1);
+    fx_advance(fx, 100);
+    assert_int_equal(fx_told(fx, 20)->seq, 3);
+}
+
 static void a_failed_store_answers_unavailable(void **state)
 {
     struct fx *fx = *state;
@@ -297,6 +322,7 @@ int main(void)
         TEST(a_lost_answer_is_resolved),
         TEST(who_waits_too_long_is_told_unknown_and_released_later),
         TEST(while_the_store_is_away_writes_end_in_bounded_time),
+        TEST(lost_and_then_away_is_unknown_not_unavailable),
         TEST(a_failed_store_answers_unavailable),
         TEST(a_locked_row_is_tried_again),
         TEST(a_room_with_another_fence_is_lost_and_the_others_commit),

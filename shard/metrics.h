@@ -7,6 +7,8 @@
 #define METRICS_STRUCT shard_metrics
 #define METRICS_DEF "shard/metrics.def"
 #include "common/base/metrics_table.h"
+#undef METRICS_STRUCT
+#undef METRICS_DEF
 
 /* Zeroes, and histograms with their buckets. */
 void shard_metrics_init(struct shard_metrics *metrics);

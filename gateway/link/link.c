@@ -109,7 +109,7 @@ static void drop_stream(struct link *link, bool flush)
 }
 
 /* The connection has ended or must end: rest, then try again. */
-static void link_down(struct link *link)
+static void link_down(struct link *link, const char *why)
 {
     bool was_up = link->state == LINK_UP;
     uint64_t now = env_now_ms(link->setup.env);
@@ -122,15 +122,18 @@ static void link_down(struct link *link)
     arm(link, env_jitter_ms(link->setup.env, link->rest_ms));
     link->rest_ms = MIN(link->rest_ms * 2, (uint64_t)LINK_RETRY_MAX_MS);
     link->was_full = false;
+    link->setup.events->on_end(link->setup.owner, link, was_up, why);
     if (was_up)
         link->setup.events->on_down(link->setup.owner, link);
 }
 
 static void link_fail(struct link *link, enum link_evidence evidence)
 {
+    static const char *const words[] = {
+        [LINK_REFUSED] = "refused", [LINK_RESET] = "reset", [LINK_TIMEOUT] = "timeout"};
     bool is_farewell = link->is_farewell;
 
-    link_down(link);
+    link_down(link, is_farewell ? "the shard said goodbye" : words[evidence]);
     if (!is_farewell && link->state != LINK_CLOSED)
         link->setup.events->on_evidence(link->setup.owner, link, evidence);
 }
@@ -164,7 +167,9 @@ static void link_on_flush(struct later *later, void *arg)
 
     (void)later;
     if (link->stream && (buf_failed(&link->out) || flush_out(link) < 0))
-        link_down(link); /* out of memory: what was lost is sent again after the re-attach */
+        link_down(link,
+                  "its output is over the bound, or memory is out"); /* all is sent again after
+                                                                        the re-attach */
 }
 
 /* After something was appended to out. */
@@ -248,7 +253,7 @@ static int greet(struct link *link, const struct msg *msg)
         return r;
     if (link->handshake.state != HANDSHAKE_HELLO &&
         !slice_eq_str(slice_str(link->handshake.peer_node), link->node_id))
-        return -EPROTO; /* somebody else answers at this address */
+        return -EADDRNOTAVAIL;
     if (r == HANDSHAKE_DONE) {
         link->up_since_ms = env_now_ms(link->setup.env);
         link->beat_due_ms = link->up_since_ms + LINK_HEARTBEAT_MS;
@@ -298,6 +303,16 @@ static int link_on_message(void *owner, struct slice message)
                                   : -ECONNRESET; /* a user of ours may have ended the link */
 }
 
+static const char *why(const struct link *link, int r)
+{
+    if (r == -ENOMEM)
+        return "out of memory";
+    if (r == -EADDRNOTAVAIL)
+        return "another node answers at this address";
+    return link->handshake.state == HANDSHAKE_FAILED ? link->handshake.why
+                                                     : "malformed message";
+}
+
 static void link_on_bytes(void *owner, struct slice bytes)
 {
     struct link *link = owner;
@@ -315,8 +330,8 @@ static void link_on_bytes(void *owner, struct slice bytes)
         return;
     }
     if (r < 0)
-        link_down(link); /* nonsense or a wrong secret: whose fault it is cannot be told, so no
-                            evidence */
+        link_down(link,
+                  why(link, r)); /* whose fault it is cannot be told, so it is no evidence */
 }
 
 static void link_on_drained(void *owner)
@@ -335,7 +350,7 @@ static void link_on_open(void *owner)
     env_random(link->setup.env, nonce, sizeof(nonce));
     handshake_start(&link->handshake, link->setup.identity, nonce, &link->out);
     if (after_append(link) < 0)
-        link_down(link);
+        link_down(link, "out of memory");
 }
 
 static void link_on_stream_close(void *owner, enum stream_end end)
@@ -356,7 +371,7 @@ static void link_on_stream_close(void *owner, enum stream_end end)
         break;
     case STREAM_END_TLS:
     case STREAM_END_ERROR:
-        link_down(link); /* may as well be our own fault */
+        link_down(link, "TLS or system error"); /* may as well be our own fault */
         break;
     }
 }
@@ -381,7 +396,7 @@ static void try_connect(struct link *link)
     r = env->ops->connect(env, link->address, &stream_events, link, &link->stream);
     if (r < 0) {
         link->stream = NULL;
-        link_down(link);
+        link_down(link, "cannot begin to connect");
     }
 }
 

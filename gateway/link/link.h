@@ -15,6 +15,9 @@ struct link_events {
     void (*on_up)(void *owner, struct link *link);
     /* It was up and is no longer. */
     void (*on_down)(void *owner, struct link *link);
+    /* An attempt (was_up false) or a live connection has ended; why is for the log. Comes
+     * before on_down. */
+    void (*on_end)(void *owner, struct link *link, bool was_up, const char *why);
     /* An attempt or a live connection ended in a way that says something about the shard. */
     void (*on_evidence)(void *owner, struct link *link, enum link_evidence evidence);
     /* The peer's heartbeat; the pool decides who has the older ring. */

@@ -49,10 +49,20 @@ static void tell_ring(struct link_pool *pool)
             pool->users[i].events->on_ring(pool->users[i].owner);
 }
 
+static void pool_on_end(void *owner, struct link *link, bool was_up, const char *why)
+{
+    struct link_pool *pool = owner;
+
+    if (pool->hooks->on_link)
+        pool->hooks->on_link(pool->owner, link_node_id(link), was_up, why);
+}
+
 static void pool_on_up(void *owner, struct link *link)
 {
     struct link_pool *pool = owner;
 
+    if (pool->hooks->on_link)
+        pool->hooks->on_link(pool->owner, link_node_id(link), false, NULL);
     for (size_t i = 0; i < LINK_USER_COUNT; i++)
         if (pool->users[i].events)
             pool->users[i].events->on_up(pool->users[i].owner, link);
@@ -116,6 +126,7 @@ static void pool_on_message(void *owner, struct link *link, const struct msg *ms
 static const struct link_events link_events = {
     .on_up = pool_on_up,
     .on_down = pool_on_down,
+    .on_end = pool_on_end,
     .on_evidence = pool_on_evidence,
     .on_heartbeat = pool_on_heartbeat,
     .on_message = pool_on_message,

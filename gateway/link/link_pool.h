@@ -40,6 +40,9 @@ struct link_pool_hooks {
     void (*on_ring)(void *owner, uint64_t epoch, struct slice members);
     /* Our ring seems to be old: read the registry now. */
     void (*on_stale)(void *owner);
+    /* For the log; may be NULL. A link came up (why NULL), broke, or (was_up false) could not
+     * be made. */
+    void (*on_link)(void *owner, struct slice node_id, bool was_up, const char *why);
 };
 
 struct link_pool_config {

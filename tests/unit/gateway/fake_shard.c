@@ -203,7 +203,16 @@ static void on_stale(void *owner)
     c->stale++;
 }
 
-static const struct link_pool_hooks hooks = {on_evidence, on_ring, on_stale};
+static void on_link(void *owner, struct slice node_id, bool was_up, const char *why)
+{
+    struct fake_cluster *c = owner;
+
+    (void)node_id;
+    (void)was_up;
+    snprintf(c->why, sizeof(c->why), "%s", why ? why : "up");
+}
+
+static const struct link_pool_hooks hooks = {on_evidence, on_ring, on_stale, on_link};
 
 static struct ring *make_ring(struct fake_cluster *c, unsigned mask)
 {

@@ -50,6 +50,7 @@ struct fake_cluster {
     /* What the pool said to the membership. */
     unsigned refused, resets, timeouts, stale, rings;
     uint64_t learnt_epoch;
+    char why[80]; /* the last end of a link; "up" when it came up since */
 };
 
 void fake_cluster_init(struct fake_cluster *c, size_t n, const char *secret);

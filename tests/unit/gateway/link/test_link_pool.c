@@ -136,6 +136,7 @@ static void another_node_at_the_address_is_not_believed(void **state)
     fake_env_advance(&c.env, 2000);
     assert_int_equal(link_pool_live(c.pool), 0);
     assert_int_equal(seen.ups, 0);
+    assert_string_equal(c.why, "another node answers at this address");
 }
 
 static void a_broken_link_comes_back(void **state)
@@ -313,6 +314,7 @@ static void nonsense_ends_the_link(void **state)
     fake_env_run(&c.env);
     assert_int_equal(seen.downs, 1);
     assert_int_equal(c.resets, 0);
+    assert_string_equal(c.why, "malformed message");
 }
 
 static void a_full_link_says_so_and_when_it_has_drained(void **state)

@@ -8,7 +8,7 @@
 
 #include "tests/sim/sim_world.h"
 
-#define FAULT_MIN_MS 50
+#define FAULT_MIN_MS 100 /* longer than the database's answers take */
 #define FAULT_MAX_MS 6000
 
 /* A fault that lasts: which one, and on whom. */
@@ -59,10 +59,8 @@ static void heal_shard(struct fault *f)
 {
     struct sim_shard *shard = &f->world->shards[f->a];
 
-    if (shard->host && !shard->has_left)
-        return;
-    if (shard->host)
-        sim_shard_crash(shard); /* it has stopped by itself; what is left is memory */
+    if (shard->is_alive)
+        return; /* it is still leaving; the end of the run starts it again */
     sim_trace(f->world, "shard-%zu starts", f->a + 1);
     sim_shard_start(f->world, f->a);
 }
@@ -79,7 +77,7 @@ static void heal_pause(struct fault *f)
 {
     struct sim_shard *shard = &f->world->shards[f->a];
 
-    if (shard->host && shard->node.paused)
+    if (shard->is_alive && shard->node.paused)
         sim_node_pause(&shard->node, false);
 }
 
@@ -107,7 +105,7 @@ static void crash_shard(struct sim_world *w, size_t i)
 {
     struct sim_shard *shard = &w->shards[i];
 
-    if (!shard->host)
+    if (!shard->is_alive)
         return;
     sim_trace(w, "shard-%zu dies", i + 1);
     sim_shard_crash(shard);
@@ -127,7 +125,7 @@ static void pause_shard(struct sim_world *w, size_t i)
 {
     struct sim_shard *shard = &w->shards[i];
 
-    if (!shard->host || shard->node.paused)
+    if (!shard->is_alive || shard->node.paused)
         return;
     sim_trace(w, "shard-%zu is stopped for a while", i + 1);
     sim_node_pause(&shard->node, true);
@@ -138,7 +136,7 @@ static void leave_shard(struct sim_world *w, size_t i)
 {
     struct sim_shard *shard = &w->shards[i];
 
-    if (!shard->host || shard->is_leaving || shard->node.paused)
+    if (!shard->is_alive || shard->is_leaving || shard->node.paused)
         return;
     sim_trace(w, "shard-%zu leaves", i + 1);
     sim_shard_leave(shard);
@@ -147,7 +145,7 @@ static void leave_shard(struct sim_world *w, size_t i)
 
 static void partition(struct sim_world *w, size_t g, size_t s)
 {
-    if (!w->gateways[g].sessions || !w->shards[s].host)
+    if (!w->gateways[g].sessions || !w->shards[s].is_alive)
         return;
     sim_trace(w, "gateway-%zu and shard-%zu cannot reach each other", g + 1, s + 1);
     sim_partition(&w->sim, &w->gateways[g].node, &w->shards[s].node, true);
@@ -156,7 +154,7 @@ static void partition(struct sim_world *w, size_t g, size_t s)
 
 static void reset_links(struct sim_world *w, size_t g, size_t s)
 {
-    if (!w->gateways[g].sessions || !w->shards[s].host)
+    if (!w->gateways[g].sessions || !w->shards[s].is_alive)
         return;
     sim_trace(w, "link of gateway-%zu and shard-%zu is cut", g + 1, s + 1);
     sim_reset_connections(&w->gateways[g].node, &w->shards[s].node);
@@ -193,7 +191,7 @@ static void store_stall(struct sim_world *w)
 
 static void store_cut(struct sim_world *w, size_t i)
 {
-    if (!w->shards[i].host)
+    if (!w->shards[i].is_alive)
         return;
     sim_trace(w, "shard-%zu loses its connections to the database", i + 1);
     sim_store_cut(w->shards[i].store);

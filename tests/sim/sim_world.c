@@ -126,9 +126,12 @@ static void tear_down(struct sim_world *w)
     for (size_t i = 0; i < w->n_gateways; i++)
         sim_gateway_crash(&w->gateways[i]);
     for (size_t i = 0; i < w->n_shards; i++) {
-        if (w->shards[i].host)
+        if (w->shards[i].is_alive)
             sim_shard_crash(&w->shards[i]);
     }
+    sim_run_until(&w->sim, w->sim.now_ms + 1000);
+    for (size_t i = 0; i < w->n_shards; i++)
+        sim_shard_reap(&w->shards[i]);
     sim_drain(&w->sim); /* what is still under way finds nobody */
     sim_server_deinit(&w->server);
     sim_db_free(w->db);
@@ -174,9 +177,9 @@ static void heal_all(struct sim_world *w)
     for (size_t i = 0; i < w->n_shards; i++) {
         struct sim_shard *shard = &w->shards[i];
 
-        if (shard->host && shard->node.paused)
+        if (shard->is_alive && shard->node.paused)
             sim_node_pause(&shard->node, false);
-        if (!shard->host)
+        if (!shard->is_alive)
             sim_shard_start(w, i);
     }
     for (size_t i = 0; i < w->n_gateways; i++) {

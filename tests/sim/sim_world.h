@@ -47,11 +47,13 @@ struct sim_shard {
     struct store *store;
     struct committer *committer;
     struct host *host;
-    struct list peers; /* struct sim_peer */
-    uint64_t incarnation;
-    struct slice node_id;
     struct peers *links;
-    bool is_leaving, has_left;
+    uint64_t incarnation;
+    struct timer tick;
+    uint64_t left_ms; /* when it was off the ring; 0: it is on it */
+    bool is_alive;    /* the process runs (perhaps stopped) */
+    bool is_corpse;   /* it has ended, its memory is kept */
+    bool is_leaving;
 };
 
 /* What the nemesis may do and how often; per mille of its steps. */
@@ -100,6 +102,7 @@ void sim_gateway_start(struct sim_world *world, size_t i);
 void sim_gateway_crash(struct sim_gateway *gateway);
 void sim_shard_start(struct sim_world *world, size_t i);
 void sim_shard_crash(struct sim_shard *shard);
+void sim_shard_reap(struct sim_shard *shard);
 /* SIGTERM: leaves the ring, hands over, stops by itself. */
 void sim_shard_leave(struct sim_shard *shard);
 void sim_nemesis_start(struct sim_world *world);

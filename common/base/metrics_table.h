@@ -33,4 +33,6 @@ static const struct metric_row METRICS_ROWS[] = {
 };
 #define METRICS_ROWS_COUNT (sizeof(METRICS_ROWS) / sizeof(METRICS_ROWS[0]))
 #endif
+#undef METRICS_STRUCT
+#undef METRICS_DEF
 #endif

@@ -200,7 +200,7 @@ static void fill_start(const struct attach *a, struct msg_ATTACH *out)
     }
 }
 
-int attach_send(struct attach *a)
+int attach_request(struct attach *a)
 {
     struct session *s = a->session;
     struct msg msg = {.type = MSG_ATTACH};

@@ -64,7 +64,7 @@ void attach_leave(struct attach *attach);
 void attach_free(struct attach *attach); /* after attach_leave(); NULL does nothing */
 
 /* Sends ATTACH on the room's link. */
-int attach_send(struct attach *attach) MUST_CHECK;
+int attach_request(struct attach *attach) MUST_CHECK;
 /* The room has lost its owner or sleeps no more: back to WAITING. */
 void attach_restart(struct attach *attach);
 /* The room sleeps: a live attach sleeps with it. */

@@ -194,7 +194,7 @@ static int send_members(struct local_room *room, size_t *budget)
         }
         if (link_is_full(room->link))
             return ROOM_STALLED;
-        if (attach_send(a) < 0)
+        if (attach_request(a) < 0)
             return 0; /* the link ends and takes the room with it */
         room->progress++;
         (*budget)--;

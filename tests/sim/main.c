@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/base/log.h"
 #include "tests/sim/sim_world.h"
 
 #define DURATION_MS 12000
@@ -81,6 +82,7 @@ int main(int argc, char **argv)
 
     if (!parse(argc, argv, &c))
         return usage();
+    log_set_level(LOG_LEVEL_ERROR);
     if (c.one) {
         failed = run_share(&c, 0);
     } else {

@@ -439,7 +439,8 @@ static void on_dial_time(struct sim *sim, void *arg)
 
 static void dial_later(struct sim_client *c)
 {
-    uint64_t cap = MIN(BACKOFF_MAX_MS, BACKOFF_MIN_MS << MIN(c->backoff, 6u));
+    unsigned doublings = MIN(c->backoff, 6u);
+    uint64_t cap = MIN((uint64_t)BACKOFF_MAX_MS, (uint64_t)BACKOFF_MIN_MS << doublings);
 
     c->backoff++;
     sim_after(c->sim, sim_range(&c->sim->rng, 1, cap), on_dial_time, errand_new(c));

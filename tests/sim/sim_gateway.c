@@ -38,7 +38,14 @@ static void on_peer_ring(void *owner, uint64_t epoch, struct slice members)
         sim_violation(&g->world->check, "%s: a peer sent a bad ring", g->name);
 }
 
-static const struct link_pool_hooks pool_hooks = {.on_evidence = on_evidence, .on_ring = on_peer_ring};
+static void on_stale(void *owner)
+{
+    struct sim_gateway *g = owner;
+
+    membership_refresh(g->membership);
+}
+
+static const struct link_pool_hooks pool_hooks = {.on_evidence = on_evidence, .on_ring = on_peer_ring, .on_stale = on_stale};
 
 void sim_gateway_start(struct sim_world *world, size_t i)
 {

@@ -28,7 +28,7 @@ struct sim_world;
 struct sim_gateway {
     struct sim_world *world;
     struct sim_node node;
-    char name[16];
+    char name[32];
     struct fake_registry registry;
     struct membership *membership;
     struct gateway_metrics metrics;
@@ -40,7 +40,7 @@ struct sim_gateway {
 struct sim_shard {
     struct sim_world *world;
     struct sim_node node;
-    char name[16], address[24];
+    char name[32], address[48];
     struct fake_registry registry;
     struct membership *membership;
     struct shard_metrics metrics;
@@ -86,8 +86,8 @@ struct sim_world {
     struct sim_shard shards[SIM_SHARDS_MAX];
     struct sim_edge edges[SIM_GATEWAYS_MAX];
     size_t n_gateways, n_shards, n_rooms, n_clients;
-    char rooms[SIM_ROOMS_MAX][16];
-    char users[SIM_CLIENTS_MAX][16];
+    char rooms[SIM_ROOMS_MAX][32];
+    char users[SIM_CLIENTS_MAX][32];
     struct sim_client clients[SIM_CLIENTS_MAX];
 
     bool is_healing; /* no new faults and no new messages */

@@ -243,6 +243,18 @@ static bool is_member(const struct sim_room *room, struct slice user)
     return false;
 }
 
+static uint32_t count_messages(const struct sim_room *room)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < room->n_entries && n < UNREAD_COUNT_MAX; i++) {
+        const struct entry *e = room->entries[i];
+
+        n += e && e->kind == ENTRY_MESSAGE && e->deleted_us == 0;
+    }
+    return n;
+}
+
 size_t sim_db_list_rooms(struct sim_db *db, struct slice project, struct slice user, bool all,
                          struct slice type, struct room_list_row **ret_rows)
 {
@@ -257,8 +269,11 @@ size_t sim_db_list_rooms(struct sim_db *db, struct slice project, struct slice u
             (type.len > 0 && !slice_eq(room->row.type, type)))
             continue;
         rows = must(realloc(rows, (n + 1) * sizeof(*rows)));
-        rows[n++] = (struct room_list_row){room->room, room->row.type, room->row.name,
-                                           room->row.created_us};
+        rows[n++] = (struct room_list_row){.room = room->room,
+                                           .type = room->row.type,
+                                           .name = room->row.name,
+                                           .created_us = room->row.created_us,
+                                           .messages = count_messages(room)};
     }
     *ret_rows = rows;
     return n;

@@ -23,7 +23,7 @@ help:
 	@echo 'make clean      remove the builds; the data of make run in .data/ stays'
 
 deps:
-	@$(PACKAGES) build run test lint
+	@$(PACKAGES) build run node sanitize test lint
 	@deploy/tools/node --fetch
 
 build:
@@ -37,12 +37,12 @@ run:
 	@exec deploy/local/cluster run $(ARGS)
 
 test:
-	@$(PACKAGES) build run test
+	@$(PACKAGES) build run node sanitize test
 	@deploy/tools/node --fetch
 	@tests/run $(ARGS)
 
 test-long:
-	@$(PACKAGES) build run test
+	@$(PACKAGES) build run node sanitize test
 	@deploy/tools/node --fetch
 	@tests/run --long $(ARGS)
 
@@ -55,8 +55,8 @@ format:
 	@tests/lint/check-format --fix
 
 fuzz:
-	@$(PACKAGES) build test
-	@tests/run --only fuzz --fuzz-seconds $(or $(SECONDS_EACH),60)
+	@$(PACKAGES) build sanitize
+	@tests/run --only 'build asan|fuzz' --fuzz-seconds $(or $(SECONDS_EACH),60)
 
 sim:
 	@$(PACKAGES) build
@@ -65,10 +65,9 @@ sim:
 	@build/tests/sim/fluxy-sim $(ARGS)
 
 bench:
-	@$(PACKAGES) build run
-	@deploy/tools/configure build-release
-	@$(NINJA) -C build-release
-	@FLUXY_BUILD_DIR=build-release tests/bench/run $(ARGS)
+	@$(PACKAGES) build run node
+	@deploy/tools/node --fetch
+	@tests/bench/run $(ARGS)
 
 clean:
 	rm -rf build build-*

@@ -207,6 +207,21 @@
  * descriptors. */
 #define LINK_PENDING_MAX 64
 
+/* ---- Redis ---- */
+
+/* A command without a reply by then: the connection is given up. */
+#define REDIS_COMMAND_MS 1000
+/* First and longest pause between attempts to connect; jittered. */
+#define REDIS_RETRY_MIN_MS 50
+#define REDIS_RETRY_MAX_MS 1000
+/* A subscriber's connection is tried this often. */
+#define REDIS_PING_MS 3000
+/* Commands under way, arguments of one, bytes of one reply: a Redis that has stopped answering or
+ * answers nonsense must not fill our memory. */
+#define REDIS_PENDING_MAX 1024
+#define REDIS_ARGS_MAX 1024
+#define REDIS_REPLY_MAX (4 * MIB)
+
 /* ---- ring and membership (docs/design/redis.md) ---- */
 
 /* Bytes of a node id and of a link address, members of a ring and the sum of their weights (160
@@ -216,6 +231,8 @@
 #define RING_MEMBERS_MAX 256
 #define RING_WEIGHT_MAX 16
 #define RING_TOTAL_WEIGHT_MAX 1024
+/* Epochs are milliseconds and pass through the numbers of Lua; a larger one is nonsense. */
+#define RING_EPOCH_MAX (1ull << 52)
 /* A shard's lease, and how often it is renewed (jittered). */
 #define LEASE_TTL_MS 3000
 #define LEASE_RENEW_MS 700

@@ -23,8 +23,8 @@ struct membership_config {
 };
 
 struct membership_events {
-    /* There is another ring than before; always a newer one. The old one lives until this returns. Must not
-     * free the membership (no event may). */
+    /* There is another ring than before; always a newer one. The old one lives until this
+     * returns. Must not free the membership (no event may). */
     void (*on_ring)(void *owner, const struct ring *ring);
     /* Shards: another process with our node id has taken our place. We must stop. May be NULL
      * in gateways. */
@@ -51,8 +51,8 @@ int membership_new(struct env *env, struct registry *registry,
 void membership_free(struct membership *m);
 DEFINE_AUTO(struct membership, membership_free)
 
-/* The ring that counts now; never NULL (empty with epoch 0 in the beginning). Borrowed until on_ring
- * has returned for another one. */
+/* The ring that counts now; never NULL (empty with epoch 0 in the beginning). Borrowed until
+ * on_ring has returned for another one. */
 const struct ring *membership_ring(const struct membership *m);
 /* Shards: on the ring, with a lease confirmed within LEASE_TTL_MS. False: check your fences. */
 bool membership_is_confirmed(const struct membership *m);

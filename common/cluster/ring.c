@@ -262,6 +262,8 @@ int ring_new(uint64_t epoch, const struct ring_member *members, size_t n,
 
     if (n > RING_MEMBERS_MAX)
         return -E2BIG;
+    if (epoch > RING_EPOCH_MAX)
+        return -EINVAL;
     if (n > 0)
         memcpy(sorted, members, n * sizeof(*members));
     qsort(sorted, n, sizeof(*sorted), ring_compare_members);
@@ -276,7 +278,7 @@ int ring_decode(uint64_t epoch, struct slice encoded, struct ring **ret_ring)
     int r;
 
     r = ring_parse(encoded, members, RING_MEMBERS_MAX, &n);
-    if (r < 0 || ring_check(members, n) < 0)
+    if (r < 0 || epoch > RING_EPOCH_MAX || ring_check(members, n) < 0)
         return -EBADMSG;
     return ring_build(epoch, members, n, ret_ring);
 }

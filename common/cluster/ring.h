@@ -42,8 +42,9 @@ struct ring_identity {
  * registry that lost data) are ordered by hash, so that everybody settles on one of them. */
 int ring_identity_compare(struct ring_identity a, struct ring_identity b);
 
-/* Copies the members, in any order. -EINVAL: bad or repeated id, bad address or weight; -E2BIG:
- * too many members or too much weight; -ENOMEM. An empty ring is allowed. */
+/* Copies the members, in any order. -EINVAL: epoch over RING_EPOCH_MAX, bad or repeated id, bad
+ * address or weight; -E2BIG: too many members or too much weight; -ENOMEM. An empty ring is
+ * allowed. */
 int ring_new(uint64_t epoch, const struct ring_member *members, size_t n,
              struct ring **ret_ring) MUST_CHECK;
 struct ring *ring_ref(const struct ring *ring);

@@ -69,8 +69,12 @@ static int request_happen(struct fake_registry_request *q)
     case REGISTRY_OP_COUNT:
         abort();
     }
-    if (m->epoch != before || r == REGISTRY_EMPTY)
+    if (m->epoch != before) {
         server_hint(server);
+    } else if (r == REGISTRY_EMPTY && now >= server->asked_ms + RING_FOUND_MS) {
+        server->asked_ms = now; /* who knows the ring? */
+        server_hint(server);
+    }
     return r;
 }
 

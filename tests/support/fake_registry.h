@@ -11,6 +11,7 @@
 struct fake_registry_server {
     struct registry_model model;
     struct list clients; /* struct fake_registry */
+    uint64_t asked_ms;   /* when the clients were last asked for a ring */
     bool down;           /* operations fail with -ENOTCONN; nothing changes, no hints */
     /* The registry's clock, given by whoever owns the world; milliseconds, not 0. */
     uint64_t (*wall_ms)(void *arg);

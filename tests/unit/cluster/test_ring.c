@@ -253,6 +253,8 @@ static void bad_members_are_refused(void **state)
         CHECK_EQ(ring_new(1, &cases[i].member, 1, &ring), cases[i].want, cases[i].name);
         ring_unref(ring);
     }
+    assert_int_equal(ring_new(RING_EPOCH_MAX + 1, NULL, 0, &ring), -EINVAL);
+    assert_int_equal(ring_decode(RING_EPOCH_MAX + 1, SLICE_LIT("\x00\x00"), &ring), -EBADMSG);
     make_members(many, RING_MEMBERS_MAX + 1);
     assert_int_equal(ring_new(1, many, RING_MEMBERS_MAX + 1, &ring), -E2BIG);
     for (size_t i = 0; i < RING_MEMBERS_MAX; i++)

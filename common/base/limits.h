@@ -177,6 +177,11 @@
 #define LOOKUP_FOUND_MS 5000
 #define LOOKUP_MISSING_MS 2000
 
+/* Rate-limit buckets of one kind that a gateway keeps; the least recently used give way. */
+#define RATE_TABLE_MAX 10000
+/* What Retry-After says when nothing better is known: clients must not hammer what is down. */
+#define API_RETRY_AFTER_MS 1000
+
 /* ---- link between gateway and shard ---- */
 
 /* One frame, type included; larger messages are cut, so that a heartbeat never waits long
@@ -250,8 +255,8 @@
 #define EVICT_HOLD_MS 10000
 #define EVICT_HOLD_MAX_MS 160000
 #define EVICT_WINDOW_MS 10000
-/* An evicted shard that lives comes back after this, doubled each time up to the maximum; a minute
- * on the ring makes it start anew. */
+/* An evicted shard that lives comes back after this, doubled each time up to the maximum; a
+ * minute on the ring makes it start anew. */
 #define REJOIN_MIN_MS 1000
 #define REJOIN_MAX_MS 30000
 #define REJOIN_FORGIVE_MS 60000

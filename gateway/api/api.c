@@ -1,0 +1,318 @@
+/* api.c - the routing table, and what happens to a request before its endpoint sees it. */
+#include "gateway/api/api.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "common/base/ident.h"
+#include "common/base/secret.h"
+#include "gateway/api/request.h"
+#include "gateway/http/uri.h"
+#include "gateway/metrics.h"
+
+/* What a route asks for before its endpoint is called. */
+enum {
+    NEEDS_TOKEN = 1u << 0,
+    NEEDS_BODY = 1u << 1, /* a JSON object */
+    HAS_ROOM = 1u << 2,   /* the first parameter is a room that the token must be good for */
+    HAS_MEMBER = 1u << 3, /* the second is a user */
+    ONLY_DEMO = 1u << 4,  /* not there unless a demo project is set */
+};
+
+struct route {
+    struct route_pattern pattern; /* first: router_find() */
+    unsigned needs;
+    void (*handle)(struct api_request *req);
+};
+
+static const struct route routes[] = {
+    {{HTTP_GET, "/"}, 0, api_get_root},
+    {{HTTP_GET, "/health"}, 0, api_get_health},
+    {{HTTP_POST, "/auth/token"}, NEEDS_BODY, api_post_auth_token},
+    {{HTTP_GET, "/rooms"}, NEEDS_TOKEN, api_get_rooms},
+    {{HTTP_POST, "/rooms"}, NEEDS_TOKEN | NEEDS_BODY, api_post_rooms},
+    {{HTTP_GET, "/rooms/{}"}, NEEDS_TOKEN | HAS_ROOM, api_get_room},
+    {{HTTP_GET, "/rooms/{}/members"}, NEEDS_TOKEN | HAS_ROOM, api_get_members},
+    {{HTTP_POST, "/rooms/{}/members"}, NEEDS_TOKEN | HAS_ROOM | NEEDS_BODY, api_post_members},
+    {{HTTP_DELETE, "/rooms/{}/members/{}"},
+     NEEDS_TOKEN | HAS_ROOM | HAS_MEMBER,
+     api_delete_member},
+    {{HTTP_POST, "/messages"}, NEEDS_TOKEN | NEEDS_BODY, api_post_messages},
+    {{HTTP_GET, "/api/messages"}, NEEDS_TOKEN, api_get_messages},
+    {{HTTP_GET, "/demo"}, ONLY_DEMO, api_get_demo},
+    {{HTTP_GET, "/demo/demo.js"}, ONLY_DEMO, api_get_demo_script},
+    {{HTTP_GET, "/demo/demo.css"}, ONLY_DEMO, api_get_demo_style},
+    {{HTTP_POST, "/demo/session"}, ONLY_DEMO | NEEDS_BODY, api_post_demo_session},
+};
+
+/* ---- the caller ---- */
+
+bool api_request_token(const struct http_request *request, struct buf *out)
+{
+    struct slice value;
+
+    if (http_request_field_count(request, "authorization")) {
+        static const char scheme[] = "Bearer ";
+
+        if (!http_request_field(request, "authorization", &value) ||
+            value.len < sizeof(scheme) ||
+            strncasecmp(value.data, scheme, sizeof(scheme) - 1) != 0)
+            return false;
+        buf_put(out, value.data + sizeof(scheme) - 1, value.len - (sizeof(scheme) - 1));
+        return !buf_failed(out);
+    }
+    return uri_query_get(http_request_query(request), "token", out) == 0 && out->len > 0;
+}
+
+bool api_allows_origin(const struct api *api, struct slice origin)
+{
+    struct slice list = slice_str(api->allowed_origins), allowed;
+
+    if (api->any_origin || origin.len == 0)
+        return true;
+    while (http_list_next(&list, &allowed)) {
+        if (slice_eq(allowed, origin))
+            return true;
+    }
+    return false;
+}
+
+bool api_may_use_room(struct api_request *req, struct slice room)
+{
+    const char *pinned = req->admission.token.room;
+
+    if (!pinned[0] || slice_eq_str(room, pinned))
+        return true;
+    api_reply_error(req, ERROR_forbidden, SLICE_LIT("the token is good for another room only"));
+    return false;
+}
+
+bool api_fields_ok(struct api_request *req, const struct json_fields *fields)
+{
+    if (!json_fields_failed(fields))
+        return true;
+    api_reply_error(req, fields->error, slice_str(fields->detail));
+    return false;
+}
+
+/* ---- what a request goes through ---- */
+
+static bool load_body(struct api_request *req)
+{
+    struct slice type;
+    int r;
+
+    /* Old clients send none; what is given must be JSON. */
+    if (http_request_field(&req->ex->request, "content-type", &type)) {
+        const char *end = type.len ? memchr(type.data, ';', type.len) : NULL;
+
+        while (end && end > type.data && end[-1] == ' ')
+            end--;
+        if (end)
+            type.len = (size_t)(end - type.data);
+        if (!slice_eq_nocase(type, "application/json") &&
+            !slice_eq_nocase(type, "text/plain")) {
+            api_reply_error(req, ERROR_unsupported_media_type, slice_of(NULL, 0));
+            return false;
+        }
+    }
+    r = json_load_object(buf_slice(&req->ex->body), HTTP_BODY_MAX, &req->body);
+    if (r == 0)
+        return true;
+    api_reply_error(req,
+                    r < 0                      ? ERROR_overloaded
+                    : r == JSON_LOAD_TOO_LARGE ? ERROR_payload_too_large
+                                               : ERROR_invalid_json,
+                    slice_of(NULL, 0));
+    return false;
+}
+
+static bool take_id(struct api_request *req, struct slice raw, char ret[ID_MAX + 1])
+{
+    AUTO_BUF id = BUF_INIT;
+
+    if (uri_decode(raw, false, &id) < 0 || !ident_is_valid(buf_slice(&id))) {
+        api_reply_error(req, ERROR_invalid_id, slice_of(NULL, 0));
+        return false;
+    }
+    memcpy(ret, id.data, id.len);
+    ret[id.len] = '\0';
+    return true;
+}
+
+/* Everything that can be said without knowing the caller. */
+static bool take_parameters(struct api_request *req, const struct route *route,
+                            const struct route_match *match)
+{
+    if ((route->needs & HAS_ROOM) && !take_id(req, match->parameters[0], req->room))
+        return false;
+    return !(route->needs & HAS_MEMBER) || take_id(req, match->parameters[1], req->member);
+}
+
+static const struct route *request_route(struct api_request *req, struct route_match *match)
+{
+    const struct http_request *request = &req->ex->request;
+    int r = router_find(&routes[0].pattern, ARRAY_LEN(routes), sizeof(routes[0]),
+                        request->method, http_request_path(request), match);
+
+    return r == 0 ? &routes[match->index] : NULL;
+}
+
+static void on_admitted(void *arg, struct admission *admission)
+{
+    struct api_request *req = arg;
+    struct route_match match;
+    const struct route *route = request_route(req, &match);
+
+    if (admission->error != ERROR_NONE) {
+        api_reply_error(req, admission->error, slice_of(NULL, 0));
+        return;
+    }
+    req->roles_text = roles_text(admission->token.roles, req->roles);
+    if ((route->needs & HAS_ROOM) && !api_may_use_room(req, slice_str(req->room)))
+        return;
+    if ((route->needs & NEEDS_BODY) && !load_body(req))
+        return;
+    route->handle(req);
+}
+
+static void run_route(struct api_request *req, const struct route *route,
+                      const struct route_match *match)
+{
+    if ((route->needs & ONLY_DEMO) && !req->api->demo_project[0]) {
+        api_reply_error(req, ERROR_not_found, slice_of(NULL, 0));
+        return;
+    }
+    if (!take_parameters(req, route, match))
+        return;
+    if (!(route->needs & NEEDS_TOKEN)) {
+        if (!(route->needs & NEEDS_BODY) || load_body(req))
+            route->handle(req);
+        return;
+    }
+    if (!api_request_token(&req->ex->request, &req->credential)) {
+        req->api->metrics->auth_missing++;
+        api_reply_error(req, ERROR_unauthorized, slice_of(NULL, 0));
+        return;
+    }
+    if (admit_token(req->api->admit, &req->admission, buf_slice(&req->credential), on_admitted,
+                    req) != ADMIT_WAIT)
+        on_admitted(req, &req->admission);
+}
+
+static struct api_request *request_new(struct api *api, struct http_exchange *ex)
+{
+    static const struct http_response no_memory = {.status = 503, .close = true};
+    struct api_request *req = calloc(1, sizeof(*req));
+
+    if (!req) {
+        http_exchange_reply(ex, &no_memory);
+        return NULL;
+    }
+    req->api = api;
+    req->ex = ex;
+    list_add_tail(&api->requests, &req->link);
+    return req;
+}
+
+/* OPTIONS: what the path can do; for a path that we do not have, what there is at all. */
+static void answer_options(struct api_request *req)
+{
+    struct route_match match = {0};
+    char allow[64];
+
+    if (router_find(&routes[0].pattern, ARRAY_LEN(routes), sizeof(routes[0]), HTTP_OPTIONS,
+                    http_request_path(&req->ex->request), &match) != ROUTER_NO_METHOD)
+        match.allowed = (1u << HTTP_METHOD_COUNT) - 1;
+    router_allow_text(match.allowed, allow);
+    api_reply_options(req, allow);
+}
+
+void api_handle(struct api *api, struct http_exchange *ex)
+{
+    struct api_request *req = request_new(api, ex);
+    struct route_match match;
+    char allow[64];
+
+    if (!req)
+        return;
+    if (ex->request.method == HTTP_OPTIONS) {
+        answer_options(req);
+        return;
+    }
+    switch (router_find(&routes[0].pattern, ARRAY_LEN(routes), sizeof(routes[0]),
+                        ex->request.method, http_request_path(&ex->request), &match)) {
+    case 0:
+        run_route(req, &routes[match.index], &match);
+        return;
+    case ROUTER_NO_METHOD:
+        router_allow_text(match.allowed, allow);
+        api_reply_method_not_allowed(req, allow);
+        return;
+    default:
+        api_reply_error(req, ERROR_not_found, slice_of(NULL, 0));
+        return;
+    }
+}
+
+void api_refuse(struct api *api, struct http_exchange *ex, const struct http_refusal *why)
+{
+    struct api_request *req = request_new(api, ex);
+    enum error_code code = error_code_parse(slice_str(why->code));
+
+    api->metrics->http_refused++;
+    if (req)
+        api_reply_error(req, code == ERROR_NONE ? ERROR_bad_request : code,
+                        slice_str(why->detail));
+}
+
+/* ---- life ---- */
+
+int api_new(struct env *env, struct calls *calls, struct admit *admit,
+            struct gateway_metrics *metrics, const struct api_config *config,
+            const struct api_hooks *hooks, void *owner, struct api **ret_api)
+{
+    AUTO(api_free) struct api *api = calloc(1, sizeof(*api));
+    uint64_t per_minute = (uint64_t)TOKENS_PER_MINUTE * MAX(config->rate_limit_scale, 1u);
+
+    if (!api)
+        return -ENOMEM;
+    list_init(&api->requests);
+    rate_table_init(&api->mint_limit, ratelim_rule(per_minute, 60000), RATE_TABLE_MAX);
+    rate_table_init(&api->bad_key_limit, ratelim_rule(per_minute, 60000), RATE_TABLE_MAX);
+    api->env = env;
+    api->calls = calls;
+    api->admit = admit;
+    api->metrics = metrics;
+    api->hooks = hooks;
+    api->owner = owner;
+    api->any_origin = slice_eq_str(config->allowed_origins, "*");
+    api->demo_project = slice_dup(config->demo_project);
+    api->operator_key = slice_dup(config->operator_key);
+    api->allowed_origins = slice_dup(config->allowed_origins);
+    if (!api->demo_project || !api->operator_key || !api->allowed_origins)
+        return -ENOMEM;
+    *ret_api = TAKE(api);
+    return 0;
+}
+
+void api_free(struct api *api)
+{
+    if (!api)
+        return;
+    while (!list_empty(&api->requests)) {
+        struct api_request *req = list_first(&api->requests, struct api_request, link);
+
+        admission_cancel(&req->admission);
+        api_reply_error(req, ERROR_unavailable, slice_of(NULL, 0));
+    }
+    rate_table_deinit(&api->mint_limit);
+    rate_table_deinit(&api->bad_key_limit);
+    if (api->operator_key)
+        secret_wipe(api->operator_key, strlen(api->operator_key));
+    free(api->operator_key);
+    free(api->demo_project);
+    free(api->allowed_origins);
+    free(api);
+}

@@ -1,0 +1,47 @@
+/* pages.c - GET /, GET /health, and the chat page. */
+#include "gateway/api/request.h"
+#include "gateway/demo/demo.h"
+
+void api_get_health(struct api_request *req)
+{
+    const struct api *api = req->api;
+    bool ready = api->hooks->is_ready(api->owner);
+    AUTO_BUF body = BUF_INIT;
+    struct json_writer w = json_writer(&body);
+
+    json_write_object(&w);
+    json_field_bool(&w, "ok", ready);
+    json_field_i64(&w, "ts", env_wall_us(api->env) / 1000);
+    json_field_str(&w, "version", SLICE_LIT(FLUXY_VERSION));
+    json_field_object(&w, "checks");
+    json_field_bool(&w, "ready", ready);
+    json_field_u64(&w, "shards", api->hooks->live_links(api->owner));
+    json_write_object_end(&w);
+    json_write_object_end(&w);
+    api_reply_json(req, ready ? 200 : 503, buf_slice(&body));
+}
+
+void api_get_root(struct api_request *req)
+{
+    if (req->api->demo_project[0])
+        api_reply_redirect(req, "/demo");
+    else
+        api_reply_json(req, 200,
+                       SLICE_LIT("{\"service\":\"fluxychat\",\"version\":\"" FLUXY_VERSION
+                                 "\",\"health\":\"/health\"}"));
+}
+
+void api_get_demo(struct api_request *req)
+{
+    api_reply_page(req, slice_of(demo_html, demo_html_len), "text/html; charset=utf-8");
+}
+
+void api_get_demo_script(struct api_request *req)
+{
+    api_reply_page(req, slice_of(demo_js, demo_js_len), "text/javascript; charset=utf-8");
+}
+
+void api_get_demo_style(struct api_request *req)
+{
+    api_reply_page(req, slice_of(demo_css, demo_css_len), "text/css; charset=utf-8");
+}

@@ -1,0 +1,212 @@
+/*
+ * post_auth_token.c - POST /auth/token: mints a token for a user of the key's
+ * project (WIRE.md 1). The operator, who holds no project's key, names the
+ * project in X-Project-Id. POST /demo/session: the same for the chat page,
+ * members of the demo project only.
+ *
+ * Steps: limit, whose key, that project's secret, token.
+ */
+#include <stdio.h>
+#include <strings.h>
+
+#include "common/base/ident.h"
+#include "common/base/secret.h"
+#include "gateway/api/request.h"
+#include "gateway/auth/mint.h"
+#include "gateway/http/uri.h"
+#include "gateway/metrics.h"
+
+#define TTL_MIN_S 60
+#define TTL_MAX_S 86400
+#define TTL_DEFAULT_S 3600
+#define OPERATOR_PREFIX "Bearer op_"
+
+/* ---- the token ---- */
+
+/* Words that are no role are passed over; nobody is left without one. */
+static unsigned read_roles(struct json_fields *f)
+{
+    const json_t *roles = json_get_array_opt(f, "roles", TOKEN_ROLES_MAX, ERROR_invalid_role);
+    unsigned mask = 0;
+
+    for (size_t i = 0; i < json_array_size(roles); i++)
+        mask |= role_parse(json_slice(json_array_get(roles, i)));
+    return mask ? mask : ROLE_MEMBER;
+}
+
+static void write_answer(struct buf *out, struct slice token, const struct mint_params *params)
+{
+    struct json_writer w = json_writer(out);
+
+    json_write_object(&w);
+    json_field_str(&w, "token", token);
+    json_field_i64(&w, "expiresIn", params->ttl_s);
+    json_field_object(&w, "claims");
+    json_field_str(&w, "sub", params->user);
+    json_field_str(&w, "tid", params->project);
+    json_field_array(&w, "roles");
+    for (unsigned role = 1; role < 1u << ROLE_COUNT; role <<= 1) {
+        if (params->roles & role)
+            json_write_str(&w, slice_str(role_name(role)));
+    }
+    json_write_array_end(&w);
+    json_write_object_end(&w);
+    json_write_object_end(&w);
+}
+
+static void mint_and_reply(struct api_request *req, struct mint_params *params)
+{
+    AUTO_BUF token = BUF_INIT;
+    AUTO_BUF body = BUF_INIT;
+
+    if (mint_token(params, &token) < 0) {
+        api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
+        return;
+    }
+    write_answer(&body, buf_slice(&token), params);
+    secret_wipe(token.data, token.cap);
+    req->api->metrics->tokens_minted++;
+    api_reply_json(req, 200, buf_slice(&body));
+    if (body.data)
+        secret_wipe(body.data, body.cap);
+}
+
+static void on_project(void *arg, struct admission *admission)
+{
+    struct api_request *req = arg;
+    struct json_fields f = json_fields(req->body);
+    struct mint_params params = {.user = json_get_id(&f, "userId", ERROR_invalid_id)};
+    int64_t ttl_s = json_get_int_opt(&f, "ttlSeconds", TTL_DEFAULT_S, INT32_MIN, INT32_MAX,
+                                     ERROR_bad_request);
+
+    params.roles = req->only_member ? ROLE_MEMBER : read_roles(&f);
+    if (!api_fields_ok(req, &f))
+        return;
+    if (admission->error != ERROR_NONE) {
+        /* The key exists and its project does not: to the caller the key is as good as none. */
+        api_reply_error(req,
+                        admission->error == ERROR_unauthorized ? ERROR_invalid_api_key
+                                                               : admission->error,
+                        slice_of(NULL, 0));
+        return;
+    }
+    params.project = slice_str(admission->project->id);
+    params.secret = admission->project->keys[0].bytes;
+    params.now_s = env_wall_us(req->api->env) / 1000000;
+    params.ttl_s = ttl_s < TTL_MIN_S ? TTL_MIN_S : ttl_s > TTL_MAX_S ? TTL_MAX_S : ttl_s;
+    mint_and_reply(req, &params);
+}
+
+static void find_project(struct api_request *req, const char *project)
+{
+    /* The name outlives the admission that it may come from. */
+    snprintf(req->room, sizeof(req->room), "%s", project);
+    if (admit_project(req->api->admit, &req->admission, slice_str(req->room), on_project,
+                      req) != ADMIT_WAIT)
+        on_project(req, &req->admission);
+}
+
+/* ---- whose key ---- */
+
+/* Who tries keys that do not exist may do so only as often as one may mint. */
+static void on_bad_key(struct api_request *req)
+{
+    uint64_t left, retry_ms;
+
+    (void)rate_table_take(&req->api->bad_key_limit, hash_slice(slice_str(req->ex->address)), 1,
+                          env_now_ms(req->api->env), &left,
+                          &retry_ms); /* looked at when the next key comes */
+    api_reply_error(req, ERROR_invalid_api_key, slice_of(NULL, 0));
+}
+
+static void on_key(void *arg, struct admission *admission)
+{
+    struct api_request *req = arg;
+
+    if (admission->error == ERROR_invalid_api_key)
+        on_bad_key(req);
+    else if (admission->error != ERROR_NONE)
+        api_reply_error(req, admission->error, slice_of(NULL, 0));
+    else
+        find_project(req, admission->key->project);
+}
+
+/* False: answered with 429. */
+static bool within_limits(struct api_request *req, struct slice key)
+{
+    struct api *api = req->api;
+    struct slice address = slice_str(req->ex->address);
+    uint64_t now_ms = env_now_ms(api->env), left, retry_ms;
+
+    if (!rate_table_take(&api->bad_key_limit, hash_slice(address), 0, now_ms, &left,
+                         &retry_ms) ||
+        left == 0) {
+        api_reply_retry(req, ERROR_rate_limit_exceeded,
+                        60000 / api->bad_key_limit.rule.burst + 1);
+        return false;
+    }
+    req->has_limit = true;
+    if (rate_table_take(&api->mint_limit, hash_two(address, key), 1, now_ms, &req->limit_left,
+                        &retry_ms))
+        return true;
+    api_reply_retry(req, ERROR_rate_limit_exceeded, retry_ms);
+    return false;
+}
+
+static bool is_operator(const struct api_request *req)
+{
+    const char *key = req->api->operator_key;
+    struct slice value;
+
+    if (!key[0] || !http_request_field(&req->ex->request, "authorization", &value) ||
+        value.len < sizeof(OPERATOR_PREFIX) ||
+        strncasecmp(value.data, OPERATOR_PREFIX, sizeof(OPERATOR_PREFIX) - 1) != 0)
+        return false;
+    value = slice_of(value.data + 7, value.len - 7); /* behind "Bearer " */
+    return slice_equal_ct(value, slice_str(key));
+}
+
+static void mint_as_operator(struct api_request *req)
+{
+    struct slice project;
+
+    if (!http_request_field(&req->ex->request, "x-project-id", &project) ||
+        !ident_is_valid(project)) {
+        api_reply_error(req, ERROR_invalid_id, SLICE_LIT("X-Project-Id"));
+        return;
+    }
+    snprintf(req->member, sizeof(req->member), "%.*s", (int)project.len, project.data);
+    find_project(req, req->member);
+}
+
+void api_post_auth_token(struct api_request *req)
+{
+    const struct http_request *request = &req->ex->request;
+    struct slice key;
+
+    if (is_operator(req)) {
+        mint_as_operator(req);
+        return;
+    }
+    if (http_request_field(request, "x-fluxy-api-key", &key))
+        buf_put_slice(&req->credential, key);
+    else if (uri_query_get(http_request_query(request), "apiKey", &req->credential) != 0)
+        buf_clear(&req->credential);
+    if (req->credential.len == 0) {
+        req->api->metrics->auth_missing++;
+        api_reply_error(req, ERROR_invalid_api_key, SLICE_LIT("X-Fluxy-Api-Key is missing"));
+        return;
+    }
+    if (!within_limits(req, buf_slice(&req->credential)))
+        return;
+    if (admit_key(req->api->admit, &req->admission, buf_slice(&req->credential), on_key, req) !=
+        ADMIT_WAIT)
+        on_key(req, &req->admission);
+}
+
+void api_post_demo_session(struct api_request *req)
+{
+    req->only_member = true;
+    if (within_limits(req, SLICE_LIT("demo")))
+        find_project(req, req->api->demo_project);
+}

@@ -1,0 +1,299 @@
+/*
+ * reply.c - the answers of all endpoints: JSON, errors in the form that the
+ * client accepts, CORS, trace id, limits.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "common/base/secret.h"
+#include "gateway/api/request.h"
+#include "gateway/http/uri.h"
+#include "gateway/metrics.h"
+
+#define HEADERS_MAX 16
+#define EXPOSED "X-Trace-Id, Retry-After, RateLimit, RateLimit-Policy"
+#define ALLOWED_HEADERS                                                                        \
+    "Content-Type, Authorization, X-Trace-Id, X-Fluxy-Api-Key, X-Project-Id, "                 \
+    "Idempotency-Key, traceparent, "                                                           \
+    "Last-Event-ID"
+#define PAGE_POLICY                                                                            \
+    "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors "  \
+    "'none'; base-uri 'none'"
+
+struct headers {
+    struct http_header items[HEADERS_MAX];
+    size_t n;
+    char retry_after[24], limit[48], policy[48];
+};
+
+static void add(struct headers *headers, const char *name, struct slice value)
+{
+    if (headers->n < HEADERS_MAX)
+        headers->items[headers->n++] = (struct http_header){name, value};
+}
+
+/* Browsers of other origins: who may read the answer (Fetch standard, section 3.2). */
+static void add_cors(struct headers *headers, const struct api *api,
+                     const struct http_request *request)
+{
+    struct slice origin = {0};
+
+    if (api->any_origin) {
+        add(headers, "Access-Control-Allow-Origin", SLICE_LIT("*"));
+    } else {
+        add(headers, "Vary", SLICE_LIT("Origin"));
+        if (!http_request_field(request, "origin", &origin) || !api_allows_origin(api, origin))
+            return;
+        add(headers, "Access-Control-Allow-Origin", origin);
+    }
+    add(headers, "Access-Control-Expose-Headers", SLICE_LIT(EXPOSED));
+}
+
+static void add_limit(struct headers *headers, const struct api_request *req)
+{
+    const struct ratelim_rule *rule = &req->api->mint_limit.rule;
+
+    snprintf(headers->policy, sizeof(headers->policy), "\"token\";q=%llu;w=60",
+             (unsigned long long)rule->burst);
+    snprintf(headers->limit, sizeof(headers->limit), "\"token\";r=%llu",
+             (unsigned long long)req->limit_left);
+    add(headers, "RateLimit-Policy", slice_str(headers->policy));
+    add(headers, "RateLimit", slice_str(headers->limit));
+}
+
+static void count(struct gateway_metrics *m, unsigned status)
+{
+    switch (status / 100) {
+    case 2:
+        m->http_2xx++;
+        break;
+    case 3:
+        m->http_3xx++;
+        break;
+    case 4:
+        m->http_4xx++;
+        break;
+    default:
+        m->http_5xx++;
+        break;
+    }
+}
+
+static void log_request(const struct http_exchange *ex, unsigned status, uint64_t now_ms)
+{
+    AUTO_BUF target = BUF_INIT;
+
+    if (!log_is_on(LOG_LEVEL_DEBUG))
+        return;
+    buf_put_slice(&target, http_request_path(&ex->request));
+    if (ex->request.query.len) {
+        buf_put_char(&target, '?');
+        uri_query_scrub(http_request_query(&ex->request), &target);
+    }
+    log_debug("request", L_STR("method", http_method_name(ex->request.method)),
+              L_SLICE("target", buf_slice(&target)), L_U64("status", status),
+              L_U64("ms", now_ms - ex->started_ms), L_STR("trace_id", ex->trace.id));
+}
+
+/* The end of every request. */
+static void finish(struct api_request *req, struct http_response *response,
+                   struct headers *headers, uint64_t retry_after_ms)
+{
+    struct api *api = req->api;
+    struct http_exchange *ex = req->ex;
+
+    add(headers, "X-Trace-Id", trace_slice(&ex->trace));
+    add(headers, "X-Content-Type-Options", SLICE_LIT("nosniff"));
+    add_cors(headers, api, &ex->request);
+    if (retry_after_ms) {
+        snprintf(headers->retry_after, sizeof(headers->retry_after), "%llu",
+                 (unsigned long long)((retry_after_ms + 999) / 1000));
+        add(headers, "Retry-After", slice_str(headers->retry_after));
+    }
+    if (req->has_limit)
+        add_limit(headers, req);
+    response->headers = headers->items;
+    response->n_headers = headers->n;
+    count(api->metrics, response->status);
+    log_request(ex, response->status, env_now_ms(api->env));
+    http_exchange_reply(ex, response);
+    if (req->credential.data)
+        secret_wipe(req->credential.data, req->credential.cap);
+    buf_deinit(&req->credential);
+    json_decref(req->body);
+    list_del(&req->link);
+    free(req);
+}
+
+static bool accepts_problem(const struct http_request *request)
+{
+    for (size_t i = 0; i < request->n_fields; i++) {
+        struct slice list, element;
+
+        if (!slice_eq_nocase(http_request_span(request, request->fields[i].name), "accept"))
+            continue;
+        list = http_request_span(request, request->fields[i].value);
+        while (http_list_next(&list, &element)) {
+            const char *end = element.len ? memchr(element.data, ';', element.len) : NULL;
+
+            if (end)
+                element.len = (size_t)(end - element.data);
+            if (slice_eq_nocase(element, "application/problem+json"))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void reply(struct api_request *req, unsigned status, struct slice body,
+                  uint64_t retry_after_ms)
+{
+    bool problem = status >= 400 && accepts_problem(&req->ex->request);
+    struct http_response response = {
+        .status = status,
+        .content_type = problem ? "application/problem+json" : "application/json",
+        .body = body,
+    };
+    struct headers headers = {0};
+
+    add(&headers, "Cache-Control", SLICE_LIT("no-store"));
+    if (status == 401)
+        add(&headers, "WWW-Authenticate", SLICE_LIT("Bearer"));
+    finish(req, &response, &headers, retry_after_ms);
+}
+
+void api_reply_json(struct api_request *req, unsigned status, struct slice body)
+{
+    reply(req, status, body, 0);
+}
+
+static void reply_error(struct api_request *req, enum error_code code, struct slice detail,
+                        uint64_t retry_after_ms)
+{
+    AUTO_BUF body = BUF_INIT;
+
+    error_body_write(&body, code, detail, trace_slice(&req->ex->trace));
+    reply(req, error_info(code)->status, buf_slice(&body), retry_after_ms);
+}
+
+void api_reply_error(struct api_request *req, enum error_code code, struct slice detail)
+{
+    bool busy = error_info(code)->status == 503;
+
+    reply_error(req, code, detail, busy ? API_RETRY_AFTER_MS : 0);
+}
+
+void api_reply_retry(struct api_request *req, enum error_code code, uint64_t retry_after_ms)
+{
+    reply_error(req, code, slice_of(NULL, 0), retry_after_ms);
+}
+
+void api_reply_method_not_allowed(struct api_request *req, const char *allow)
+{
+    AUTO_BUF body = BUF_INIT;
+    struct http_response response = {.status = 405, .content_type = "application/json"};
+    struct headers headers = {0};
+
+    error_body_write(&body, ERROR_method_not_allowed, slice_of(NULL, 0),
+                     trace_slice(&req->ex->trace));
+    response.body = buf_slice(&body);
+    if (accepts_problem(&req->ex->request))
+        response.content_type = "application/problem+json";
+    add(&headers, "Allow", slice_str(allow));
+    finish(req, &response, &headers, 0);
+}
+
+void api_reply_options(struct api_request *req, const char *allow)
+{
+    struct http_response response = {.status = 204};
+    struct headers headers = {0};
+
+    add(&headers, "Allow", slice_str(allow));
+    add(&headers, "Access-Control-Allow-Methods", slice_str(allow));
+    add(&headers, "Access-Control-Allow-Headers", SLICE_LIT(ALLOWED_HEADERS));
+    add(&headers, "Access-Control-Max-Age", SLICE_LIT("600"));
+    finish(req, &response, &headers, 0);
+}
+
+void api_reply_page(struct api_request *req, struct slice body, const char *type)
+{
+    struct http_response response = {.status = 200, .content_type = type, .body = body};
+    struct headers headers = {0};
+
+    add(&headers, "Cache-Control", SLICE_LIT("no-cache"));
+    add(&headers, "Content-Security-Policy", SLICE_LIT(PAGE_POLICY));
+    add(&headers, "Referrer-Policy", SLICE_LIT("no-referrer"));
+    finish(req, &response, &headers, 0);
+}
+
+void api_reply_redirect(struct api_request *req, const char *to)
+{
+    struct http_response response = {.status = 302};
+    struct headers headers = {0};
+
+    add(&headers, "Location", slice_str(to));
+    finish(req, &response, &headers, 0);
+}
+
+/* ---- answers of the cluster ---- */
+
+static void pass_on(struct api_request *req, const struct call_reply *answer)
+{
+    AUTO_BUF body = BUF_INIT;
+
+    if (answer->status >= 400)
+        error_body_add_trace(&body, answer->body, trace_slice(&req->ex->trace));
+    else if (!req->rewrite || !req->rewrite(req, answer->body, &body))
+        buf_put_slice(&body, answer->body);
+    if (buf_failed(&body))
+        api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
+    else
+        reply(req, answer->status, buf_slice(&body), answer->retry_after_ms);
+}
+
+static void on_answer(void *arg, const struct call_reply *answer)
+{
+    struct api_request *req = arg;
+
+    if (answer->error)
+        api_reply_error(req, error_code_parse(slice_str(answer->error)), slice_of(NULL, 0));
+    else if (answer->status < 200 || answer->status > 599)
+        api_reply_error(req, ERROR_internal_error, slice_of(NULL, 0));
+    else
+        pass_on(req, answer);
+}
+
+static void start_call(struct api_request *req, enum call_op op, struct slice object,
+                       struct slice params)
+{
+    struct call *call; /* never cancelled: the exchange outlives its client */
+    struct call_params call_params = {
+        .op = op,
+        .object = object,
+        .project = slice_str(req->admission.token.project),
+        .user = slice_str(req->admission.token.user),
+        .roles = req->roles_text,
+        .params = params,
+        .trace = trace_slice(&req->ex->trace),
+    };
+    int r = calls_start(req->api->calls, &call_params, on_answer, req, &call);
+
+    if (r != 0)
+        api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
+}
+
+void api_call_room(struct api_request *req, enum call_op op, struct slice room,
+                   struct slice params)
+{
+    char object[sizeof("room//") + 2 * (size_t)ID_MAX];
+    int len = snprintf(object, sizeof(object), "room/%s/%.*s", req->admission.token.project,
+                       (int)room.len, room.data);
+
+    start_call(req, op, slice_of(object, (size_t)len), params);
+}
+
+void api_call_any(struct api_request *req, enum call_op op, struct slice params)
+{
+    start_call(req, op, slice_of(NULL, 0), params);
+}

@@ -1,0 +1,94 @@
+/*
+ * request.h - one REST request on its way: what the endpoints work with, and
+ * how they end it. An endpoint is called once with a request and ends it
+ * exactly once, by one of the replies below or by starting a call whose answer
+ * is passed on.
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "common/json/json_read.h"
+#include "common/json/json_write.h"
+#include "gateway/api/admit.h"
+#include "gateway/api/api.h"
+#include "gateway/api/rate_table.h"
+#include "gateway/auth/roles.h"
+#include "gateway/http/exchange.h"
+#include "gateway/http/router.h"
+#include "gateway/link/calls.h"
+
+struct api {
+    struct env *env;
+    struct calls *calls;
+    struct admit *admit;
+    struct gateway_metrics *metrics;
+    const struct api_hooks *hooks;
+    void *owner;
+    char *demo_project, *operator_key, *allowed_origins;
+    bool any_origin;
+    struct list requests;            /* struct api_request: under way */
+    struct rate_table mint_limit;    /* by address and key */
+    struct rate_table bad_key_limit; /* by address */
+};
+
+struct api_request {
+    struct list link; /* api.requests */
+    struct api *api;
+    struct http_exchange *ex;
+    struct admission admission;
+    struct buf credential;      /* the token or API key that it came with; wiped at the end */
+    char room[ID_MAX + 1];      /* first path parameter, of room routes */
+    char member[ID_MAX + 1];    /* second */
+    char roles[ROLES_TEXT_MAX]; /* of the token */
+    struct slice roles_text;
+    json_t *body; /* owned; of routes that take one */
+    /* Looks at a good answer before it is passed on; may be NULL. Writes what is sent into out,
+     * or returns false to have it sent as it is. */
+    bool (*rewrite)(struct api_request *req, struct slice body, struct buf *out);
+    bool only_member;    /* minting: no other role, whatever is asked for */
+    uint64_t limit_left; /* of rate-limited routes, for the RateLimit header */
+    bool has_limit;
+};
+
+/* ---- ends ---- */
+
+void api_reply_json(struct api_request *req, unsigned status, struct slice body);
+void api_reply_error(struct api_request *req, enum error_code code, struct slice detail);
+void api_reply_retry(struct api_request *req, enum error_code code, uint64_t retry_after_ms);
+/* A file of the chat page; type is its content type. */
+void api_reply_page(struct api_request *req, struct slice body, const char *type);
+void api_reply_redirect(struct api_request *req, const char *to);
+/* allow: "GET, HEAD, OPTIONS" */
+void api_reply_method_not_allowed(struct api_request *req, const char *allow);
+void api_reply_options(struct api_request *req, const char *allow);
+
+/* Asks the owner of the room, or any shard, on behalf of the caller, and passes the answer on.
+ */
+void api_call_room(struct api_request *req, enum call_op op, struct slice room,
+                   struct slice params);
+void api_call_any(struct api_request *req, enum call_op op, struct slice params);
+
+/* ---- help ---- */
+
+/* False: the request has been answered with what is wrong. */
+bool api_fields_ok(struct api_request *req, const struct json_fields *fields);
+/* A token that is pinned to a room is good for that room only. False: answered. */
+bool api_may_use_room(struct api_request *req, struct slice room);
+
+/* ---- endpoints ---- */
+
+void api_get_health(struct api_request *req);
+void api_get_root(struct api_request *req);
+void api_get_demo(struct api_request *req);
+void api_get_demo_script(struct api_request *req);
+void api_get_demo_style(struct api_request *req);
+void api_post_demo_session(struct api_request *req);
+void api_post_auth_token(struct api_request *req);
+void api_get_rooms(struct api_request *req);
+void api_post_rooms(struct api_request *req);
+void api_get_room(struct api_request *req);
+void api_get_members(struct api_request *req);
+void api_post_members(struct api_request *req);
+void api_delete_member(struct api_request *req);
+void api_post_messages(struct api_request *req);
+void api_get_messages(struct api_request *req);

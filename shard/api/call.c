@@ -42,7 +42,7 @@ static void free_now(struct later *later, void *arg)
 static void count(struct call *call)
 {
     struct shard_metrics *metrics = call->host->metrics;
-    int64_t us = env_wall_us(call->host->env) - call->started_us;
+    int64_t us = env_wall_us(call->env) - call->started_us;
 
     metrics->calls_pending--;
     histogram_observe(&metrics->call_us, us > 0 ? (uint64_t)us : 0);
@@ -68,9 +68,9 @@ static void end(struct call *call)
     list_del(&call->room_wait.link);
     list_del(&call->change_wait.link);
     list_del(&call->lookup_wait.link);
-    env_timer_cancel(call->host->env, &call->deadline);
+    env_timer_cancel(call->env, &call->deadline);
     if (call->held == 0)
-        env_free_later(call->host->env, &call->dead);
+        env_free_later(call->env, &call->dead);
 }
 
 static void reply(struct call *call, unsigned status, struct slice body,
@@ -128,7 +128,7 @@ bool call_release(struct call *call)
     if (!call->is_answered)
         return true;
     if (call->held == 0)
-        env_free_later(call->host->env, &call->dead);
+        env_free_later(call->env, &call->dead);
     return false;
 }
 
@@ -252,6 +252,7 @@ static struct call *call_new(struct api *api, struct gate *gate, const struct ms
     call->key = put(&at, msg->key);
     call->api = api;
     call->host = api->host;
+    call->env = api->host->env;
     call->gate = gate;
     call->number = msg->call;
     call->op = msg->op;

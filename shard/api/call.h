@@ -35,7 +35,8 @@ struct call {
     struct gate_client client; /* on gate's list */
     struct list in_api;
     struct api *api;
-    struct host *host;
+    struct host *host; /* not to be touched once the call is answered */
+    struct env *env;
     struct gate *gate; /* NULL: forgotten, nobody hears the reply */
     const struct call_row *row;
     uint64_t number;

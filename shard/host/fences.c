@@ -10,14 +10,14 @@
 #include "shard/metrics.h"
 
 /* The names are copied: rooms may go while the query is under way. */
-struct probe {
-    struct host *host;
+struct fences_probe {
+    struct host *host; /* NULL: gone */
     size_t n;
     struct fence_probe *rooms;
     char *bytes;
 };
 
-static void probe_free(struct probe *probe)
+static void probe_free(struct fences_probe *probe)
 {
     if (!probe)
         return;
@@ -25,7 +25,7 @@ static void probe_free(struct probe *probe)
     free(probe->bytes);
     free(probe);
 }
-DEFINE_AUTO(struct probe, probe_free)
+DEFINE_AUTO(struct fences_probe, probe_free)
 
 static struct slice put(char **at, struct slice s)
 {
@@ -36,9 +36,9 @@ static struct slice put(char **at, struct slice s)
     return copy;
 }
 
-static struct probe *probe_new(struct host *host)
+static struct fences_probe *probe_new(struct host *host)
 {
-    AUTO(probe_free) struct probe *probe = calloc(1, sizeof(*probe));
+    AUTO(probe_free) struct fences_probe *probe = calloc(1, sizeof(*probe));
     const struct room_host *room;
     size_t n = 0, len = 0;
     char *at;
@@ -68,10 +68,12 @@ static struct probe *probe_new(struct host *host)
 
 static void on_probed(void *arg, enum store_result result, const struct fence_state *rows)
 {
-    AUTO(probe_free) struct probe *probe = arg;
+    AUTO(probe_free) struct fences_probe *probe = arg;
     struct host *host = probe->host;
 
-    host->is_probing = false;
+    if (!host)
+        return;
+    host->probe = NULL;
     for (size_t i = 0; i < probe->n && result == STORE_OK; i++) {
         struct room_host *room = room_find(host, probe->rooms[i].project, probe->rooms[i].room);
 
@@ -85,10 +87,10 @@ static void on_probed(void *arg, enum store_result result, const struct fence_st
 
 void fences_probe(struct host *host)
 {
-    AUTO(probe_free) struct probe *probe = NULL;
+    AUTO(probe_free) struct fences_probe *probe = NULL;
     int r;
 
-    if (host->is_probing || host->rooms.count == 0)
+    if (host->probe || host->rooms.count == 0)
         return;
     probe = probe_new(host); /* out of memory: the next second tries again */
     if (!probe || probe->n == 0)
@@ -96,6 +98,12 @@ void fences_probe(struct host *host)
     r = host->store->ops->probe_fences(host->store, probe->rooms, probe->n, on_probed, probe);
     if (r < 0)
         return; /* likewise */
-    host->is_probing = true;
-    (void)TAKE(probe);
+    host->probe = TAKE(probe);
+}
+
+void fences_stop(struct host *host)
+{
+    if (host->probe)
+        host->probe->host = NULL;
+    host->probe = NULL;
 }

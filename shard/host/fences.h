@@ -8,3 +8,5 @@ struct host;
 
 /* One query for all active rooms; nothing while another is under way. */
 void fences_probe(struct host *host);
+/* The host goes; an answer that is still to come is for nobody. */
+void fences_stop(struct host *host);

@@ -10,7 +10,8 @@
 #include "shard/host/room_host.h"
 #include "shard/metrics.h"
 
-/* A gateway without a link needs no word: it attaches all of its rooms again when it is back. */
+/* A gateway without a link needs no word: it attaches all of its rooms again when it is back.
+ */
 void gates_wake(struct host *host, const struct room_host *room)
 {
     struct msg msg = {.type = MSG_WAKE,

@@ -108,6 +108,7 @@ void host_free(struct host *host)
     while (!list_empty(&host->rooms_by_use))
         room_close(list_first(&host->rooms_by_use, struct room_host, by_use), ROOM_END_SILENT);
     env_timer_cancel(host->env, &host->tick);
+    fences_stop(host);
     lookups_free(host->lookups);
     map_deinit(&host->rooms);
     map_deinit(&host->gates);

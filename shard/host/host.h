@@ -14,6 +14,7 @@
 #include "shard/commit/committer.h"
 #include "shard/store/store.h"
 
+struct fences_probe;
 struct lookups;
 struct ring;
 struct room_host;
@@ -42,9 +43,9 @@ struct host {
     struct list all_gates;
     struct lookups *lookups; /* projects and keys, see lookup.h */
 
-    bool lease_is_confirmed; /* nobody can have taken our place on the ring unnoticed */
-    bool is_probing;         /* a fence probe is under way */
-    struct timer tick;       /* once a second: idle rooms, fences, forgotten limits */
+    bool lease_is_confirmed;    /* nobody can have taken our place on the ring unnoticed */
+    struct fences_probe *probe; /* under way; NULL: none */
+    struct timer tick;          /* once a second: idle rooms, fences, forgotten limits */
 
     /* Scratch, each used within one function at a time. */
     struct buf json;       /* a frame in the making */
@@ -57,8 +58,8 @@ struct host {
 int host_new(struct env *env, struct store *store, struct committer *committer,
              struct shard_metrics *metrics, const struct host_config *config,
              struct host **ret_host) MUST_CHECK;
-/* Drops all rooms without telling anybody; the gates must be down. No store call may be open.
- * NULL does nothing. */
+/* Drops all gates and rooms without telling anybody. What the store still answers later is for
+ * nobody, and only then is its memory freed. NULL does nothing. */
 void host_free(struct host *host);
 DEFINE_AUTO(struct host, host_free)
 

@@ -24,7 +24,7 @@ struct lookups {
 
 struct lookup {
     struct map_node node;
-    struct lookups *lookups;
+    struct lookups *lookups; /* NULL: gone, only the store's answer is awaited */
     enum lookup_kind kind;
     bool is_fetching;
     uint64_t fetched_ms;
@@ -102,8 +102,13 @@ int lookups_new(struct env *env, struct store *store, struct lookups **ret_looku
 
 static bool drop_one(struct map_node *node, void *arg)
 {
+    struct lookup *l = container_of(node, struct lookup, node);
+
     (void)arg;
-    lookup_drop(container_of(node, struct lookup, node));
+    if (l->is_fetching)
+        l->lookups = NULL;
+    else
+        lookup_drop(l);
     return true;
 }
 
@@ -226,10 +231,22 @@ static void finish(struct lookup *l, enum store_result result, enum error_code n
     tell(l, l->status, buf_slice(&l->body));
 }
 
+/* Frees what nobody asks for any more. */
+static bool is_abandoned(struct lookup *l)
+{
+    if (l->lookups)
+        return false;
+    forget_body(l);
+    free(l);
+    return true;
+}
+
 static void on_project(void *arg, enum store_result result, const struct project_row *row)
 {
     struct lookup *l = arg;
 
+    if (is_abandoned(l))
+        return;
     forget_body(l);
     if (result == STORE_OK)
         write_project(&l->body, row);
@@ -240,6 +257,8 @@ static void on_key(void *arg, enum store_result result, const struct key_row *ro
 {
     struct lookup *l = arg;
 
+    if (is_abandoned(l))
+        return;
     forget_body(l);
     if (result == STORE_OK)
         write_key(&l->body, row);

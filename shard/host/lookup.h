@@ -18,7 +18,7 @@ struct lookup_wait {
 };
 
 int lookups_new(struct env *env, struct store *store, struct lookups **ret_lookups) MUST_CHECK;
-/* No store call may be open. NULL does nothing. */
+/* Who waits is not told. NULL does nothing. */
 void lookups_free(struct lookups *lookups);
 /* Forgets what is older than the cache time. */
 void lookups_prune(struct lookups *lookups, uint64_t now_ms);

@@ -1,0 +1,91 @@
+/*
+ * fixture.h - a shard's host with its calls on a fake environment and the
+ * in-memory store, and gateways that are played by the test: they send what the
+ * test says and write down what they get, a line per message.
+ *
+ * Lines of the transcript:
+ *     to 1 done=2 cur=5 {ack seq=5}     TO_ATTACH (done, cur: left out when 0)
+ *     event 5 {message seq=5 ...}       ROOM_EVENT (or: ephemeral; except=1; native)
+ *     attached 1 @5, paged 1, close 1 1008 not_member, sleep r, wake r, moved room/p/r
+ *     reply 7 200 {...}                 with the whole body
+ */
+#pragma once
+
+#include "common/base/buf.h"
+#include "shard/api/api.h"
+#include "shard/host/gate.h"
+#include "shard/host/host.h"
+#include "shard/metrics.h"
+#include "tests/support/fake_env.h"
+#include "tests/support/sim_store.h"
+#include "tests/support/test.h"
+
+#define FX_INCARNATION 77
+
+struct fx_gate {
+    struct fx *fx;
+    struct gate *gate; /* NULL: link down */
+    uint64_t incarnation;
+    uint32_t epoch;
+    bool is_congested, hides_presence;
+    struct buf log;
+    uint64_t calls;
+};
+
+struct fx {
+    struct fake_env fake;
+    struct sim_server server;
+    struct store *store;
+    struct committer *committer;
+    struct shard_metrics metrics;
+    struct host *host;
+    struct api *api;
+    struct ring *ring;
+    struct fx_gate gates[3];
+};
+
+/* Rooms in project p: g (group) and c (announcement) with owner ann, members bob, cid; pub
+ * (public) with owner ann. */
+void fx_init(struct fx *fx);
+void fx_deinit(struct fx *fx);
+/* Lets everything happen that needs no waiting: 50 ms pass. */
+void fx_run(struct fx *fx);
+/* The ring has us alone, or somebody else alone. */
+void fx_set_ring(struct fx *fx, bool is_ours);
+struct sim_room *fx_row(struct fx *fx, const char *room);
+
+/* ---- a gateway ---- */
+
+void fx_link_up(struct fx_gate *g);
+void fx_link_down(struct fx_gate *g);
+
+struct fx_attach {
+    uint64_t number;
+    const char *room, *user;
+    uint32_t flags;
+    uint64_t last_seq;
+    const char *generation;
+    uint32_t limit;
+    const char *roles;
+};
+void fx_attach(struct fx_gate *g, const struct fx_attach *a);
+#define FX_ATTACH(g, ...) fx_attach((g), &(struct fx_attach){__VA_ARGS__})
+void fx_detach(struct fx_gate *g, uint64_t number);
+void fx_frame(struct fx_gate *g, uint64_t attach, uint64_t n, uint32_t flags, const char *json);
+/* {"type":"message","content":content,"clientMessageId":id} (id may be NULL) */
+void fx_say(struct fx_gate *g, uint64_t attach, uint64_t n, const char *content,
+            const char *id);
+void fx_more(struct fx_gate *g, uint64_t attach);
+/* A call about a room of project p (object room/p/<room>; NULL: no object). Numbers count
+ * from 1. */
+void fx_call(struct fx_gate *g, enum call_op op, const char *room, const char *user,
+             const char *roles, const char *params);
+
+/* What came since the last look, all of it. */
+void fx_expect(struct fx_gate *g, const char *want, const char *name);
+/* Throws away what came. */
+void fx_forget(struct fx_gate *g);
+/* Whether a line of what came contains the text. */
+bool fx_got(const struct fx_gate *g, const char *text);
+/* How many times the text stands in what came. */
+size_t fx_count(const struct fx_gate *g, const char *text);

@@ -244,9 +244,13 @@ static void a_reset_moves_the_cursor_down(void **state)
     a = shard_expect_attach(&w, s0);
     assert_int_equal(a.last_seq, 100);
     shard_to_attach(s0, &a, 0, 40, "reset");
+    client_expect(&w, &ann, "reset");
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.last_seq, 40);
     shard_attached(s0, &a, 40);
     shard_room_event(s0, "r", 41, 0, 0, "forty-one");
-    client_expect(&w, &ann, "reset");
     client_expect(&w, &ann, "forty-one");
 }
 

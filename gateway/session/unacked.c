@@ -16,12 +16,19 @@ struct unacked *unacked_new(void)
     return u;
 }
 
+/* The frame behind this one; NULL: it is the last. */
+static struct unacked_frame *behind(const struct unacked *u, const struct unacked_frame *frame)
+{
+    struct list *next = frame->link.next;
+
+    return next == &u->frames ? NULL : list_entry(next, struct unacked_frame, link);
+}
+
 static void drop(struct unacked *u, struct unacked_frame *frame)
 {
+    assert(frame);
     if (u->next == frame)
-        u->next = frame->link.next == &u->frames
-                      ? NULL
-                      : list_entry(frame->link.next, struct unacked_frame, link);
+        u->next = behind(u, frame);
     u->count--;
     u->bytes -= frame->len;
     list_del(&frame->link);
@@ -81,9 +88,7 @@ void unacked_sent(struct unacked *u, uint64_t n)
 
     assert(frame && (frame->n == 0 || frame->n == n));
     frame->n = n;
-    u->next = frame->link.next == &u->frames
-                  ? NULL
-                  : list_entry(frame->link.next, struct unacked_frame, link);
+    u->next = behind(u, frame);
 }
 
 struct unacked_frame *unacked_oldest(struct unacked *u, uint64_t before_ms)

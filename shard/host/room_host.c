@@ -55,10 +55,20 @@ static void free_now(struct later *later, void *arg)
     free(room);
 }
 
+static bool is_wanted(const struct room_host *room)
+{
+    return !list_empty(&room->gates) || !list_empty(&room->waits);
+}
+
 static void on_retry(struct timer *timer, void *arg)
 {
+    struct room_host *room = arg;
+
     (void)timer;
-    start_claim(arg);
+    if (is_wanted(room))
+        start_claim(room);
+    else
+        room_close(room, ROOM_END_SILENT);
 }
 
 static void on_leave_timeout(struct timer *timer, void *arg)
@@ -124,7 +134,7 @@ struct room_host *room_open(struct host *host, struct slice project, struct slic
     list_add_tail(&host->rooms_by_use, &room->by_use);
     host->metrics->rooms_waiting++;
     start_claim(room);
-    return room;
+    return room->state == ROOM_CLOSED ? NULL : room; /* closed: out of memory */
 }
 
 void room_touch(struct room_host *room)
@@ -136,19 +146,10 @@ void room_touch(struct room_host *room)
 
 /* ---- claiming ---- */
 
-static bool is_wanted(const struct room_host *room)
-{
-    return !list_empty(&room->gates) || !list_empty(&room->waits);
-}
-
 static void claim_again(struct room_host *room)
 {
     struct host *host = room->host;
 
-    if (!is_wanted(room)) {
-        room_close(room, ROOM_END_SILENT);
-        return;
-    }
     room->retry_ms =
         room->retry_ms ? MIN(room->retry_ms * 2, STORE_RETRY_MAX_MS) : STORE_RETRY_MIN_MS;
     if (env_timer(host->env, &room->retry, env_jitter_ms(host->env, room->retry_ms)) < 0)

@@ -166,12 +166,13 @@ void sim_shard_crash(struct sim_shard *s)
     s->node.address = NULL;
     s->node.paused = false;
     sim_net_cut_node(&s->node);
-    membership_free(s->membership);
-    s->membership = NULL;
-    fake_registry_deinit(&s->registry);
     peers_free(s->links);
     s->links = NULL;
     host_drop_rooms(s->host);
+    host_set_ring(s->host, NULL);
+    membership_free(s->membership);
+    s->membership = NULL;
+    fake_registry_deinit(&s->registry);
     sim_store_cut(s->store);
 }
 

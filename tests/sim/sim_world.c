@@ -92,11 +92,9 @@ static void create_rooms(struct sim_world *w)
 static void build(struct sim_world *w)
 {
     sim_node_init(&w->sim, &w->database, "database", NULL);
-    w->db = sim_db_new();
-    if (!w->db)
-        abort();
-    sim_db_add_project(w->db, SIM_PROJECT, "Demo", "jwt secret");
     sim_server_init(&w->server, &w->database.env, sim_rand(&w->sim.rng));
+    w->db = w->server.db;
+    sim_db_add_project(w->db, SIM_PROJECT, "Demo", "jwt secret");
     tune_server(w);
     create_rooms(w);
     fake_registry_server_init(&w->registry, registry_wall_ms, w);
@@ -134,7 +132,6 @@ static void tear_down(struct sim_world *w)
         sim_shard_reap(&w->shards[i]);
     sim_drain(&w->sim); /* what is still under way finds nobody */
     sim_server_deinit(&w->server);
-    sim_db_free(w->db);
     sim_node_deinit(&w->database);
     sim_check_deinit(&w->check);
     sim_deinit(&w->sim);

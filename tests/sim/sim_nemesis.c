@@ -36,7 +36,8 @@ static void on_heal(struct sim *sim, void *arg)
     struct fault *fault = arg;
 
     (void)sim;
-    fault->heal(fault);
+    if (!fault->world->is_healing) /* else all of it has been healed */
+        fault->heal(fault);
     free(fault);
 }
 

@@ -62,13 +62,6 @@ static void end_unref(struct sim_stream *end)
     assert(end->refs > 0);
     if (--end->refs > 0)
         return;
-    while (!list_empty(&end->held)) {
-        struct packet *packet = list_first(&end->held, struct packet, link);
-
-        list_del(&packet->link);
-        blob_unref(packet->blob);
-        free(packet);
-    }
     list_del(&end->link);
     free(end);
 }
@@ -332,16 +325,34 @@ void sim_net_cut_node(struct sim_node *node)
         reset_end(end);
 }
 
+/* What waits at an end that nobody will read from any more. Each packet holds the end. */
+static void drop_held(struct sim_stream *end)
+{
+    end->refs++;
+    while (!list_empty(&end->held)) {
+        struct packet *packet = list_first(&end->held, struct packet, link);
+
+        list_del(&packet->link);
+        blob_unref(packet->blob);
+        free(packet);
+        end_unref(end);
+    }
+    end_unref(end);
+}
+
 void sim_net_free_node(struct sim_node *node)
 {
     struct sim_stream *end, *next;
 
     list_for_each_safe(end, next, &node->streams, link) {
+        end->refs++;
+        drop_held(end);
         detach_peer(end);
         if (!end->closed) {
             end->closed = true;
             end_unref(end);
         }
+        end_unref(end);
     }
     /* Events under way still hold some; they go with the world's last turn. */
     list_for_each_safe(end, next, &node->streams, link)

@@ -221,8 +221,8 @@
 #define REDIS_RETRY_MAX_MS 1000
 /* A subscriber's connection is tried this often. */
 #define REDIS_PING_MS 3000
-/* Commands under way, arguments of one, bytes of one reply: a Redis that has stopped answering or
- * answers nonsense must not fill our memory. */
+/* Commands under way, arguments of one, bytes of one reply: a Redis that has stopped answering
+ * or answers nonsense must not fill our memory. */
 #define REDIS_PENDING_MAX 1024
 #define REDIS_ARGS_MAX 1024
 #define REDIS_REPLY_MAX (4 * MIB)
@@ -312,7 +312,8 @@
 #define ROOM_MEMBERS_MAX 100000
 /* Members named when a room is created: each is a row in one transaction. */
 #define MEMBERS_PER_CALL 100
-/* How far unread messages are counted: nobody reads a larger number, and each costs an index entry. */
+/* How far unread messages are counted: nobody reads a larger number, and each costs an index
+ * entry. */
 #define UNREAD_COUNT_MAX 1000
 /* Rooms in one answer of the room list. */
 #define ROOMS_PAGE 1000

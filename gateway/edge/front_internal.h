@@ -1,0 +1,32 @@
+/* front_internal.h - what the files of the front share. */
+#pragma once
+
+#include "gateway/edge/front.h"
+
+struct front {
+    struct front_parts parts;
+    struct http_server http;
+    struct ws_server ws;
+    struct list opening; /* struct socket_opening: waits to be let in */
+    struct list sockets; /* struct room_socket */
+    bool draining;
+};
+
+/* socket_open.c: a request for a room socket. Takes the exchange. */
+void socket_open(struct front *front, struct http_exchange *ex);
+/* Those who still wait are dropped. */
+void socket_open_cancel_all(struct front *front);
+
+struct socket_query;
+struct token;
+/* room_socket.c: somebody has been let in; the handshake is answered. rest: bytes that came
+ * behind it. */
+void room_socket_start(struct front *front, struct stream *stream,
+                       const struct socket_query *query, const struct token *token,
+                       struct slice trace, struct slice rest);
+/* Nobody has been let in: the close frame says why. */
+void room_socket_refuse(struct front *front, struct stream *stream, unsigned code,
+                        const char *reason);
+/* Ends all sockets at once, without a word. */
+void room_socket_drop_all(struct front *front);
+void front_count_close(struct front *front, unsigned code);

@@ -1,0 +1,207 @@
+/*
+ * room_socket.c - a WebSocket and its session: passes messages one way and
+ * orders to pause or close the other. Frames for the client do not come
+ * through here; the session writes them to the stream itself.
+ */
+#include <stdlib.h>
+
+#include "common/base/limits.h"
+#include "common/base/utf8.h"
+#include "common/json/errors.h"
+#include "common/json/json_write.h"
+#include "gateway/auth/token.h"
+#include "gateway/edge/front_internal.h"
+#include "gateway/edge/socket_query.h"
+#include "gateway/metrics.h"
+#include "gateway/session/session.h"
+
+struct room_socket {
+    struct list link; /* front.sockets */
+    struct front *front;
+    struct ws_conn *ws;      /* NULL once it has ended */
+    struct session *session; /* NULL once it has ended */
+    struct later dead;
+    bool let_in; /* counts as a socket that was open */
+};
+
+static void socket_free_now(struct later *later, void *arg)
+{
+    (void)later;
+    free(arg);
+}
+
+/* Both sides have ended or are about to be told. */
+static void socket_forget(struct room_socket *s, unsigned code)
+{
+    if (s->let_in)
+        front_count_close(s->front, code);
+    list_del(&s->link);
+    env_free_later(s->front->parts.env, &s->dead);
+}
+
+static void socket_close(struct room_socket *s, unsigned code, struct slice reason)
+{
+    struct ws_conn *ws = TAKE(s->ws);
+    struct session *session = TAKE(s->session);
+
+    if (session)
+        session_close(session);
+    if (ws)
+        ws_conn_close(ws, code, reason);
+    socket_forget(s, code);
+}
+
+/* ---- from the session ---- */
+
+static void on_session_close(void *owner, unsigned code, struct slice reason)
+{
+    struct room_socket *s = owner;
+
+    s->session = NULL;
+    socket_close(s, code, reason);
+}
+
+static void on_session_pause(void *owner, bool paused)
+{
+    struct room_socket *s = owner;
+
+    if (s->ws)
+        ws_conn_pause(s->ws, paused);
+}
+
+static const struct session_events session_events = {on_session_close, on_session_pause};
+
+/* ---- from the socket ---- */
+
+static void say_error(struct room_socket *s, enum error_code code)
+{
+    const struct error_info *info = error_info(code);
+    AUTO_BUF json = BUF_INIT;
+    struct json_writer w = json_writer(&json);
+
+    json_write_object(&w);
+    json_field_str(&w, "type", SLICE_LIT("error"));
+    json_field_str(&w, "message", slice_str(info->code));
+    json_field_str(&w, "code", slice_str(info->code));
+    json_field_bool(&w, "retryable", info->retryable);
+    json_write_object_end(&w);
+    s->front->parts.metrics->frames_refused++;
+    if (buf_failed(&json) || session_send(s->session, buf_slice(&json)) < 0)
+        socket_close(s, WS_CODE_OVERLOADED, slice_of(NULL, 0));
+}
+
+static void on_message(void *owner, bool is_text, struct slice payload)
+{
+    struct room_socket *s = owner;
+
+    if (!s->session)
+        return;
+    if (!is_text)
+        say_error(s, ERROR_unknown_event_type); /* no binary frame means anything here */
+    else if (payload.len > FRAME_MAX_UTF16 && utf8_utf16_units(payload) > FRAME_MAX_UTF16)
+        say_error(s, ERROR_payload_too_large);
+    else
+        session_on_text(s->session, payload);
+}
+
+static void on_drained(void *owner)
+{
+    struct room_socket *s = owner;
+
+    if (s->session)
+        session_on_drained(s->session);
+}
+
+static void on_ws_close(void *owner, unsigned code)
+{
+    struct room_socket *s = owner;
+    struct session *session = TAKE(s->session);
+
+    s->ws = NULL;
+    if (session)
+        session_close(session);
+    socket_forget(s, code);
+}
+
+static const struct ws_events ws_events = {on_message, on_drained, on_ws_close};
+
+/* ---- life ---- */
+
+static struct room_socket *socket_new(struct front *front, struct stream *stream)
+{
+    struct room_socket *s = calloc(1, sizeof(*s));
+
+    if (!s) {
+        stream_close(stream, false);
+        return NULL;
+    }
+    s->front = front;
+    later_init(&s->dead, socket_free_now, s);
+    if (ws_conn_new(&front->ws, stream, &ws_events, s, &s->ws) < 0) {
+        free(s);
+        return NULL;
+    }
+    list_add_tail(&front->sockets, &s->link);
+    return s;
+}
+
+static int enter(struct room_socket *s, const struct socket_query *query,
+                 const struct token *token, struct slice trace)
+{
+    struct front *front = s->front;
+    char roles[ROLES_TEXT_MAX];
+    struct session_params params = {
+        .project = slice_str(token->project),
+        .user = slice_str(token->user),
+        .roles = roles_text(token->roles, roles),
+        .user_info = buf_slice(&query->user_info),
+        .native = query->native,
+    };
+    struct enter_params room = {
+        .room = slice_str(query->room),
+        .attach_flags = query->attach_flags,
+        .replay_limit = query->replay_limit,
+        .last_seq = query->last_seq,
+        .generation = slice_str(query->generation),
+        .trace = trace,
+    };
+    int r = session_open(front->parts.sessions, &params, ws_conn_stream(s->ws), &session_events,
+                         s, &s->session);
+
+    return r == 0 ? session_enter(s->session, &room) : r;
+}
+
+void room_socket_start(struct front *front, struct stream *stream,
+                       const struct socket_query *query, const struct token *token,
+                       struct slice trace, struct slice rest)
+{
+    struct room_socket *s = socket_new(front, stream);
+
+    if (!s)
+        return;
+    front->parts.metrics->sockets_opened++;
+    s->let_in = true;
+    if (enter(s, query, token, trace) != 0) {
+        if (s->ws) /* else it has been closed on the way */
+            socket_close(s, WS_CODE_OVERLOADED, SLICE_LIT("overloaded"));
+        return;
+    }
+    if (s->ws)
+        ws_conn_feed(s->ws, rest);
+}
+
+void room_socket_refuse(struct front *front, struct stream *stream, unsigned code,
+                        const char *reason)
+{
+    struct room_socket *s = socket_new(front, stream);
+
+    if (s)
+        socket_close(s, code, slice_str(reason));
+}
+
+void room_socket_drop_all(struct front *front)
+{
+    while (!list_empty(&front->sockets))
+        socket_close(list_first(&front->sockets, struct room_socket, link), WS_CODE_RESTART,
+                     SLICE_LIT("drain"));
+}

@@ -1,0 +1,169 @@
+/*
+ * socket_open.c - from the request for a room socket to the open socket:
+ * handshake checked, address read, caller let in, 101. A caller who is not let
+ * in gets the 101 as well and then a close frame with the reason: browsers
+ * show no HTTP status to the page (WIRE.md 2.1).
+ */
+#include <stdlib.h>
+
+#include "common/base/secret.h"
+#include "gateway/api/admit.h"
+#include "gateway/api/api.h"
+#include "gateway/edge/front_internal.h"
+#include "gateway/edge/socket_query.h"
+#include "gateway/edge/ws_upgrade.h"
+#include "gateway/metrics.h"
+
+struct socket_opening {
+    struct list link; /* front.opening */
+    struct front *front;
+    struct http_exchange *ex;
+    struct ws_upgrade upgrade;
+    struct socket_query query;
+    struct buf credential;
+    struct admission admission;
+};
+
+static void opening_free(struct socket_opening *o)
+{
+    list_del(&o->link);
+    socket_query_deinit(&o->query);
+    if (o->credential.data)
+        secret_wipe(o->credential.data, o->credential.cap);
+    buf_deinit(&o->credential);
+    free(o);
+}
+
+/* Answers the handshake. NULL: the client is gone. */
+static struct stream *shake_hands(struct socket_opening *o, struct buf *ret_rest)
+{
+    struct http_header headers[8];
+    size_t n = ws_upgrade_headers(&o->upgrade, headers);
+    struct trace trace = o->ex->trace;
+
+    headers[n++] = (struct http_header){"X-Trace-Id", trace_slice(&trace)};
+    return http_exchange_upgrade(o->ex, headers, n, ret_rest);
+}
+
+static void refuse(struct socket_opening *o, unsigned code, const char *reason)
+{
+    AUTO_BUF rest = BUF_INIT; /* a refused client is not listened to */
+    struct front *front = o->front;
+    struct stream *stream = shake_hands(o, &rest);
+
+    opening_free(o);
+    front->parts.metrics->sockets_refused++;
+    if (stream)
+        room_socket_refuse(front, stream, code, reason);
+}
+
+static void let_in(struct socket_opening *o)
+{
+    AUTO_BUF rest = BUF_INIT;
+    AUTO_BUF info = BUF_INIT;
+    struct front *front = o->front;
+    struct trace trace = o->ex->trace;
+    struct stream *stream;
+
+    presence_info_clean(buf_slice(&o->query.user_info), slice_str(o->admission.token.name),
+                        &info);
+    buf_deinit(&o->query.user_info);
+    o->query.user_info = info;
+    info = BUF_INIT;
+    stream = shake_hands(o, &rest);
+    if (stream)
+        room_socket_start(front, stream, &o->query, &o->admission.token, trace_slice(&trace),
+                          buf_slice(&rest));
+    opening_free(o);
+}
+
+static void on_admitted(void *arg, struct admission *admission)
+{
+    struct socket_opening *o = arg;
+    struct slice origin = {0};
+
+    (void)http_request_field(&o->ex->request, "origin", &origin); /* absent: no browser */
+    switch (admission->error) {
+    case ERROR_NONE:
+        break;
+    case ERROR_token_expired:
+        refuse(o, WS_CODE_POLICY, "token_expired");
+        return;
+    case ERROR_unavailable:
+    case ERROR_overloaded:
+        refuse(o, WS_CODE_OVERLOADED, error_info(admission->error)->code);
+        return;
+    default:
+        refuse(o, WS_CODE_POLICY, "invalid_token");
+        return;
+    }
+    if (o->front->draining)
+        refuse(o, WS_CODE_RESTART, "drain");
+    else if (admission->token.room[0] && strcmp(admission->token.room, o->query.room) != 0)
+        refuse(o, WS_CODE_POLICY, "forbidden");
+    else if (origin.len && !project_allows_origin(admission->project, origin))
+        refuse(o, WS_CODE_POLICY, "forbidden");
+    else
+        let_in(o);
+}
+
+static void begin(struct socket_opening *o)
+{
+    const struct http_request *request = &o->ex->request;
+    struct front *front = o->front;
+    struct slice origin = {0};
+
+    (void)http_request_field(request, "origin", &origin);
+    if (front->draining) {
+        refuse(o, WS_CODE_RESTART, "drain");
+    } else if (!socket_query_read(http_request_path(request), http_request_query(request),
+                                  &o->query)) {
+        refuse(o, WS_CODE_POLICY, "not_member"); /* no room has such a name */
+    } else if (!api_allows_origin(front->parts.api, origin)) {
+        refuse(o, WS_CODE_POLICY, "forbidden");
+    } else if (!api_request_token(request, &o->credential)) {
+        front->parts.metrics->auth_missing++;
+        refuse(o, WS_CODE_POLICY, "invalid_token");
+    } else {
+        o->query.native |= o->upgrade.subprotocol;
+        if (admit_token(front->parts.admit, &o->admission, buf_slice(&o->credential),
+                        on_admitted, o) != ADMIT_WAIT)
+            on_admitted(o, &o->admission);
+    }
+}
+
+void socket_open(struct front *front, struct http_exchange *ex)
+{
+    static const struct http_refusal no_memory = {503, "overloaded", "out of memory"};
+    struct ws_upgrade upgrade;
+    struct http_refusal refusal;
+    struct socket_opening *o;
+
+    if (!ws_upgrade_check(&ex->request, &upgrade, &refusal)) {
+        api_refuse(front->parts.api, ex, &refusal);
+        return;
+    }
+    o = calloc(1, sizeof(*o));
+    if (!o) {
+        api_refuse(front->parts.api, ex, &no_memory);
+        return;
+    }
+    o->front = front;
+    o->ex = ex;
+    o->upgrade = upgrade;
+    list_add_tail(&front->opening, &o->link);
+    begin(o);
+}
+
+void socket_open_cancel_all(struct front *front)
+{
+    static const struct http_response gone = {.status = 503, .close = true};
+
+    while (!list_empty(&front->opening)) {
+        struct socket_opening *o = list_first(&front->opening, struct socket_opening, link);
+
+        admission_cancel(&o->admission);
+        http_exchange_reply(o->ex, &gone);
+        opening_free(o);
+    }
+}

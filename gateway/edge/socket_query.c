@@ -1,0 +1,156 @@
+/* socket_query.c - see socket_query.h. */
+#include "gateway/edge/socket_query.h"
+
+#include <strings.h>
+
+#include "common/base/ident.h"
+#include "common/base/utf8.h"
+#include "common/json/json_read.h"
+#include "common/json/json_write.h"
+#include "common/wire/msg.h"
+#include "gateway/http/uri.h"
+
+static bool is_one_of(struct slice text, const char *a, const char *b, const char *c)
+{
+    return slice_eq_str(text, a) || slice_eq_str(text, b) || slice_eq_str(text, c);
+}
+
+/* A parameter's decoded value in buf; empty when it is absent or malformed. */
+static struct slice get(struct slice query, const char *name, struct buf *buf)
+{
+    buf_clear(buf);
+    if (uri_query_get(query, name, buf) != 0)
+        buf_clear(buf);
+    return buf_slice(buf);
+}
+
+static bool get_number(struct slice query, const char *name, struct buf *buf,
+                       uint64_t *ret_number)
+{
+    struct slice text = get(query, name, buf);
+    uint64_t v = 0;
+
+    if (text.len == 0 || text.len > 15)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        v = v * 10 + (uint64_t)(text.data[i] - '0');
+    }
+    *ret_number = v;
+    return true;
+}
+
+static void read_replay(struct slice query, struct buf *buf, struct socket_query *q)
+{
+    struct slice replay = get(query, "replay", buf);
+    uint64_t limit;
+
+    if (is_one_of(replay, "connect", "true", "1"))
+        q->attach_flags |= ATTACH_AS_REPLAY;
+    else if (is_one_of(replay, "off", "false", "0"))
+        q->attach_flags |= ATTACH_NO_REPLAY;
+    q->replay_limit = SNAPSHOT_DEFAULT;
+    if (get_number(query, "replayLimit", buf, &limit) ||
+        get_number(query, "historyLimit", buf, &limit))
+        q->replay_limit = (uint32_t)(limit < 1              ? 1
+                                     : limit > SNAPSHOT_MAX ? SNAPSHOT_MAX
+                                                            : limit);
+}
+
+static void read_cursor(struct slice query, struct buf *buf, struct socket_query *q)
+{
+    struct slice generation;
+
+    if (!get_number(query, "lastSeq", buf, &q->last_seq))
+        return;
+    q->attach_flags |= ATTACH_HAS_SEQ;
+    generation = get(query, "generation", buf);
+    if (ident_is_valid(generation))
+        memcpy(q->generation, generation.data, generation.len);
+}
+
+bool socket_query_read(struct slice path, struct slice query, struct socket_query *ret_query)
+{
+    static const char prefix[] = "/ws/room/";
+    AUTO_BUF buf = BUF_INIT;
+    struct slice room;
+
+    *ret_query = (struct socket_query){0};
+    if (path.len < sizeof(prefix) || memcmp(path.data, prefix, sizeof(prefix) - 1) != 0)
+        return false;
+    if (uri_decode(slice_of(path.data + sizeof(prefix) - 1, path.len - (sizeof(prefix) - 1)),
+                   false, &buf) < 0)
+        return false;
+    room = buf_slice(&buf);
+    if (!ident_is_valid(room))
+        return false;
+    memcpy(ret_query->room, room.data, room.len);
+    read_replay(query, &buf, ret_query);
+    read_cursor(query, &buf, ret_query);
+    if (is_one_of(get(query, "cache", &buf), "1", "true", "on"))
+        ret_query->attach_flags |= ATTACH_CACHE;
+    ret_query->native = slice_eq_str(get(query, "v", &buf), "1");
+    buf_put_slice(&ret_query->user_info, get(query, "presenceInfo", &buf));
+    return true;
+}
+
+void socket_query_deinit(struct socket_query *query)
+{
+    buf_deinit(&query->user_info);
+}
+
+/* ---- presenceInfo ---- */
+
+/* At most max characters of a string member; empty when it is none. */
+static struct slice short_text(const json_t *info, const char *name, size_t max)
+{
+    struct slice text = utf8_trim(json_slice(json_object_get(info, name)));
+    size_t chars = 0, at = 0;
+
+    while (at < text.len) { /* the first byte of each character is no continuation byte */
+        if (((unsigned char)text.data[at] & 0xc0) != 0x80 && chars++ == max)
+            break;
+        at++;
+    }
+    return slice_of(text.data, at);
+}
+
+/* Others' browsers load it: http and https only, and nothing that could end an attribute. */
+static struct slice web_address(const json_t *info, const char *name)
+{
+    struct slice url = json_slice(json_object_get(info, name));
+    bool web = (url.len > 7 && strncasecmp(url.data, "http://", 7) == 0) ||
+               (url.len > 8 && strncasecmp(url.data, "https://", 8) == 0);
+
+    if (!web || url.len > PRESENCE_URL_MAX)
+        return slice_of(NULL, 0);
+    for (size_t i = 0; i < url.len; i++) {
+        if (url.data[i] <= ' ' || url.data[i] == 0x7f || strchr("\"'<>\\`", url.data[i]))
+            return slice_of(NULL, 0);
+    }
+    return url;
+}
+
+void presence_info_clean(struct slice json, struct slice name, struct buf *out)
+{
+    AUTO(json_free) json_t *info = NULL;
+    struct json_writer w = json_writer(out);
+    struct slice shown, url, role;
+
+    if (json.len > 0 && utf8_utf16_units(json) <= PRESENCE_INFO_MAX_CHARS &&
+        json_load_object(json, 4 * (size_t)PRESENCE_INFO_MAX_CHARS, &info) != 0)
+        info = NULL;
+    shown = short_text(info, "name", PRESENCE_NAME_MAX_CHARS);
+    if (shown.len == 0)
+        shown = name;
+    url = web_address(info, "avatar_url");
+    role = short_text(info, "role", PRESENCE_ROLE_MAX_CHARS);
+    if (shown.len == 0 && url.len == 0 && role.len == 0)
+        return;
+    json_write_object(&w);
+    json_field_str_opt(&w, "name", shown);
+    json_field_str_opt(&w, "avatar_url", url);
+    json_field_str_opt(&w, "role", role);
+    json_write_object_end(&w);
+}

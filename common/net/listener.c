@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/base/limits.h"
+#include "common/base/log.h"
 #include "common/net/stream_tcp_internal.h"
 
 struct listener {
@@ -68,8 +69,10 @@ static void listener_open_spare(struct listener *l)
         l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void listener_out_of_fds(struct listener *l)
+static void listener_out_of_fds(struct listener *l, int err)
 {
+    log_warn("cannot accept, resting", L_U64("port", addr_port(&l->addr)),
+             L_U64("open", l->loop->accepted), L_ERR(err));
     if (l->spare_fd >= 0) {
         int fd;
 
@@ -103,6 +106,8 @@ static bool listener_accept_one(struct listener *l)
     int fd;
 
     if (l->max_connections && l->loop->accepted >= l->max_connections) {
+        log_warn("at the connection cap", L_U64("port", addr_port(&l->addr)),
+                 L_U64("open", l->loop->accepted));
         listener_set_listening(l, false);
         if (!list_linked(&l->waiter))
             list_add_tail(&l->loop->full_waiters, &l->waiter);
@@ -120,7 +125,7 @@ static bool listener_accept_one(struct listener *l)
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-        listener_out_of_fds(l);
+        listener_out_of_fds(l, errno);
         return false;
     default: /* ECONNABORTED and network errors of that one connection */
         return true;

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "common/base/limits.h"
+#include "common/base/log.h"
 
 #define END_OF_TURN_ROUNDS 4 /* then the rest waits for the next turn, which does not sleep */
 
@@ -232,6 +233,8 @@ static void loop_end_turn(struct loop *loop)
     us = (clock_ns() - loop->turn_start_ns) / 1000;
     if (us > loop->longest_turn_us)
         loop->longest_turn_us = us;
+    if (us > TURN_SLOW_US)
+        log_warn("slow turn", L_U64("us", us));
 }
 
 int loop_turn(struct loop *loop, bool may_wait)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/base/limits.h"
+#include "common/base/log.h"
 
 #define STREAM_IOV_MAX 128                  /* blobs in one writev() */
 #define TLS_RECORD_BYTES ((size_t)16 * KIB) /* the most that one record carries */
@@ -394,6 +395,8 @@ static void tcp_handshake(struct stream_tcp *s)
         return;
     }
     if (r < 0) {
+        /* The owner learns that TLS failed, only the log why. */
+        log_info("TLS handshake failed", L_STR("why", tls_session_error(s->tls)), L_ERR(r));
         stream_tcp_end(s, tcp_end_of(r));
         return;
     }

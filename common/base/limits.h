@@ -357,6 +357,8 @@
 #define COMMIT_BATCH_ENTRIES 1000
 #define COMMIT_BATCH_BYTES (1 * MIB)
 #define COMMIT_BATCH_ROOMS 1000
+/* Batches under way at once: each has a connection to PostgreSQL of its own. */
+#define COMMIT_LANES_MAX 16
 /* Rows that one tenant may put into a batch before the next tenant's turn. */
 #define COMMIT_TENANT_TURN 32
 /* Member changes of one room in one batch. */

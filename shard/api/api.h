@@ -5,12 +5,12 @@
  */
 #pragma once
 
-#include "common/base/list.h"
-#include "common/wire/msg.h"
-#include "shard/host/gate.h"
+#include "common/base/macros.h"
 
 struct api;
+struct gate;
 struct host;
+struct msg_CALL;
 
 /* The host is borrowed and outlives the api. */
 int api_new(struct host *host, struct api **ret_api) MUST_CHECK;

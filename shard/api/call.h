@@ -10,6 +10,7 @@
 #include "common/base/buf.h"
 #include "common/json/errors.h"
 #include "common/json/json_read.h"
+#include "common/wire/msg.h"
 #include "shard/api/api.h"
 #include "shard/host/change.h"
 #include "shard/host/lookup.h"

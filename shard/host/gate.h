@@ -9,10 +9,11 @@
 
 #include "common/base/env.h"
 #include "common/base/map.h"
-#include "common/wire/msg.h"
+#include "common/base/slice.h"
 
 struct attach;
 struct host;
+struct msg;
 struct room_host;
 
 /* What the gate needs of the link; the peer implements it. */

@@ -5,6 +5,7 @@
  */
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "common/wire/msg.h"
 #include "shard/host/change.h"
 #include "shard/host/room_host.h"
 #include "shard/metrics.h"

@@ -10,10 +10,10 @@
 
 #include "common/base/env.h"
 #include "common/base/slice.h"
-#include "common/wire/msg.h"
 
 struct gate;
 struct host;
+struct msg_CALL;
 struct peers;
 struct ring;
 struct shard_metrics;

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "common/base/buf.h"
+#include "common/wire/msg.h"
 #include "shard/api/api.h"
 #include "shard/host/gate.h"
 #include "shard/host/host.h"

@@ -20,23 +20,31 @@ sim() {
     "$1/tests/sim/fluxy-sim" --seeds "$2"
 }
 
-# fuzz FOLDER SECONDS: every target from its corpus on. What it finds stays in FOLDER/fuzz, the tree is not written to.
+# fuzz_one FOLDER SECONDS TARGET: from its corpus on. What it finds stays in FOLDER/fuzz, the tree is not written to.
+fuzz_one() {
+    local folder=$1 seconds=$2 name=${3##*/fuzz_}
+    local found=$folder/fuzz/$name arguments=()
+    mkdir -p "$found/corpus"
+    [[ ! -f tests/fuzz/$name.dict ]] || arguments+=(-dict="tests/fuzz/$name.dict")
+    if ! "$3" -verbosity=0 -max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -artifact_prefix="$found/" \
+        "${arguments[@]}" "$found/corpus" "tests/fuzz/corpus/$name" >"$found/log" 2>&1; then
+        cat "$found/log"
+        echo "fuzz $name: failed; once more with: $3 FILE, the FILE that is named above"
+        return 1
+    fi
+    echo "fuzz $name: $(find "$found/corpus" -type f | wc -l) inputs that reach something new"
+}
+
+# fuzz FOLDER SECONDS: every target, two at once.
 fuzz() {
-    local folder=$1 seconds=$2 target name found n=0
-    for target in "$folder"/tests/fuzz/fuzz_*; do
-        [[ -f $target && -x $target ]] || continue
-        name=${target##*/fuzz_}
-        found=$folder/fuzz/$name
-        mkdir -p "$found"
-        local arguments=(-max_total_time="$seconds" -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$found/crash-")
-        [[ -f tests/fuzz/$name.dict ]] && arguments+=(-dict="tests/fuzz/$name.dict")
-        mkdir -p "$found/corpus"
-        echo "== $name"
-        "$target" "${arguments[@]}" "$found/corpus" "tests/fuzz/corpus/$name"
-        n=$((n + 1))
+    local targets=()
+    for target in "$1"/tests/fuzz/fuzz_*; do
+        [[ ! -f $target || ! -x $target ]] || targets+=("$target")
     done
-    echo "fuzz: $n passed, 0 failed"
-    [[ $n -gt 0 ]]
+    export -f fuzz_one
+    printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P 2 bash -c 'set -euo pipefail; fuzz_one "$@"' _ "$1" "$2"
+    echo "${#targets[@]} passed, 0 failed"
+    [[ ${#targets[@]} -gt 0 ]]
 }
 
 # node_tests FOLDER FILE...: real processes from that build.

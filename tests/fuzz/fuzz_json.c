@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int answer = json_scan_frame(text, &head);
     json_t *root = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
 
-    if (json_is_object(root)) {
+    /* jansson 2.14 loses a NUL behind a number; JSON has no place for one. */
+    if (json_is_object(root) && !memchr(data, 0, size)) {
         FUZZ_CHECK(answer == 0 || answer == JSON_SCAN_TOO_DEEP);
         if (answer == 0) {
             compare(root, "type", head.type);

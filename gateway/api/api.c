@@ -289,9 +289,10 @@ int api_new(struct env *env, struct calls *calls, struct admit *admit,
     api->owner = owner;
     api->any_origin = slice_eq_str(config->allowed_origins, "*");
     api->demo_project = slice_dup(config->demo_project);
+    api->operator_project = slice_dup(config->operator_project);
     api->operator_key = slice_dup(config->operator_key);
     api->allowed_origins = slice_dup(config->allowed_origins);
-    if (!api->demo_project || !api->operator_key || !api->allowed_origins)
+    if (!api->demo_project || !api->operator_project || !api->operator_key || !api->allowed_origins)
         return -ENOMEM;
     *ret_api = TAKE(api);
     return 0;
@@ -312,6 +313,7 @@ void api_free(struct api *api)
     if (api->operator_key)
         secret_wipe(api->operator_key, strlen(api->operator_key));
     free(api->operator_key);
+    free(api->operator_project);
     free(api->demo_project);
     free(api->allowed_origins);
     free(api);

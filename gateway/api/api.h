@@ -17,6 +17,7 @@ struct gateway_metrics;
 
 struct api_config {
     struct slice demo_project;    /* whose chat page we serve; empty: none */
+    struct slice operator_project;
     struct slice operator_key;    /* empty: nobody */
     struct slice allowed_origins; /* comma-separated, or "*" */
     uint32_t rate_limit_scale;

@@ -168,14 +168,17 @@ static bool is_operator(const struct api_request *req)
 
 static void mint_as_operator(struct api_request *req)
 {
-    struct slice project;
+    struct slice project = slice_str(req->api->operator_project);
 
-    if (!http_request_field(&req->ex->request, "x-project-id", &project) ||
-        !ident_is_valid(project)) {
+    if (http_request_field_count(&req->ex->request, "x-project-id") &&
+        !http_request_field(&req->ex->request, "x-project-id", &project))
+        project = slice_of(NULL, 0);
+    if (!ident_is_valid(project)) {
         api_reply_error(req, ERROR_invalid_id, SLICE_LIT("X-Project-Id"));
         return;
     }
-    snprintf(req->member, sizeof(req->member), "%.*s", (int)project.len, project.data);
+    memcpy(req->member, project.data, project.len);
+    req->member[project.len] = '\0';
     find_project(req, req->member);
 }
 

@@ -24,7 +24,7 @@ struct api {
     struct gateway_metrics *metrics;
     const struct api_hooks *hooks;
     void *owner;
-    char *demo_project, *operator_key, *allowed_origins;
+    char *demo_project, *operator_project, *operator_key, *allowed_origins;
     bool any_origin;
     struct list requests;            /* struct api_request: under way */
     struct rate_table mint_limit;    /* by address and key */

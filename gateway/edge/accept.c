@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "common/base/limits.h"
+#include "common/net/listener.h"
 #include "common/net/stream_tcp.h"
 
 struct accept {
@@ -176,10 +177,12 @@ static void on_accept(void *owner, struct stream *stream, const struct addr *pee
         after_proxy(a, slice_of(NULL, 0));
 }
 
-int accept_new(const struct accept_parts *parts, const struct listener_config *config,
+int accept_new(const struct accept_parts *parts, const char *address, bool reuse_port, size_t max_connections,
                struct accept **ret_accept)
 {
     static const struct listener_events events = {on_accept};
+    struct listener_config config = {
+        .address = address, .reuse_port = reuse_port, .max_connections = max_connections};
     AUTO(accept_free) struct accept *accept = calloc(1, sizeof(*accept));
     int r;
 
@@ -187,7 +190,7 @@ int accept_new(const struct accept_parts *parts, const struct listener_config *c
         return -ENOMEM;
     accept->parts = *parts;
     list_init(&accept->arriving);
-    r = listener_new(parts->loop, config, &events, accept, &accept->listener);
+    r = listener_new(parts->loop, &config, &events, accept, &accept->listener);
     if (r < 0)
         return r;
     *ret_accept = TAKE(accept);

@@ -5,10 +5,11 @@
  */
 #pragma once
 
-#include "common/net/listener.h"
 #include "gateway/edge/front.h"
 
 struct accept;
+struct addr;
+struct loop;
 struct tls_ctx;
 
 struct accept_parts {
@@ -19,8 +20,8 @@ struct accept_parts {
     struct tls_ctx *tls; /* NULL: plain */
 };
 
-/* Parts are borrowed. <0: as listener_new(). */
-int accept_new(const struct accept_parts *parts, const struct listener_config *config,
+/* Parts are borrowed. address: "host:port". max_connections: of all listeners of the process. <0: as listener_new(). */
+int accept_new(const struct accept_parts *parts, const char *address, bool reuse_port, size_t max_connections,
                struct accept **ret_accept) MUST_CHECK;
 /* Stops listening; connections that are not with the front yet are closed. NULL does nothing.
  */

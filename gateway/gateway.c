@@ -2,7 +2,8 @@
  * gateway.c - the parts and who talks to whom:
  *
  *   Redis - registry - membership --ring--> link pool --+-- calls ---- admit, api --+
- *                                                       +-- sessions ---------------+-- front -- accept (x2)
+ *                                                       +-- sessions ---------------+-- front
+ * -- accept (x2)
  *
  * Draining: /readyz fails, after a wait the listeners close, then the sockets
  * are told 1012 at a bounded rate, and at a deadline what is left is cut.
@@ -123,7 +124,8 @@ static bool is_ready(void *owner)
 {
     const struct gateway *g = owner;
 
-    return !g->draining && ring_count(membership_ring(g->membership)) > 0 && link_pool_live(g->pool) > 0;
+    return !g->draining && ring_count(membership_ring(g->membership)) > 0 &&
+           link_pool_live(g->pool) > 0;
 }
 
 static bool readiness(void *owner, struct buf *reasons)
@@ -204,7 +206,8 @@ static void on_drain_tick(struct timer *timer, void *arg)
         left = 1;
     } else {
         stop_listening(g);
-        left = sessions_close_some(g->sessions, 1012, SLICE_LIT("drain"), MAX(per_tick, (size_t)1));
+        left = sessions_close_some(g->sessions, 1012, SLICE_LIT("drain"),
+                                   MAX(per_tick, (size_t)1));
         left += front_open_count(g->front);
     }
     if (left == 0 || passed_ms >= g->config->drain_wait_ms + g->config->drain_timeout_ms) {
@@ -282,7 +285,8 @@ static int check_config(struct gateway *g)
     char text[64];
 
     if (cidr_list_parse(slice_str(c->trusted_proxies), &g->trusted_proxies, &bad) < 0) {
-        snprintf(text, sizeof(text), "not a network: %.*s", (int)MIN(bad.len, (size_t)40), bad.len ? bad.data : "");
+        snprintf(text, sizeof(text), "not a network: %.*s", (int)MIN(bad.len, (size_t)40),
+                 bad.len ? bad.data : "");
         return fail("FLUXY_TRUSTED_PROXIES", text);
     }
     if (c->https_listen.host && (!c->tls_cert_file[0] || !c->tls_key_file[0]))
@@ -292,15 +296,18 @@ static int check_config(struct gateway *g)
     if (c->operator_key.data && strncmp(c->operator_key.data, "op_", 3) != 0)
         return fail("FLUXY_OPERATOR_KEY", "must begin with op_");
     if (c->rate_limit_scale != 1)
-        log_warn("rate limits are multiplied", L_I64("FLUXY_RATE_LIMIT_SCALE", c->rate_limit_scale));
+        log_warn("rate limits are multiplied",
+                 L_I64("FLUXY_RATE_LIMIT_SCALE", c->rate_limit_scale));
     return 0;
 }
 
 static int build_tls(struct gateway *g)
 {
     const struct gateway_config *c = g->config;
-    struct tls_config client = {.cert_file = c->tls_cert_file, .key_file = c->tls_key_file, .alpn = "http/1.1"};
-    struct tls_config link = {.cert_file = c->link_tls_cert_file[0] ? c->link_tls_cert_file : NULL,
+    struct tls_config client = {
+        .cert_file = c->tls_cert_file, .key_file = c->tls_key_file, .alpn = "http/1.1"};
+    struct tls_config link = {.cert_file =
+                                  c->link_tls_cert_file[0] ? c->link_tls_cert_file : NULL,
                               .key_file = c->link_tls_key_file[0] ? c->link_tls_key_file : NULL,
                               .ca_file = c->link_tls_ca_file};
     char error[TLS_ERROR_TEXT] = "";
@@ -343,7 +350,8 @@ static int build_cluster(struct gateway *g)
     if (r == 0)
         r = link_pool_new(env, &g->metrics, &pool, &pool_hooks, g, &g->pool);
     if (r == 0)
-        r = membership_new(env, g->registry, &membership, &membership_events, g, &g->membership);
+        r = membership_new(env, g->registry, &membership, &membership_events, g,
+                           &g->membership);
     if (r == 0)
         r = calls_new(env, g->pool, &g->metrics, &g->calls);
     return r;
@@ -362,7 +370,9 @@ static int build_service(struct gateway *g)
         .allowed_origins = slice_str(c->allowed_origins),
         .rate_limit_scale = (uint32_t)c->rate_limit_scale,
     };
-    struct front_parts front = {.env = env, .wheel = &g->wheel, .metrics = &g->metrics,
+    struct front_parts front = {.env = env,
+                                .wheel = &g->wheel,
+                                .metrics = &g->metrics,
                                 .trusted_proxies = &g->trusted_proxies};
     int r = sessions_new(env, g->pool, &g->metrics, &sessions, &g->sessions);
 
@@ -378,8 +388,8 @@ static int build_service(struct gateway *g)
     return front_new(&front, &g->front);
 }
 
-static int listen_on(struct gateway *g, const struct config_address *address, struct tls_ctx *tls,
-                     struct accept **ret_accept)
+static int listen_on(struct gateway *g, const struct config_address *address,
+                     struct tls_ctx *tls, struct accept **ret_accept)
 {
     char text[ADDRESS_TEXT];
     struct accept_parts parts = {.loop = g->loop,
@@ -392,7 +402,8 @@ static int listen_on(struct gateway *g, const struct config_address *address, st
     if (!address->host)
         return 0;
     address_text(address, text);
-    r = accept_new(&parts, text, g->config->reuse_port, (size_t)g->config->max_connections, ret_accept);
+    r = accept_new(&parts, text, g->config->reuse_port, (size_t)g->config->max_connections,
+                   ret_accept);
     if (r < 0)
         log_error("cannot listen", L_STR("address", text), L_ERR(r));
     else
@@ -411,7 +422,8 @@ static int build_doors(struct gateway *g)
     if (r < 0 || !c->admin_listen.host)
         return r;
     address_text(&c->admin_listen, text);
-    r = admin_new(g->loop, text, &admin_hooks, admin_pages, ARRAY_LEN(admin_pages), g, &g->admin);
+    r = admin_new(g->loop, text, &admin_hooks, admin_pages, ARRAY_LEN(admin_pages), g,
+                  &g->admin);
     if (r < 0)
         log_error("cannot listen", L_STR("address", text), L_ERR(r));
     return r;
@@ -429,7 +441,8 @@ static int build_signals(struct gateway *g)
 int gateway_new(const struct gateway_config *config, struct gateway **ret_gateway)
 {
     static int (*const steps[])(struct gateway *) = {
-        build_base, check_config, build_tls, build_cluster, build_service, build_doors, build_signals,
+        build_base,    check_config, build_tls,     build_cluster,
+        build_service, build_doors,  build_signals,
     };
     AUTO(gateway_free) struct gateway *g = calloc(1, sizeof(*g));
 
@@ -445,7 +458,8 @@ int gateway_new(const struct gateway_config *config, struct gateway **ret_gatewa
             return r;
         }
     }
-    log_info("gateway is up", L_STR("version", FLUXY_VERSION), L_U64("pid", (uint64_t)getpid()));
+    log_info("gateway is up", L_STR("version", FLUXY_VERSION),
+             L_U64("pid", (uint64_t)getpid()));
     *ret_gateway = TAKE(g);
     return 0;
 }

@@ -292,7 +292,8 @@ int api_new(struct env *env, struct calls *calls, struct admit *admit,
     api->operator_project = slice_dup(config->operator_project);
     api->operator_key = slice_dup(config->operator_key);
     api->allowed_origins = slice_dup(config->allowed_origins);
-    if (!api->demo_project || !api->operator_project || !api->operator_key || !api->allowed_origins)
+    if (!api->demo_project || !api->operator_project || !api->operator_key ||
+        !api->allowed_origins)
         return -ENOMEM;
     *ret_api = TAKE(api);
     return 0;

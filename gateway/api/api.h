@@ -16,7 +16,7 @@ struct calls;
 struct gateway_metrics;
 
 struct api_config {
-    struct slice demo_project;    /* whose chat page we serve; empty: none */
+    struct slice demo_project; /* whose chat page we serve; empty: none */
     struct slice operator_project;
     struct slice operator_key;    /* empty: nobody */
     struct slice allowed_origins; /* comma-separated, or "*" */

@@ -177,8 +177,8 @@ static void on_accept(void *owner, struct stream *stream, const struct addr *pee
         after_proxy(a, slice_of(NULL, 0));
 }
 
-int accept_new(const struct accept_parts *parts, const char *address, bool reuse_port, size_t max_connections,
-               struct accept **ret_accept)
+int accept_new(const struct accept_parts *parts, const char *address, bool reuse_port,
+               size_t max_connections, struct accept **ret_accept)
 {
     static const struct listener_events events = {on_accept};
     struct listener_config config = {

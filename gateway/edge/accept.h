@@ -20,9 +20,10 @@ struct accept_parts {
     struct tls_ctx *tls; /* NULL: plain */
 };
 
-/* Parts are borrowed. address: "host:port". max_connections: of all listeners of the process. <0: as listener_new(). */
-int accept_new(const struct accept_parts *parts, const char *address, bool reuse_port, size_t max_connections,
-               struct accept **ret_accept) MUST_CHECK;
+/* Parts are borrowed. address: "host:port". max_connections: of all listeners of the process.
+ * <0: as listener_new(). */
+int accept_new(const struct accept_parts *parts, const char *address, bool reuse_port,
+               size_t max_connections, struct accept **ret_accept) MUST_CHECK;
 /* Stops listening; connections that are not with the front yet are closed. NULL does nothing.
  */
 void accept_free(struct accept *accept);

@@ -295,6 +295,7 @@ class Gateway(Fluxy):
             "FLUXY_TLS_CERT_FILE": str(self.state.dir / "tls" / "cert.pem"),
             "FLUXY_TLS_KEY_FILE": str(self.state.dir / "tls" / "key.pem"),
             "FLUXY_OPERATOR_PROJECT": "demo",
+            "FLUXY_DEMO_PROJECT": "demo",
             "FLUXY_OPERATOR_KEY_FILE": str(self.state.secret("operator.key")),
         }
 

@@ -76,7 +76,7 @@ static bool is_control(char c)
 static enum line_answer take_line(struct buf *buf, size_t line_at, size_t max, struct slice *in,
                                   struct slice *ret_line)
 {
-    const char *end = memchr(in->data, '\n', in->len);
+    const char *end = in->len ? memchr(in->data, '\n', in->len) : NULL;
     size_t n = end ? (size_t)(end - in->data) + 1 : in->len;
     size_t len = buf->len - line_at; /* of the line so far */
     bool too_long = n > max || len > max - n;
@@ -87,6 +87,8 @@ static enum line_answer take_line(struct buf *buf, size_t line_at, size_t max, s
         if (is_control(in->data[i]))
             return LINE_BAD;
     }
+    if (in->len == 0)
+        return LINE_PARTIAL;
     buf_put(buf, in->data, n);
     *in = slice_of(in->data + n, in->len - n);
     if (too_long)

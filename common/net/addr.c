@@ -101,5 +101,5 @@ void addr_format_host(const struct addr *addr, char ret[INET6_ADDRSTRLEN])
         }
     }
     if (!inet_ntop(family, raw, ret, INET6_ADDRSTRLEN))
-        strcpy(ret, "?");
+        memcpy(ret, "?", 2);
 }

@@ -119,8 +119,11 @@ int loop_connect(struct loop *loop, const char *address, struct tls_ctx *tls,
         return -ENOMEM;
     job->tls = tls;
     r = addr_split(slice_str(address), job->host, &port);
-    if (r == 0)
-        r = stream_tcp_new_unconnected(loop, events, owner, &s);
+    if (r < 0) {
+        free(job);
+        return r;
+    }
+    r = stream_tcp_new_unconnected(loop, events, owner, &s);
     if (r < 0) {
         free(job);
         return r;

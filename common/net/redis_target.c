@@ -34,9 +34,10 @@ static int unescape(struct slice s, char **ret)
     *ret = NULL;
     if (s.len == 0)
         return 0;
-    text = to = malloc(s.len + 1);
+    text = calloc(1, s.len + 1);
     if (!text)
         return -ENOMEM;
+    to = text;
     for (size_t i = 0; i < s.len; i++) {
         int high, low;
 
@@ -53,7 +54,6 @@ static int unescape(struct slice s, char **ret)
         *to++ = (char)(high * 16 + low);
         i += 2;
     }
-    *to = '\0';
     *ret = text;
     return 0;
 }

@@ -63,6 +63,21 @@ void stream_tcp_connected(struct stream_tcp *s, struct tls_ctx *ctx, const char 
 /* The end from below: tells the owner. */
 void stream_tcp_end(struct stream_tcp *s, enum stream_end why);
 
+/* ---- between stream_tcp.c and stream_tcp_io.c ---- */
+
+int stream_tcp_set_reading(struct stream_tcp *s, bool on);
+/* The write event, which exists only while something waits for it. */
+int stream_tcp_wait_writable(struct stream_tcp *s);
+void stream_tcp_unwait_writable(struct stream_tcp *s);
+void stream_tcp_mark_dirty(
+    struct stream_tcp *s); /* has output: written at the end of the turn */
+void stream_tcp_mark_ready(
+    struct stream_tcp *s); /* has input that the socket does not announce */
+/* Gives up everything but the memory, which goes when the turn has ended. Tells nobody. */
+void stream_tcp_die(struct stream_tcp *s);
+void stream_tcp_read(struct stream_tcp *s);
+void stream_tcp_handshake(struct stream_tcp *s);
+
 /* connect.c: connect() on the stream's socket has ended, err 0 or an errno. */
 void connect_on_result(struct connect_job *job, int err);
 void connect_abandon(struct connect_job *job); /* the stream is going: frees the job */

@@ -175,21 +175,15 @@ static int tls_copy(const char *text, char **ret)
     return text && !*ret ? -ENOMEM : 0;
 }
 
-static int tls_ctx_new(const struct tls_config *config, bool is_server, char *ret_error,
-                       struct tls_ctx **ret_ctx)
+static int tls_ctx_fill(struct tls_ctx *ctx, const struct tls_config *config, char *ret_error)
 {
-    AUTO(tls_ctx_free) struct tls_ctx *ctx = calloc(1, sizeof(*ctx));
     int r;
 
-    snprintf(ret_error, TLS_ERROR_TEXT, "out of memory");
-    if (!ctx)
-        return -ENOMEM;
-    ctx->is_server = is_server;
     if (tls_copy(config->cert_file, &ctx->cert_file) < 0 ||
         tls_copy(config->key_file, &ctx->key_file) < 0 ||
         tls_copy(config->ca_file, &ctx->ca_file) < 0)
         return -ENOMEM;
-    if (!ctx->cert_file != !ctx->key_file || (is_server && !ctx->cert_file)) {
+    if (!ctx->cert_file != !ctx->key_file || (ctx->is_server && !ctx->cert_file)) {
         snprintf(ret_error, TLS_ERROR_TEXT, "certificate and key belong together");
         return -EINVAL;
     }
@@ -198,10 +192,25 @@ static int tls_ctx_new(const struct tls_config *config, bool is_server, char *re
         snprintf(ret_error, TLS_ERROR_TEXT, "malformed ALPN list");
         return r;
     }
-    r = tls_ctx_reload(ctx, ret_error);
-    if (r < 0)
+    return tls_ctx_reload(ctx, ret_error);
+}
+
+static int tls_ctx_new(const struct tls_config *config, bool is_server, char *ret_error,
+                       struct tls_ctx **ret_ctx)
+{
+    struct tls_ctx *ctx = calloc(1, sizeof(*ctx));
+    int r;
+
+    snprintf(ret_error, TLS_ERROR_TEXT, "out of memory");
+    if (!ctx)
+        return -ENOMEM;
+    ctx->is_server = is_server;
+    r = tls_ctx_fill(ctx, config, ret_error);
+    if (r < 0) {
+        tls_ctx_free(ctx);
         return r;
-    *ret_ctx = TAKE(ctx);
+    }
+    *ret_ctx = ctx;
     return 0;
 }
 

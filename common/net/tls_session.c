@@ -240,27 +240,37 @@ const char *tls_session_error(const struct tls_session *t)
 
 /* ---- making one ---- */
 
-static int tls_session_new(struct tls_ctx *ctx, int fd, struct tls_session **ret_session)
+static int tls_session_fill(struct tls_session *t, const struct tls_ctx *ctx)
 {
-    AUTO(tls_session_free) struct tls_session *t = calloc(1, sizeof(*t));
     const BIO_METHOD *method = tls_bio_method();
-    BIO *bio;
+    BIO *bio = method ? BIO_new(method) : NULL;
 
-    if (!t || !method)
-        return -ENOMEM;
-    t->fd = fd;
-    ERR_clear_error();
-    t->ssl = SSL_new(ctx->ssl);
-    bio = BIO_new(method);
-    if (!t->ssl || !bio) {
+    t->ssl = bio ? SSL_new(ctx->ssl) : NULL;
+    if (!t->ssl) {
         BIO_free(bio);
-        ERR_clear_error();
         return -ENOMEM;
     }
     BIO_set_data(bio, t);
     BIO_set_init(bio, 1);
     SSL_set_bio(t->ssl, bio, bio);
-    *ret_session = TAKE(t);
+    return 0;
+}
+
+static int tls_session_new(struct tls_ctx *ctx, int fd, struct tls_session **ret_session)
+{
+    struct tls_session *t = calloc(1, sizeof(*t));
+    int r;
+
+    if (!t)
+        return -ENOMEM;
+    t->fd = fd;
+    ERR_clear_error();
+    r = tls_session_fill(t, ctx);
+    if (r < 0) {
+        tls_session_free(t);
+        return r;
+    }
+    *ret_session = t;
     return 0;
 }
 

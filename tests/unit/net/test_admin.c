@@ -119,7 +119,8 @@ static void pages_answer(void **state)
 
         ready = cases[i].ready;
         ask(cases[i].request, &got);
-        CHECK(got.len > 12 && strncmp(got.data + 9, cases[i].status, 3) == 0, cases[i].name);
+        CHECK(got.data && got.len > 12, cases[i].name);
+        CHECK(strncmp(got.data + 9, cases[i].status, 3) == 0, cases[i].name);
         CHECK(strstr(got.data, cases[i].has), cases[i].name);
         CHECK(!cases[i].has_not || !strstr(got.data, cases[i].has_not), cases[i].name);
     }

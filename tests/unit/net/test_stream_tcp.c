@@ -52,7 +52,7 @@ static void nobody_listens(void **state)
     char address[ADDR_TEXT_MAX];
 
     (void)state;
-    strcpy(address, f.address);
+    memcpy(address, f.address, sizeof(address));
     listener_free(f.listener);
     f.listener = NULL;
     net_connect(&f, &client, address);

@@ -282,7 +282,9 @@ static void flush_more(struct attach *a)
 {
     struct msg msg = {.type = MSG_MORE};
 
-    if (!a->owes_more || !a->is_sent || a->stream->queued_bytes > SOCKET_QUEUE_LOW)
+    /* Above this mark streams report on_drained; what is queued in this turn may well leave at
+     * its end. */
+    if (!a->owes_more || !a->is_sent || a->stream->queued_bytes > SOCKET_QUEUE_SOFT)
         return;
     msg.MORE.attach = a->number;
     if (link_send(a->room->link, &msg) == 0)

@@ -252,7 +252,7 @@ static void frames_wait_for_a_full_link_and_keep_their_order(void **state)
 
 static void the_next_page_is_asked_for_when_the_socket_has_drained(void **state)
 {
-    static char page[SOCKET_QUEUE_LOW + 1000];
+    static char page[SOCKET_QUEUE_SOFT + 1000];
     struct fake_attach a;
     struct msg paged = {.type = MSG_PAGED};
 

@@ -161,6 +161,14 @@ static void on_traffic(struct sim *sim, void *arg)
 
 /* ---- the end ---- */
 
+static void start_shards(struct sim_world *w)
+{
+    for (size_t i = 0; i < w->n_shards; i++) {
+        if (!w->shards[i].is_alive)
+            sim_shard_start(w, i);
+    }
+}
+
 static void heal_all(struct sim_world *w)
 {
     w->is_healing = true;
@@ -176,9 +184,8 @@ static void heal_all(struct sim_world *w)
 
         if (shard->is_alive && shard->node.paused)
             sim_node_pause(&shard->node, false);
-        if (!shard->is_alive)
-            sim_shard_start(w, i);
     }
+    start_shards(w);
     for (size_t i = 0; i < w->n_gateways; i++) {
         if (!w->gateways[i].sessions)
             sim_gateway_start(w, i);
@@ -205,8 +212,10 @@ static void settle(struct sim_world *w)
 {
     uint64_t end = w->sim.now_ms + SETTLE_MAX_MS;
 
-    while (!has_settled(w) && w->sim.now_ms < end && w->check.violations == 0)
+    while (!has_settled(w) && w->sim.now_ms < end && w->check.violations == 0) {
         sim_run_until(&w->sim, w->sim.now_ms + SETTLE_STEP_MS);
+        start_shards(w); /* some were leaving when the rest was healed */
+    }
     if (has_settled(w))
         return;
     for (size_t i = 0; i < w->n_clients; i++) {

@@ -240,7 +240,7 @@ static void on_accept(void *owner, struct stream *stream, const struct addr *pee
         return;
     }
     if (peers_accept(s->peers, stream) < 0)
-        log_warn("link refused: out of memory");
+        log_warn("link refused: too many that do not greet, or out of memory");
 }
 
 static const struct listener_events listener_events = {.on_accept = on_accept};

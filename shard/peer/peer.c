@@ -82,8 +82,10 @@ void peer_close(struct peer *peer, const char *reason, bool is_orderly)
     if (peer->stream)
         stream_close(peer->stream, is_orderly);
     peer->stream = NULL;
-    if (!was_up)
+    if (!was_up) {
+        peer->peers->n_greeting--;
         peer->peers->metrics->links_refused++;
+    }
     env_timer_cancel(peer->peers->env, &peer->timer);
     later_cancel(&peer->flush);
     list_del(&peer->link);
@@ -308,6 +310,7 @@ static int come_up(struct peer *peer)
     struct peers *peers = peer->peers;
 
     peer->state = PEER_UP;
+    peers->n_greeting--;
     peers->n_up++;
     peers->metrics->links++;
     peer->beat_due_ms = env_now_ms(peers->env) + LINK_HEARTBEAT_MS;
@@ -356,6 +359,9 @@ static void on_bytes(void *owner, struct slice bytes)
     peer->heard_ms = env_now_ms(peer->peers->env);
     peer->peers->metrics->link_bytes_in += bytes.len;
     r = frame_reader_feed(&peer->reader, bytes, on_message, peer);
+    /* Greetings are short: who has not proved himself makes us hold no more than one frame. */
+    if (r == 0 && peer->state == PEER_GREETING && peer->reader.chunks.len > 0)
+        r = -EPROTO;
     if (r < 0)
         peer_close(peer, r == -ENOMEM ? "out of memory" : "protocol error", false);
 }
@@ -382,9 +388,12 @@ static const struct stream_events stream_events = {
 
 int peer_new(struct peers *peers, struct stream *stream)
 {
-    struct peer *peer = calloc(1, sizeof(*peer));
+    struct peer *peer;
     uint8_t nonce[HANDSHAKE_NONCE_LEN];
 
+    if (peers->n_greeting >= LINK_PENDING_MAX)
+        return -E2BIG;
+    peer = calloc(1, sizeof(*peer));
     if (!peer)
         return -ENOMEM;
     peer->peers = peers;
@@ -397,6 +406,7 @@ int peer_new(struct peers *peers, struct stream *stream)
     later_init(&peer->flush, on_flush, peer);
     later_init(&peer->dead, on_dead, peer);
     list_add_tail(&peers->all, &peer->link);
+    peers->n_greeting++;
     peer->heard_ms = env_now_ms(peers->env);
     env_random(peers->env, nonce, sizeof(nonce));
     handshake_start(&peer->handshake, &peers->identity, nonce, &peer->out);

@@ -18,7 +18,7 @@ struct peers {
     char *node_id, *secret;  /* what identity points at; owned */
     const struct ring *ring; /* borrowed; NULL: none yet */
     struct list all;         /* struct peer */
-    size_t n_up;
+    size_t n_greeting, n_up;
 };
 
 enum peer_state { PEER_GREETING, PEER_UP, PEER_CLOSED };

@@ -42,7 +42,8 @@ int peers_new(struct env *env, struct host *host, struct shard_metrics *metrics,
 void peers_free(struct peers *peers);
 DEFINE_AUTO(struct peers, peers_free)
 
-/* A connection to our link listener. Takes the stream over. -ENOMEM: it is closed. */
+/* A connection to our link listener. Takes the stream over. -ENOMEM, -E2BIG (too many
+ * have not greeted yet): it is closed. */
 int peers_accept(struct peers *peers, struct stream *stream);
 /* The ring that counts from now on (borrowed until the next call), told with the heartbeats. */
 void peers_set_ring(struct peers *peers, const struct ring *ring);

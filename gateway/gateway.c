@@ -153,6 +153,7 @@ static void write_metrics(void *owner, struct buf *out)
     const struct gateway *g = owner;
 
     gateway_metrics_write(out, &g->metrics);
+    loop_write_metrics(g->loop, out);
     metrics_write_process(out);
 }
 

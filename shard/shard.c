@@ -280,8 +280,8 @@ static void write_metrics(void *owner, struct buf *out)
     s->metrics.pg_failures = pg->connect_failures;
     s->metrics.pg_requests = pg->requests;
     s->metrics.pg_timeouts = pg->timeouts;
-    s->metrics.turn_us = (int64_t)loop_longest_turn_us(s->loop, true);
     shard_metrics_write(out, &s->metrics);
+    loop_write_metrics(s->loop, out);
     metrics_write_process(out);
 }
 

@@ -15,6 +15,7 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "common/base/buf.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
 
@@ -99,6 +100,31 @@ void loop_set_link_tls(struct loop *loop, struct tls_ctx *ctx)
 size_t loop_accepted_count(const struct loop *loop)
 {
     return loop->accepted;
+}
+
+bool loop_is_flushing(const struct loop *loop)
+{
+    return !list_empty(&loop->leaving);
+}
+
+void loop_write_metrics(struct loop *loop, struct buf *out)
+{
+    buf_printf(out,
+               "# HELP fluxy_loop_turns_total Turns of the event loop\n"
+               "# TYPE fluxy_loop_turns_total counter\n"
+               "fluxy_loop_turns_total %llu\n"
+               "# HELP fluxy_loop_slow_turns_total Turns that took longer than 50 ms\n"
+               "# TYPE fluxy_loop_slow_turns_total counter\n"
+               "fluxy_loop_slow_turns_total %llu\n"
+               "# HELP fluxy_loop_longest_turn_seconds Longest turn since the last scrape\n"
+               "# TYPE fluxy_loop_longest_turn_seconds gauge\n"
+               "fluxy_loop_longest_turn_seconds %.6f\n"
+               "# HELP fluxy_sockets_accepted Open sockets that came through a listener\n"
+               "# TYPE fluxy_sockets_accepted gauge\n"
+               "fluxy_sockets_accepted %zu\n",
+               (unsigned long long)loop->turns, (unsigned long long)loop->slow_turns,
+               (double)loop->scraped_longest_us / 1e6, loop->accepted);
+    loop->scraped_longest_us = 0;
 }
 
 uint64_t loop_longest_turn_us(struct loop *loop, bool reset)
@@ -233,8 +259,13 @@ static void loop_end_turn(struct loop *loop)
     us = (clock_ns() - loop->turn_start_ns) / 1000;
     if (us > loop->longest_turn_us)
         loop->longest_turn_us = us;
-    if (us > TURN_SLOW_US)
+    if (us > loop->scraped_longest_us)
+        loop->scraped_longest_us = us;
+    loop->turns++;
+    if (us > TURN_SLOW_US) {
+        loop->slow_turns++;
         log_warn("slow turn", L_U64("us", us));
+    }
 }
 
 int loop_turn(struct loop *loop, bool may_wait)

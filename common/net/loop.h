@@ -10,6 +10,7 @@
 
 #include "common/base/env.h"
 
+struct buf;
 struct event_base;
 struct loop;
 struct tls_ctx;
@@ -52,5 +53,11 @@ void loop_touch(struct loop *loop);
 /* Sockets that listeners have accepted and that are not closed yet, over all listeners of the
  * process. */
 size_t loop_accepted_count(const struct loop *loop);
+/* Closed streams that still write out what was queued, or wait for their peer. A process that
+ * stops lets the loop turn until there are none (each ends by itself within CLOSE_TIMEOUT_MS).
+ */
+bool loop_is_flushing(const struct loop *loop);
+/* The loop's part of /metrics. */
+void loop_write_metrics(struct loop *loop, struct buf *out);
 /* Microseconds of the longest turn since the last call with reset. */
 uint64_t loop_longest_turn_us(struct loop *loop, bool reset);

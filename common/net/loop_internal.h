@@ -32,6 +32,8 @@ struct loop {
     /* the turn's clock; 0: not read yet in this turn */
     uint64_t turn_start_ns;
     uint64_t longest_turn_us;
+    uint64_t scraped_longest_us; /* the same, since the last loop_write_metrics() */
+    uint64_t turns, slow_turns;
 
     struct list dirty;   /* streams with output that has not been offered to the kernel */
     struct list ready;   /* streams with input that the kernel no longer announces (TLS records

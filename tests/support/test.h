@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -18,8 +19,10 @@
 
 #define CHECK(cond, name)                                                                      \
     do {                                                                                       \
-        if (!(cond))                                                                           \
+        if (!(cond)) {                                                                         \
             fail_msg("%s: %s", (name), #cond);                                                 \
+            abort(); /* fail_msg() does not return, which the analyzer does not know */        \
+        }                                                                                      \
     } while (0)
 
 #define CHECK_EQ(got, want, name)                                                              \

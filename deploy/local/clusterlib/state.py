@@ -89,10 +89,11 @@ class State:
             os.close(fd)
 
     def secret(self, name, n_bytes=32):
-        """The file that holds the secret, made at first use: random bytes in hex."""
+        """The file that holds the secret, made at first use: random bytes in hex, behind the prefix of their kind."""
+        prefix = "op_" if name == "operator.key" else ""
         path = self.dir / "secrets" / name
-        if not path.exists():
-            write_private(path, secrets.token_hex(n_bytes) + "\n")
+        if not path.exists() or not path.read_text().startswith(prefix):
+            write_private(path, prefix + secrets.token_hex(n_bytes) + "\n")
         return path
 
     def secret_text(self, name):

@@ -160,6 +160,11 @@ static void reply(struct api_request *req, unsigned status, struct slice body,
     add(&headers, "Cache-Control", SLICE_LIT("no-store"));
     if (status == 401)
         add(&headers, "WWW-Authenticate", SLICE_LIT("Bearer"));
+    if (status == 426) { /* RFC 9110 15.5.22 and 7.8, RFC 6455 4.4 */
+        add(&headers, "Connection", SLICE_LIT("Upgrade"));
+        add(&headers, "Upgrade", SLICE_LIT("websocket"));
+        add(&headers, "Sec-WebSocket-Version", SLICE_LIT("13"));
+    }
     finish(req, &response, &headers, retry_after_ms);
 }
 

@@ -59,10 +59,10 @@ static void bytes_leave_in_order_at_any_step(void **state)
         for (int round = 0; round < 4;
              round++) { /* also after the queue was empty, and across the ring's end */
             for (int i = 0; i < 5 + round * 40; i++) {
-                char text[16];
+                const char *text = want + want_len;
 
-                want_len += (size_t)snprintf(text, sizeof(text), "%d.%d,", round, i);
-                strcat(want, text);
+                want_len += (size_t)snprintf(want + want_len, sizeof(want) - want_len, "%d.%d,",
+                                             round, i);
                 push(&q, text);
                 if (i % 7 == 0 && !outq_empty(&q)) { /* interleaved */
                     struct iovec iov;

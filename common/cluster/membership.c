@@ -178,14 +178,19 @@ static void back_off(struct membership *m)
 static void tend_place(struct membership *m, const struct registry_view *view)
 {
     const struct ring_member *me = NULL;
+    bool has_lease = false;
 
     if (!m->is_shard || m->superseded)
         return;
     for (size_t i = 0; i < view->n; i++) {
-        if (slice_eq(view->members[i].id, m->self.id))
-            me = &view->members[i];
+        if (!slice_eq(view->members[i].id, m->self.id))
+            continue;
+        me = &view->members[i];
+        has_lease = view->lease_age_ms[i] != REGISTRY_LEASE_EXPIRED;
     }
-    if (me && me->incarnation > m->self.incarnation) {
+    /* Without a lease it is only a trace, of a database whose counter was set back by a
+     * restore. */
+    if (me && me->incarnation > m->self.incarnation && has_lease) {
         m->superseded = true;
         m->is_member = false;
         if (!m->leave_begun && m->events->on_superseded)

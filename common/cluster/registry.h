@@ -32,9 +32,10 @@ enum registry_op {
 /* Answers of on_reply beside 0 and <0 (-ENOTCONN, -ETIMEDOUT, -EBADMSG: not done, or unknown).
  */
 enum registry_answer {
-    REGISTRY_GONE = 1, /* renew, remove: this process is not a member (evicted, or replaced by
-                          another incarnation); put: a later incarnation is the member */
-    REGISTRY_REFUSED,  /* evict: the rules do not allow it now */
+    REGISTRY_GONE =
+        1,            /* renew, remove: this process is not a member (evicted, or replaced by
+                         another incarnation); put: a later incarnation with a lease is the member */
+    REGISTRY_REFUSED, /* evict: the rules do not allow it now */
     REGISTRY_EMPTY, /* the registry has no ring: it is new, or has lost everything. Nothing was
                        changed. */
     REGISTRY_STALE, /* restore: its ring is not the expected one any more */

@@ -56,7 +56,7 @@ static const char registry_script[] =
     "function ops.put(id, fields, known, found)\n"
     "  local old = redis.call('HGET', members, id)\n"
     "  local incarnation = incarnation_of(fields)\n"
-    "  if old and is_later(incarnation_of(old), incarnation) then return GONE end\n"
+    "  if old and is_later(incarnation_of(old), incarnation) and lease_age(id, incarnation_of(old)) >= 0 then return GONE end\n"
     "  redis.call('HSET', members, id, fields)\n"
     "  renew(id, incarnation)\n"
     "  change(known)\n"

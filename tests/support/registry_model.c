@@ -45,7 +45,7 @@ int registry_model_put(struct registry_model *m, uint64_t wall_ms,
 
     if (m->epoch == 0 && !found)
         return REGISTRY_EMPTY;
-    if (old && old->incarnation > member->incarnation)
+    if (old && old->incarnation > member->incarnation && old->lease_until_ms > wall_ms)
         return REGISTRY_GONE;
     now = (struct model_member){
         .incarnation = member->incarnation,

@@ -258,6 +258,21 @@ static void older_process_of_the_same_id_stops(void **state)
                      500);
 }
 
+/* The database was restored from a backup, and with it the counter of incarnations. */
+static void lower_incarnation_takes_over_when_the_lease_has_ended(void **state)
+{
+    (void)state;
+    start_shards(1);
+    stop(&nodes[0]);
+    fake_env_advance(&fake, LEASE_TTL_MS + 100);
+    start(0, "shard-0", 5);
+    fake_env_advance(&fake, 3000);
+    assert_int_equal(nodes[0].superseded, 0);
+    assert_true(membership_is_confirmed(nodes[0].m));
+    assert_int_equal(ring_find(membership_ring(nodes[0].m), SLICE_LIT("shard-0"))->incarnation,
+                     5);
+}
+
 static void last_shard_is_never_evicted(void **state)
 {
     struct node *a = start(6, "gateway-1", 0), *b = start(7, "gateway-2", 0);
@@ -557,6 +572,7 @@ int main(void)
         T(renewing_shard_survives_one_liar),
         T(restart_replaces_the_old_process_at_once),
         T(older_process_of_the_same_id_stops),
+        T(lower_incarnation_takes_over_when_the_lease_has_ended),
         T(last_shard_is_never_evicted),
         T(at_most_a_third_goes_per_window),
         T(evicted_by_mistake_comes_back_ever_later),

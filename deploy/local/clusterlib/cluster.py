@@ -14,7 +14,6 @@ from .state import ClusterError, State
 
 TOP = Path(__file__).resolve().parents[3]
 READY_DEADLINE_S = 60
-DEMO = "demo"
 KINDS = ("gateway", "shard")
 
 
@@ -151,11 +150,7 @@ class Cluster:
 
         rest = [node for node in missing if node not in stores]
         if not data["projects"]:
-            shards = [node for node in rest if isinstance(node, nodes.Shard)]
-            self.start(shards, owner)
-            self.wait_ready(self.of_kind("shard")[:1])
-            self.add_project(DEMO, DEMO)
-            rest = [node for node in rest if node not in shards]
+            self.add_project("Demo", nodes.DEMO)
         self.start(rest, owner, wait=False)
         self.wait_ready([node for node in self.fluxy() if node.status() != "paused"])
         return missing
@@ -171,7 +166,8 @@ class Cluster:
         return node
 
     def add_project(self, name, project_id=None):
-        shard = (self.of_kind("shard") or [nodes.make(self, "shard-1")])[0]
+        """By the shard's own command, which also brings an empty database up to date."""
+        shard = nodes.make(self, "shard-1")
         argv = shard.argv() + ["--create-project", name] + (["--id", project_id] if project_id else [])
         environment = nodes.Node.environment(shard) | {
             "FLUXY_DATABASE_URL": self.postgres.url(),
@@ -192,12 +188,8 @@ class Cluster:
         for group in (self.of_kind("gateway"), self.of_kind("shard"), [self.redis], [self.postgres]):
             group = [node for node in group if node.name in {each.name for each in chosen} and node.status() != "stopped"]
             for node in group:
-                node.signal(nodes.signal.SIGCONT)
-                process.send(node.record["pid"], node.stop_signal)
-            for node in group:
-                if not process.wait_gone(node.record["pid"], node.record["ticks"], node.stop_deadline_s):
-                    node.kill()
-                    killed.append(node.name)
+                node.ask_to_stop()
+            killed += [node.name for node in group if not node.await_end()]
         return killed
 
     def wipe(self):

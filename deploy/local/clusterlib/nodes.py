@@ -18,6 +18,7 @@ from .state import ClusterError, write_private
 
 NAME = re.compile(r"^(postgres|redis|(gateway|shard)-([1-9][0-9]{0,3}))$")
 PROBE_TIMEOUT_S = 1
+DEMO = "demo"  # the first project: the operator's own, and that of the chat page
 
 
 class Node:
@@ -75,12 +76,20 @@ class Node:
     def signal(self, number):
         process.send(self.record["pid"], number)
 
-    def stop(self, drain=False):
+    def ask_to_stop(self):
+        if self.status() != "stopped":
+            process.send(self.record["pid"], self.stop_signal)
+            self.signal(signal.SIGCONT)  # a paused one could not hear it
+
+    def await_end(self, seconds=None):
         """Returns False if it did not go by itself in time."""
         if self.status() == "stopped":
             return True
-        seconds = self.drain_deadline_s if drain else self.stop_deadline_s
-        return process.terminate(self.record["pid"], self.record["ticks"], self.stop_signal, seconds)
+        return process.await_end(self.record["pid"], self.record["ticks"], self.stop_signal, seconds or self.stop_deadline_s)
+
+    def stop(self, drain=False):
+        self.ask_to_stop()
+        return self.await_end(self.drain_deadline_s if drain else None)
 
     def kill(self):
         if self.status() != "stopped":
@@ -294,8 +303,8 @@ class Gateway(Fluxy):
             "FLUXY_HTTPS_LISTEN": self.address("https"),
             "FLUXY_TLS_CERT_FILE": str(self.state.dir / "tls" / "cert.pem"),
             "FLUXY_TLS_KEY_FILE": str(self.state.dir / "tls" / "key.pem"),
-            "FLUXY_OPERATOR_PROJECT": "demo",
-            "FLUXY_DEMO_PROJECT": "demo",
+            "FLUXY_OPERATOR_PROJECT": DEMO,
+            "FLUXY_DEMO_PROJECT": DEMO,
             "FLUXY_OPERATOR_KEY_FILE": str(self.state.secret("operator.key")),
         }
 

@@ -86,11 +86,12 @@ def wait_gone(pid, ticks, seconds):
     return True
 
 
-def terminate(pid, ticks, number, seconds):
-    """Asks, waits, and then insists. False if it had to be killed."""
+def await_end(pid, ticks, number, seconds):
+    """After it was asked: waits, asks again (who has clients to say goodbye to ends at once then), insists. False if killed."""
+    if wait_gone(pid, ticks, seconds / 2):
+        return True
     send(pid, number)
-    send(pid, signal.SIGCONT)  # a paused one could not hear it
-    if wait_gone(pid, ticks, seconds):
+    if wait_gone(pid, ticks, seconds / 2):
         return True
     signal_tree(pid, signal.SIGKILL)
     wait_gone(pid, ticks, 5)

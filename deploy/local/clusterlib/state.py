@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LOCK_DEADLINE_S = 120
+PREFIXES = {"operator.key": "op_"}
 
 
 class ClusterError(Exception):
@@ -88,12 +89,11 @@ class State:
         finally:
             os.close(fd)
 
-    def secret(self, name, n_bytes=32):
-        """The file that holds the secret, made at first use: random bytes in hex, behind the prefix of their kind."""
-        prefix = "op_" if name == "operator.key" else ""
+    def secret(self, name):
+        """The file that holds the secret, made at first use: random bytes in hex, behind what marks the kind."""
         path = self.dir / "secrets" / name
-        if not path.exists() or not path.read_text().startswith(prefix):
-            write_private(path, prefix + secrets.token_hex(n_bytes) + "\n")
+        if not path.exists():
+            write_private(path, PREFIXES.get(name, "") + secrets.token_hex(32) + "\n")
         return path
 
     def secret_text(self, name):

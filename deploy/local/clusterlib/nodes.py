@@ -27,7 +27,7 @@ class Node:
     port_names = ()
     stop_signal = signal.SIGTERM
     stop_deadline_s = 10
-    drain_deadline_s = 90
+    drain_deadline_s = 130  # a gateway takes up to a minute, and is asked a second time at half of it
 
     def __init__(self, cluster, name):
         self.cluster = cluster

@@ -1,11 +1,6 @@
 /*
  * shard.c - see shard.h. Start: database, parts, links, and last the place on
- * the ring. Stop, in the opposite order:
- *
- *   RUNNING --SIGTERM--> DRAINING --rooms gone--> LEAVING --off the ring--> STOPPED
- *
- * DRAINING: still listed, without points; rooms are handed over one by one.
- * LEAVING: off the ring; what has come meanwhile is told to look elsewhere.
+ * the ring. How it stops: shard_stop.c.
  */
 #include "shard/shard.h"
 
@@ -21,139 +16,19 @@
 #include "common/base/map.h"
 #include "common/cluster/membership.h"
 #include "common/cluster/registry_redis.h"
-#include "common/json/json_write.h"
 #include "common/net/admin.h"
 #include "common/net/listener.h"
 #include "common/net/stream_tcp.h"
 #include "common/net/tls.h"
 #include "shard/api/api.h"
-#include "shard/config.h"
 #include "shard/host/host.h"
 #include "shard/keys.h"
-#include "shard/metrics.h"
 #include "shard/peer/peers.h"
+#include "shard/shard_priv.h"
 #include "shard/store/store_admin.h"
 #include "shard/store/store_pg.h"
 
 #define LEASE_CHECK_MS 250
-#define STOP_STEP_MS 20
-/* Time for the last messages to leave on the links. */
-#define STOP_FLUSH_MS 200
-
-enum shard_state {
-    SHARD_RUNNING,
-    SHARD_DRAINING,
-    SHARD_LEAVING,
-    SHARD_FLUSHING,
-    SHARD_STOPPED
-};
-
-struct shard {
-    const struct shard_config *config;
-    enum shard_state state;
-    bool has_failed; /* another process has our name: the exit status says so */
-    struct keyring keys;
-    uint64_t incarnation;
-    struct loop *loop;
-    struct env *env;
-    struct shard_metrics metrics;
-    struct store *store;
-    struct committer *committer;
-    struct host *host;
-    struct api *api;
-    struct peers *peers;
-    struct tls_ctx *tls;
-    struct listener *listener;
-    struct registry *registry;
-    struct membership *membership;
-    struct admin *admin;
-    struct timer lease_timer, stop_timer;
-    uint64_t stop_started_ms, flush_until_ms;
-    bool is_off_ring;
-};
-
-/* ---- stopping ---- */
-
-static void set_state(struct shard *s, enum shard_state state)
-{
-    static const char *const names[] = {"running", "draining", "leaving", "flushing",
-                                        "stopped"};
-
-    s->state = state;
-    log_info("shard state", L_STR("state", names[state]), L_U64("rooms", s->metrics.rooms));
-}
-
-static bool is_over(const struct shard *s, uint64_t share_percent)
-{
-    uint64_t ms = s->config->drain_timeout_ms * share_percent / 100;
-
-    return env_now_ms(s->env) - s->stop_started_ms >= ms;
-}
-
-/* Alone, or with others that all go: there is nobody to hand over to. */
-static bool has_heirs(const struct shard *s)
-{
-    const struct ring *ring = membership_ring(s->membership);
-
-    for (size_t i = 0; i < ring_count(ring); i++) {
-        if (!ring_at(ring, i)->draining &&
-            !slice_eq_str(ring_at(ring, i)->id, s->config->node_id))
-            return true;
-    }
-    return false;
-}
-
-static void stop_step(struct shard *s)
-{
-    if (s->state == SHARD_DRAINING &&
-        (host_is_empty(s->host) || !has_heirs(s) || is_over(s, 50))) {
-        set_state(s, SHARD_LEAVING);
-        membership_leave(s->membership);
-    }
-    if (s->state == SHARD_LEAVING && (s->is_off_ring || is_over(s, 75)))
-        host_set_ring(s->host, NULL); /* what is left goes now */
-    if (s->state == SHARD_LEAVING &&
-        ((s->is_off_ring && host_is_empty(s->host)) || is_over(s, 100))) {
-        set_state(s, SHARD_FLUSHING);
-        host_drop_rooms(s->host);
-        peers_close(s->peers);
-        s->flush_until_ms = env_now_ms(s->env) + STOP_FLUSH_MS;
-    }
-    if (s->state == SHARD_FLUSHING && env_now_ms(s->env) >= s->flush_until_ms) {
-        set_state(s, SHARD_STOPPED);
-        loop_stop(s->loop);
-    }
-}
-
-static void on_stop_timer(struct timer *timer, void *arg)
-{
-    struct shard *s = arg;
-
-    if (env_timer(s->env, timer, STOP_STEP_MS) < 0)
-        loop_stop(s->loop);
-    stop_step(s);
-}
-
-static void stop_now(struct shard *s)
-{
-    set_state(s, SHARD_STOPPED);
-    loop_stop(s->loop);
-}
-
-static void on_stop_signal(void *arg)
-{
-    struct shard *s = arg;
-
-    if (s->state != SHARD_RUNNING || env_timer(s->env, &s->stop_timer, STOP_STEP_MS) < 0) {
-        stop_now(s);
-        return;
-    }
-    set_state(s, SHARD_DRAINING);
-    s->stop_started_ms = env_now_ms(s->env);
-    listener_free(TAKE(s->listener)); /* links that exist go on */
-    if (has_heirs(s))
-        membership_drain(s->membership);
-}
 
 static void on_reload_signal(void *arg)
 {
@@ -189,7 +64,7 @@ static void on_superseded(void *owner)
     log_error("another process has taken our place on the ring; is FLUXY_NODE_ID unique?",
               L_STR("node", s->config->node_id));
     s->has_failed = true;
-    stop_now(s);
+    shard_stop_now(s);
 }
 
 static void on_left(void *owner)
@@ -244,70 +119,6 @@ static void on_accept(void *owner, struct stream *stream, const struct addr *pee
 }
 
 static const struct listener_events listener_events = {.on_accept = on_accept};
-
-/* ---- admin ---- */
-
-static bool is_ready(void *owner, struct buf *reasons)
-{
-    struct shard *s = owner;
-    const struct ring_member *self =
-        ring_find(membership_ring(s->membership), slice_str(s->config->node_id));
-    bool has_store = s->store->ops->is_available(s->store);
-    bool is_on_ring = self && !self->draining;
-
-    if (!has_store)
-        buf_put_str(reasons, "the database is not connected\n");
-    if (!is_on_ring)
-        buf_put_str(reasons, "not on the ring\n");
-    if (s->state != SHARD_RUNNING)
-        buf_put_str(reasons, "stopping\n");
-    return has_store && is_on_ring && s->state == SHARD_RUNNING;
-}
-
-static void write_metrics(void *owner, struct buf *out)
-{
-    struct shard *s = owner;
-    const struct commit_stats *commit = committer_stats(s->committer);
-    const struct store_pg_stats *pg = store_pg_stats(s->store);
-
-    s->metrics.commit_queued = (int64_t)commit->queued_entries;
-    s->metrics.commit_batches = commit->batches;
-    s->metrics.commit_entries = commit->entries;
-    s->metrics.commit_flight_us = commit->flight_us;
-    s->metrics.commit_unknown = commit->lost_batches;
-    s->metrics.pg_connections = pg->connections;
-    s->metrics.pg_connects = pg->connects;
-    s->metrics.pg_failures = pg->connect_failures;
-    s->metrics.pg_requests = pg->requests;
-    s->metrics.pg_timeouts = pg->timeouts;
-    shard_metrics_write(out, &s->metrics);
-    loop_write_metrics(s->loop, out);
-    metrics_write_process(out);
-}
-
-static const struct admin_hooks admin_hooks = {.is_ready = is_ready,
-                                               .write_metrics = write_metrics};
-
-static void write_status(void *owner, struct buf *out)
-{
-    struct shard *s = owner;
-    struct json_writer w = json_writer(out);
-
-    json_write_object(&w);
-    json_field_str(&w, "node", slice_str(s->config->node_id));
-    json_field_u64(&w, "incarnation", s->incarnation);
-    json_field_u64(&w, "ringEpoch", ring_identity(membership_ring(s->membership)).epoch);
-    json_field_u64(&w, "ringMembers", ring_count(membership_ring(s->membership)));
-    json_field_bool(&w, "leaseConfirmed", membership_is_confirmed(s->membership));
-    json_field_bool(&w, "databaseConnected", s->store->ops->is_available(s->store));
-    json_field_u64(&w, "links", peers_count(s->peers));
-    json_field_i64(&w, "rooms", s->metrics.rooms);
-    json_field_i64(&w, "attaches", s->metrics.attaches);
-    json_field_u64(&w, "queuedEntries", committer_stats(s->committer)->queued_entries);
-    json_write_object_end(&w);
-}
-
-static const struct admin_page admin_pages[] = {{"/status", write_status}};
 
 /* ---- starting ---- */
 
@@ -451,17 +262,26 @@ static int build_links(struct shard *s)
 }
 
 /* What gateways are told to connect to. */
-static void link_address(const struct shard *s, char ret[ADDR_TEXT_MAX])
+static int link_address(const struct shard *s, char ret[ADDR_TEXT_MAX])
 {
     const struct addr *bound = listener_addr(s->listener);
     char host[INET6_ADDRSTRLEN];
+    bool is_any;
 
     addr_format_host(bound, host);
+    is_any = strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
+    if (is_any && !*s->config->link_advertise) {
+        log_error(
+            "FLUXY_LINK_LISTEN is every address of this machine: FLUXY_LINK_ADVERTISE must "
+            "say which one gateways connect to");
+        return -EINVAL;
+    }
     if (*s->config->link_advertise)
         (void)snprintf(ret, ADDR_TEXT_MAX, "%s", s->config->link_advertise);
     else
         (void)snprintf(ret, ADDR_TEXT_MAX, strchr(host, ':') ? "[%s]:%u" : "%s:%u", host,
                        addr_port(bound));
+    return 0;
 }
 
 static int join_ring(struct shard *s)
@@ -481,7 +301,9 @@ static int join_ring(struct shard *s)
     redis_target_deinit(&target);
     if (r < 0)
         return r;
-    link_address(s, address);
+    r = link_address(s, address);
+    if (r < 0)
+        return r;
     membership.self = (struct ring_member){.id = slice_str(config->node_id),
                                            .address = slice_str(address),
                                            .incarnation = s->incarnation,
@@ -492,29 +314,12 @@ static int join_ring(struct shard *s)
     return r < 0 ? r : env_timer(s->env, &s->lease_timer, LEASE_CHECK_MS);
 }
 
-static int open_admin(struct shard *s)
-{
-    const struct config_address *at = &s->config->admin_listen;
-    char address[ADDR_TEXT_MAX];
-    int r;
-
-    if (!at->host)
-        return 0;
-    (void)snprintf(address, sizeof(address), strchr(at->host, ':') ? "[%s]:%u" : "%s:%u",
-                   at->host, at->port);
-    r = admin_new(s->loop, address, &admin_hooks, admin_pages, ARRAY_LEN(admin_pages), s,
-                  &s->admin);
-    if (r < 0)
-        log_error("cannot open the admin port", L_STR("address", address), L_ERR(r));
-    return r;
-}
-
 static int watch_signals(struct shard *s)
 {
-    int r = loop_on_signal(s->loop, SIGTERM, on_stop_signal, s);
+    int r = loop_on_signal(s->loop, SIGTERM, shard_on_stop_signal, s);
 
     if (r == 0)
-        r = loop_on_signal(s->loop, SIGINT, on_stop_signal, s);
+        r = loop_on_signal(s->loop, SIGINT, shard_on_stop_signal, s);
     return r < 0 ? r : loop_on_signal(s->loop, SIGHUP, on_reload_signal, s);
 }
 
@@ -541,7 +346,7 @@ static int build(struct shard *s)
     if (r == 0)
         r = join_ring(s);
     if (r == 0)
-        r = open_admin(s);
+        r = shard_open_admin(s);
     return r < 0 ? r : watch_signals(s);
 }
 
@@ -555,7 +360,7 @@ int shard_new(const struct shard_config *config, struct shard **ret_shard)
     s->config = config;
     shard_metrics_init(&s->metrics);
     timer_init(&s->lease_timer, on_lease_timer, s);
-    timer_init(&s->stop_timer, on_stop_timer, s);
+    timer_init(&s->stop_timer, shard_on_stop_timer, s);
     r = build(s);
     if (r < 0) {
         log_error("shard cannot start", L_ERR(r));

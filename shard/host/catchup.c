@@ -277,7 +277,9 @@ static void page_from_tail(struct catchup *c)
         n++;
     }
     n = fit(entries, n);
-    to = first + n == room->tail.count ? MAX(room->seq, c->at) : entries[n - 1]->updated_seq;
+    to = MAX(room->seq, c->at);
+    if (n > 0 && first + n < room->tail.count)
+        to = entries[n - 1]->updated_seq;
     give_page(c, entries, n, to, to < room->seq);
 }
 

@@ -36,25 +36,39 @@ static struct slice put(char **at, struct slice s)
     return copy;
 }
 
+/* Room for n names of len bytes together. */
+static struct fences_probe *probe_alloc(size_t n, size_t len)
+{
+    struct fences_probe *probe = calloc(1, sizeof(*probe));
+
+    if (!probe)
+        return NULL;
+    probe->rooms = calloc(n + 1, sizeof(*probe->rooms));
+    probe->bytes = malloc(len + 1);
+    if (!probe->rooms || !probe->bytes) {
+        probe_free(probe);
+        return NULL;
+    }
+    return probe;
+}
+
 static struct fences_probe *probe_new(struct host *host)
 {
-    AUTO(probe_free) struct fences_probe *probe = calloc(1, sizeof(*probe));
+    struct fences_probe *probe;
     const struct room_host *room;
     size_t n = 0, len = 0;
     char *at;
 
-    if (!probe)
-        return NULL;
     list_for_each(room, &host->rooms_by_use, by_use)
     {
         n++;
         len += room->project.len + room->id.len;
     }
-    probe->host = host;
-    probe->rooms = calloc(n + 1, sizeof(*probe->rooms));
-    probe->bytes = at = malloc(len + 1);
-    if (!probe->rooms || !probe->bytes)
+    probe = probe_alloc(n, len);
+    if (!probe)
         return NULL;
+    probe->host = host;
+    at = probe->bytes;
     list_for_each(room, &host->rooms_by_use, by_use)
     {
         if (room->state != ROOM_ACTIVE)
@@ -63,7 +77,7 @@ static struct fences_probe *probe_new(struct host *host)
         probe->rooms[probe->n].room = put(&at, room->id);
         probe->n++;
     }
-    return TAKE(probe);
+    return probe;
 }
 
 static void on_probed(void *arg, enum store_result result, const struct fence_state *rows)
@@ -87,18 +101,19 @@ static void on_probed(void *arg, enum store_result result, const struct fence_st
 
 void fences_probe(struct host *host)
 {
-    AUTO(probe_free) struct fences_probe *probe = NULL;
-    int r;
+    struct store *store = host->store;
+    struct fences_probe *probe;
 
     if (host->probe || host->rooms.count == 0)
         return;
-    probe = probe_new(host); /* out of memory: the next second tries again */
-    if (!probe || probe->n == 0)
-        return;
-    r = host->store->ops->probe_fences(host->store, probe->rooms, probe->n, on_probed, probe);
-    if (r < 0)
-        return; /* likewise */
-    host->probe = TAKE(probe);
+    probe = probe_new(host);
+    if (!probe)
+        return; /* out of memory: the next second tries again */
+    if (probe->n == 0 ||
+        store->ops->probe_fences(store, probe->rooms, probe->n, on_probed, probe) < 0)
+        probe_free(probe); /* likewise */
+    else
+        host->probe = probe;
 }
 
 void fences_stop(struct host *host)

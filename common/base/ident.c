@@ -26,6 +26,15 @@ bool ident_is_valid(struct slice s)
     return true;
 }
 
+bool ident_copy(struct slice s, char ret[ID_MAX + 1])
+{
+    if (!s.data || !ident_is_valid(s))
+        return false;
+    memcpy(ret, s.data, s.len);
+    ret[s.len] = '\0';
+    return true;
+}
+
 bool client_message_id_is_valid(struct slice s)
 {
     if (s.len < 1 || s.len > CLIENT_ID_MAX)

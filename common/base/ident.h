@@ -8,7 +8,9 @@
 #include "common/base/macros.h"
 #include "common/base/slice.h"
 
-bool ident_is_valid(struct slice s);             /* [A-Za-z0-9_-]{1,128} */
+bool ident_is_valid(struct slice s); /* [A-Za-z0-9_-]{1,128} */
+/* A valid id, as a string. False (ret is unchanged) for another text. */
+bool ident_copy(struct slice s, char ret[ID_MAX + 1]);
 bool client_message_id_is_valid(struct slice s); /* 1..128 visible ASCII characters */
 
 #define TIME_TEXT_MAX 32

@@ -132,13 +132,10 @@ static bool take_id(struct api_request *req, struct slice raw, char ret[ID_MAX +
 {
     AUTO_BUF id = BUF_INIT;
 
-    if (uri_decode(raw, false, &id) < 0 || !ident_is_valid(buf_slice(&id))) {
-        api_reply_error(req, ERROR_invalid_id, slice_of(NULL, 0));
-        return false;
-    }
-    memcpy(ret, id.data, id.len);
-    ret[id.len] = '\0';
-    return true;
+    if (uri_decode(raw, false, &id) == 0 && ident_copy(buf_slice(&id), ret))
+        return true;
+    api_reply_error(req, ERROR_invalid_id, slice_of(NULL, 0));
+    return false;
 }
 
 /* Everything that can be said without knowing the caller. */

@@ -173,12 +173,10 @@ static void mint_as_operator(struct api_request *req)
     if (http_request_field_count(&req->ex->request, "x-project-id") &&
         !http_request_field(&req->ex->request, "x-project-id", &project))
         project = slice_of(NULL, 0);
-    if (!ident_is_valid(project)) {
+    if (!ident_copy(project, req->member)) {
         api_reply_error(req, ERROR_invalid_id, SLICE_LIT("X-Project-Id"));
         return;
     }
-    memcpy(req->member, project.data, project.len);
-    req->member[project.len] = '\0';
     find_project(req, req->member);
 }
 

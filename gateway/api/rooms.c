@@ -62,11 +62,8 @@ static void choose_id(struct api_request *req)
     struct slice wanted = json_slice(json_object_get(req->body, "id"));
     uint8_t random[16];
 
-    if (ident_is_valid(wanted)) {
-        memcpy(req->room, wanted.data, wanted.len);
-        req->room[wanted.len] = '\0';
+    if (ident_copy(wanted, req->room))
         return;
-    }
     env_random(req->api->env, random, sizeof(random));
     uuid_format(random, req->room);
 }

@@ -11,13 +11,7 @@
 
 static bool copy_id(const json_t *object, const char *name, char ret[ID_MAX + 1])
 {
-    struct slice id = json_slice(json_object_get(object, name));
-
-    if (!ident_is_valid(id))
-        return false;
-    memcpy(ret, id.data, id.len);
-    ret[id.len] = '\0';
-    return true;
+    return ident_copy(json_slice(json_object_get(object, name)), ret);
 }
 
 static int read_secret(struct project *project, const json_t *json)
@@ -83,10 +77,21 @@ static int read_origins(struct project *project, const json_t *json)
     return 0;
 }
 
+static int read_project(struct project *project, const json_t *json)
+{
+    int r;
+
+    if (!copy_id(json, "project", project->id))
+        return -EBADMSG;
+    project->version = (uint64_t)json_integer_value(json_object_get(json, "version"));
+    r = read_secrets(project, json);
+    return r == 0 ? read_origins(project, json) : r;
+}
+
 int project_read(struct slice body, struct project **ret_project)
 {
     AUTO(json_free) json_t *json = NULL;
-    AUTO(project_free) struct project *project = NULL;
+    struct project *project;
     int r = json_load_object(body, CONFIG_BODY_MAX, &json);
 
     if (r != 0)
@@ -94,16 +99,12 @@ int project_read(struct slice body, struct project **ret_project)
     project = calloc(1, sizeof(*project));
     if (!project)
         return -ENOMEM;
-    if (!copy_id(json, "project", project->id))
-        return -EBADMSG;
-    project->version = (uint64_t)json_integer_value(json_object_get(json, "version"));
-    r = read_secrets(project, json);
-    if (r == 0)
-        r = read_origins(project, json);
+    r = read_project(project, json);
     if (r < 0)
-        return r;
-    *ret_project = TAKE(project);
-    return 0;
+        project_free(project);
+    else
+        *ret_project = project;
+    return r;
 }
 
 void project_free(struct project *project)

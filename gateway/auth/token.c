@@ -84,15 +84,8 @@ static bool read_id(const json_t *claims, const char *name, bool absent_ok,
                     char ret[ID_MAX + 1])
 {
     const json_t *json = json_object_get(claims, name);
-    struct slice id = json_slice(json);
 
-    if (!json || json_is_null(json))
-        return absent_ok;
-    if (!ident_is_valid(id))
-        return false;
-    memcpy(ret, id.data, id.len);
-    ret[id.len] = '\0';
-    return true;
+    return !json || json_is_null(json) ? absent_ok : ident_copy(json_slice(json), ret);
 }
 
 /* Words that we do not know are passed over; somebody without any role is a member. */

@@ -99,9 +99,8 @@ static void on_admitted(void *arg, struct admission *admission)
     }
     if (o->front->draining)
         refuse(o, WS_CODE_RESTART, "drain");
-    else if (admission->token.room[0] && strcmp(admission->token.room, o->query.room) != 0)
-        refuse(o, WS_CODE_POLICY, "forbidden");
-    else if (origin.len && !project_allows_origin(admission->project, origin))
+    else if ((admission->token.room[0] && strcmp(admission->token.room, o->query.room) != 0) ||
+             (origin.len && !project_allows_origin(admission->project, origin)))
         refuse(o, WS_CODE_POLICY, "forbidden");
     else
         let_in(o);

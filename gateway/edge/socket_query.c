@@ -66,8 +66,7 @@ static void read_cursor(struct slice query, struct buf *buf, struct socket_query
         return;
     q->attach_flags |= ATTACH_HAS_SEQ;
     generation = get(query, "generation", buf);
-    if (ident_is_valid(generation))
-        memcpy(q->generation, generation.data, generation.len);
+    (void)ident_copy(generation, q->generation); /* another text is as good as none */
 }
 
 bool socket_query_read(struct slice path, struct slice query, struct socket_query *ret_query)
@@ -83,9 +82,8 @@ bool socket_query_read(struct slice path, struct slice query, struct socket_quer
                    false, &buf) < 0)
         return false;
     room = buf_slice(&buf);
-    if (!ident_is_valid(room))
+    if (!ident_copy(room, ret_query->room))
         return false;
-    memcpy(ret_query->room, room.data, room.len);
     read_replay(query, &buf, ret_query);
     read_cursor(query, &buf, ret_query);
     if (is_one_of(get(query, "cache", &buf), "1", "true", "on"))

@@ -138,7 +138,7 @@ static void conn_finish(struct http1_conn *conn, bool upgraded)
 {
     struct http_server *server = conn->server;
 
-    if (conn->state == CONN_READING)
+    if (conn->exchange && conn->state == CONN_READING)
         exchange_release(conn->exchange);
     else if (conn->exchange)
         exchange_detach(conn->exchange); /* the handler still answers, into nothing */

@@ -97,7 +97,8 @@ static void on_message(wslay_event_context_ptr wslay,
     (void)wslay;
     if (arg->opcode == WSLAY_CONNECTION_CLOSE) {
         /* libwslay 1.1.1 looks at the reason's UTF-8 only when the frame came in one piece. */
-        if (arg->msg_length > 2 && !utf8_is_valid(slice_of(arg->msg + 2, arg->msg_length - 2))) {
+        if (arg->msg_length > 2 &&
+            !utf8_is_valid(slice_of(arg->msg + 2, arg->msg_length - 2))) {
             codec->close_code = 1007;
             return;
         }

@@ -255,6 +255,51 @@ static void random_step(struct registry *registry)
     check_same(want, before, model_before);
 }
 
+static void put_both(struct registry *registry, const char *id)
+{
+    struct ring_member member = {
+        .id = slice_str(id), .address = SLICE_LIT("h:1"), .incarnation = 1, .weight = 1};
+    uint64_t before = model.epoch;
+    int want = registry_model_put(&model, server_ms() + travelled_ms, &member, 0, true);
+
+    got.done = false;
+    assert_int_equal(registry->ops->put(registry, &member, 0, true), 0);
+    NET_UNTIL(&f, got.done);
+    check_same(want, before, before);
+}
+
+static void evict_both(struct registry *registry, const char *id, const char *observer)
+{
+    struct registry_eviction eviction = {.id = slice_str(id),
+                                         .incarnation = 1,
+                                         .observer = slice_str(observer),
+                                         .refused = true};
+    uint64_t before = model.epoch;
+    int want = registry_model_evict(&model, server_ms() + travelled_ms, &eviction);
+
+    evicted += model.epoch != before;
+    got.done = false;
+    assert_int_equal(registry->ops->evict(registry, &eviction), 0);
+    NET_UNTIL(&f, got.done);
+    check_same(want, before, before);
+}
+
+/* One shard that lives and is evicted over and over: the hold doubles up to its maximum. */
+static void flap(struct registry *registry)
+{
+    evicted = 0;
+    put_both(registry, "b");
+    for (int i = 0; i < 90; i++) {
+        put_both(registry, "a");
+        evict_both(registry, "a", "g1");
+        evict_both(registry, "a", "g2");
+        travel(6000);
+        travelled_ms += 6000;
+    }
+    assert_int_equal(evicted, 7); /* at 0, 12, 36, 78, 162, 324 and 486 s */
+    evicted = 0;
+}
+
 static void script_does_what_the_model_does(void **state)
 {
     struct registry *registry;
@@ -263,6 +308,7 @@ static void script_does_what_the_model_does(void **state)
     NET_UNTIL(&f, registry->ops->read(registry) == 0);
     registry_set_events(registry, &compare_events, NULL);
     NET_UNTIL(&f, got.done);
+    flap(registry);
     for (unsigned seed = 1; seed <= 12; seed++) {
         srand(seed);
         eval("return redis.call('FLUSHALL') and 0", "");

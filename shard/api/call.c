@@ -6,6 +6,7 @@
 
 #include "common/base/ident.h"
 #include "common/base/limits.h"
+#include "common/base/log.h"
 #include "shard/host/host.h"
 #include "shard/metrics.h"
 
@@ -84,6 +85,12 @@ static void reply(struct call *call, unsigned status, struct slice body,
 
     if (call->is_answered)
         return;
+    if (status >= 500)
+        log_warn("call failed", L_STR("op", call_op_name(call->op)), L_U64("status", status),
+                 L_SLICE("object", call->object), L_SLICE("trace_id", call->trace));
+    else
+        log_debug("call", L_STR("op", call_op_name(call->op)), L_U64("status", status),
+                  L_SLICE("object", call->object), L_SLICE("trace_id", call->trace));
     if (call->gate)
         gate_send(call->gate, &msg);
     end(call);
@@ -212,7 +219,7 @@ static void on_joined(struct change_wait *wait, enum change_outcome outcome,
 
 void call_join(struct call *call, struct room_host *room)
 {
-    struct change change = {.user = call->user, .role = ROLE_MEMBER, .by = call->user};
+    struct change change = {.user = call->user, .role = ROLE_MEMBER};
 
     if (members_count(&room->members) >= ROOM_MEMBERS_MAX) {
         call_refuse(call, ERROR_too_many_members, "", 0);
@@ -239,7 +246,8 @@ static struct slice put(char **at, struct slice s)
 
 static struct call *call_new(struct api *api, struct gate *gate, const struct msg_CALL *msg)
 {
-    size_t len = msg->object.len + msg->project.len + msg->user.len + msg->key.len;
+    size_t len =
+        msg->object.len + msg->project.len + msg->user.len + msg->key.len + msg->trace.len;
     struct call *call = calloc(1, sizeof(*call) + len);
     char *at;
 
@@ -250,6 +258,7 @@ static struct call *call_new(struct api *api, struct gate *gate, const struct ms
     call->project = put(&at, msg->project);
     call->user = put(&at, msg->user);
     call->key = put(&at, msg->key);
+    call->trace = put(&at, msg->trace);
     call->api = api;
     call->host = api->host;
     call->env = api->host->env;

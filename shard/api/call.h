@@ -13,6 +13,7 @@
 #include "common/wire/msg.h"
 #include "shard/api/api.h"
 #include "shard/host/change.h"
+#include "shard/host/find.h"
 #include "shard/host/lookup.h"
 #include "shard/host/room_host.h"
 #include "shard/room/rules.h"
@@ -51,7 +52,7 @@ struct call {
     size_t held;     /* callbacks to come that cannot be taken back */
     struct timer deadline;
     struct later dead;
-    struct slice object, project, room_id, user, key; /* point into bytes */
+    struct slice object, project, room_id, user, key, trace; /* point into bytes */
 
     /* What it may wait for; each at most once at a time. */
     struct room_wait room_wait;
@@ -65,6 +66,7 @@ struct call {
         struct slice target; /* MEMBER_*: the user; points into params */
         enum member_role role;
         struct history *history;
+        enum found parent; /* MESSAGE_POST */
     } verb;
     char bytes[];
 };

@@ -105,7 +105,7 @@ static void change(struct call *call, struct room_host *room)
 {
     enum member_role old_role = members_role(&room->members, call->verb.target);
     enum member_role new_role = call->verb.role;
-    struct change c = {.user = call->verb.target, .role = new_role, .by = call->user};
+    struct change c = {.user = call->verb.target, .role = new_role};
 
     if (old_role == new_role) {
         reply_done(call);

@@ -47,6 +47,19 @@ static void on_settled(struct room_request *request, const struct commit_result 
     }
 }
 
+static void on_parent(void *arg, enum found found)
+{
+    struct call *call = arg;
+
+    if (!call_release(call))
+        return;
+    call->verb.parent = found;
+    if (found == FOUND_UNKNOWN)
+        call_refuse(call, ERROR_unavailable, "", 0);
+    else
+        call_find_room(call); /* comes back to verb_message_post() */
+}
+
 static void publish(struct call *call, struct room_host *room,
                     const struct command_message *message)
 {
@@ -54,7 +67,9 @@ static void publish(struct call *call, struct room_host *room,
                         .message = message,
                         .user = call->user,
                         .project_roles = call->project_roles,
-                        .way = LIMITER_REST};
+                        .way = LIMITER_REST,
+                        .is_charged = call->verb.parent != FOUND_UNKNOWN,
+                        .parent = call->verb.parent};
     int r;
 
     if (message->client_id.len > 0)
@@ -75,6 +90,12 @@ static void publish(struct call *call, struct room_host *room,
     case PUBLISH_REFUSED:
         call->host->metrics->refused++;
         call_refuse(call, p.error, p.detail, p.retry_after_ms);
+        return;
+    case PUBLISH_FIND_PARENT:
+        if (find_start(room, message->parent_id, on_parent, call))
+            call_hold(call);
+        else
+            call_refuse(call, ERROR_overloaded, "", 0);
         return;
     }
     call_hold(call);

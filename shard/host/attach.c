@@ -8,6 +8,7 @@
 #include "common/base/log.h"
 #include "common/cluster/ring.h"
 #include "shard/host/catchup.h"
+#include "shard/host/find.h"
 #include "shard/host/frame_in.h"
 #include "shard/host/op.h"
 #include "shard/host/presence.h"
@@ -70,6 +71,7 @@ static void stop(struct attach *attach)
     list_del(&attach->in_wait);
     list_del(&attach->join.link);
     catchup_cancel(attach);
+    find_cancel(TAKE(attach->find));
     ops_orphan(attach);
     frames_drop_held(attach);
     if (attach->state == ATTACH_LIVE)
@@ -243,6 +245,8 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
         return;
     }
     host->metrics->attached++;
+    log_debug("attach", L_SLICE("room", object), L_U64("attach", msg->attach),
+              L_U64("flags", msg->flags), L_SLICE("trace_id", msg->trace));
     take_params(attach, msg);
     room_touch(room);
     if (room->state == ROOM_ACTIVE)
@@ -296,7 +300,7 @@ static void on_joined(struct change_wait *wait, enum change_outcome outcome,
 /* A public room takes anybody in, as a member. */
 static void join(struct attach *attach)
 {
-    struct change change = {.user = attach->user, .role = ROLE_MEMBER, .by = attach->user};
+    struct change change = {.user = attach->user, .role = ROLE_MEMBER};
 
     if (members_count(&attach->room->members) >= ROOM_MEMBERS_MAX) {
         attach_close(attach, 1008, "channel_at_capacity");

@@ -16,6 +16,7 @@
 #include "shard/host/room_host.h"
 
 struct catchup;
+struct find;
 struct op;
 
 enum attach_state {
@@ -49,7 +50,8 @@ struct attach {
     /* Client frames. */
     struct list ops; /* struct op: not settled, by n */
     uint64_t last_n;
-    struct list held; /* struct held_frame: not admitted yet */
+    struct list held;  /* struct held_frame: not admitted yet */
+    struct find *find; /* what the first of them waits for; NULL: nothing */
     size_t n_held, held_bytes;
     unsigned suspect_left; /* so many more messages are looked up before they are committed */
     struct later dead;

@@ -90,7 +90,7 @@ static struct entry *make_entry(struct room_host *room, const struct change *cha
     uint64_t key[2] = {host->config.incarnation, ++host->change_count};
 
     buf_clear(extra);
-    extra_write_membership(extra, what, change->role, change->by);
+    extra_write_membership(extra, what, change->role);
     if (buf_failed(extra))
         return NULL;
     from.extra = buf_slice(extra);

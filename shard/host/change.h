@@ -27,7 +27,6 @@ struct change_wait {
 struct change {
     struct slice user;
     enum member_role role; /* ROLE_NONE: is removed */
-    struct slice by;       /* who does it */
 };
 
 /* Starts the change, or waits behind another one of the same user. The room is active; the

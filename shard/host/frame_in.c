@@ -16,11 +16,18 @@
  * sends one again usually sends several again. */
 #define SUSPECT_MESSAGES 64
 
+struct frame {
+    uint64_t n; /* 0: is not settled */
+    uint32_t flags;
+    struct slice json;
+    /* After it has waited for its parent. */
+    bool is_charged, has_failed;
+    enum found parent;
+};
+
 struct held_frame {
     struct list link; /* attach.held */
-    uint64_t n;
-    uint32_t flags;
-    size_t len;
+    struct frame frame;
     char json[];
 };
 
@@ -116,7 +123,10 @@ static void make_key(const struct attach *attach, uint64_t n,
     dedupe_key(DEDUPE_GATEWAY, attach->user, slice_of(key, (size_t)len), ret);
 }
 
-static void run_message(struct op *op, const struct command_message *message)
+static void wait_for_parent(struct op *op, const struct frame *frame, int64_t parent_id);
+
+static void run_message(struct op *op, const struct frame *frame,
+                        const struct command_message *message)
 {
     struct attach *attach = op->attach;
     struct publish p = {.request = &op->request,
@@ -124,10 +134,16 @@ static void run_message(struct op *op, const struct command_message *message)
                         .user = attach->user,
                         .project_roles = attach->project_roles,
                         .way = LIMITER_SOCKET,
+                        .is_charged = frame->is_charged,
+                        .parent = frame->parent,
                         .is_resent = op->is_resent,
                         .is_suspect = op->is_resent || attach->suspect_left > 0};
     int r;
 
+    if (frame->has_failed) {
+        refuse(op, message->client_id, ERROR_unavailable, "", 0);
+        return;
+    }
     op->request.on_settled = op_on_settled;
     make_key(attach, op->n, message, p.dedupe);
     if (attach->suspect_left > 0)
@@ -143,6 +159,9 @@ static void run_message(struct op *op, const struct command_message *message)
         return;
     case PUBLISH_REFUSED:
         refuse(op, message->client_id, p.error, p.detail, p.retry_after_ms);
+        return;
+    case PUBLISH_FIND_PARENT:
+        wait_for_parent(op, frame, message->parent_id);
         return;
     }
     op->is_committing = true;
@@ -162,13 +181,13 @@ static void run_ephemeral(struct attach *attach, struct slice json)
     command_deinit(&command);
 }
 
-static void run_command(struct op *op, const struct command *command)
+static void run_command(struct op *op, const struct frame *frame, const struct command *command)
 {
     struct attach *attach = op->attach;
 
     switch (command->type) {
     case COMMAND_MESSAGE:
-        run_message(op, &command->message);
+        run_message(op, frame, &command->message);
         return;
     case COMMAND_RESUME:
         if (catchup_resume(attach, op, command->resume.last_seq, command->resume.generation) <
@@ -186,25 +205,22 @@ static void run_command(struct op *op, const struct command *command)
     }
 }
 
-static void run_frame(struct attach *attach, uint64_t n, uint32_t flags, struct slice json)
+static void run_frame(struct attach *attach, const struct frame *frame)
 {
     struct command_error error;
     struct command command;
     struct op *op;
     int r;
 
-    if (n == 0) {
-        run_ephemeral(attach, json);
-        return;
-    }
-    r = command_parse(json, &command, &error);
-    op = op_new(attach, n, flags & FRAME_RESENT, r ? error.frame_id : command.frame_id);
+    r = command_parse(frame->json, &command, &error);
+    op = op_new(attach, frame->n, frame->flags & FRAME_RESENT,
+                r ? error.frame_id : command.frame_id);
     if (!op)
         attach_close(attach, 1013, "overloaded");
     else if (r)
         refuse(op, error.client_id, error.code, error.detail, 0);
     else
-        run_command(op, &command);
+        run_command(op, frame, &command);
     command_deinit(&command);
 }
 
@@ -212,31 +228,41 @@ static void run_frame(struct attach *attach, uint64_t n, uint32_t flags, struct 
 
 static bool may_run(const struct attach *attach)
 {
-    return attach->state == ATTACH_LIVE && !attach->catchup;
+    return attach->state == ATTACH_LIVE && !attach->catchup && !attach->find &&
+           attach->room->state == ROOM_ACTIVE;
 }
 
-static void hold(struct attach *attach, const struct msg_FRAME *msg)
+/* Out of memory closes the socket: its gateway sends what is not settled again. */
+static struct held_frame *hold(struct attach *attach, const struct frame *frame)
+{
+    struct held_frame *held = malloc(sizeof(*held) + frame->json.len);
+
+    if (!held) {
+        attach_close(attach, 1013, "overloaded");
+        return NULL;
+    }
+    held->frame = *frame;
+    held->frame.json = slice_of(held->json, frame->json.len);
+    if (frame->json.len > 0)
+        memcpy(held->json, frame->json.data, frame->json.len);
+    list_init(&held->link);
+    attach->n_held++;
+    attach->held_bytes += frame->json.len;
+    return held;
+}
+
+static void hold_last(struct attach *attach, const struct frame *frame)
 {
     struct held_frame *held;
 
     if (attach->n_held >= UNACKED_MAX_FRAMES ||
-        attach->held_bytes + msg->json.len > UNACKED_MAX_BYTES + FRAME_MAX_BYTES) {
+        attach->held_bytes + frame->json.len > UNACKED_MAX_BYTES + FRAME_MAX_BYTES) {
         attach_close(attach, 1013, "overloaded"); /* its gateway keeps to a lower bound */
         return;
     }
-    held = malloc(sizeof(*held) + msg->json.len);
-    if (!held) {
-        attach_close(attach, 1013, "overloaded");
-        return;
-    }
-    held->n = msg->n;
-    held->flags = msg->flags;
-    held->len = msg->json.len;
-    if (held->len > 0)
-        memcpy(held->json, msg->json.data, held->len);
-    list_add_tail(&attach->held, &held->link);
-    attach->n_held++;
-    attach->held_bytes += held->len;
+    held = hold(attach, frame);
+    if (held)
+        list_add_tail(&attach->held, &held->link);
 }
 
 static struct held_frame *take_held(struct attach *attach)
@@ -245,17 +271,16 @@ static struct held_frame *take_held(struct attach *attach)
 
     list_del(&held->link);
     attach->n_held--;
-    attach->held_bytes -= held->len;
+    attach->held_bytes -= held->frame.json.len;
     return held;
 }
 
 void frames_run_held(struct attach *attach)
 {
-    while (may_run(attach) && attach->room->state == ROOM_ACTIVE &&
-           !list_empty(&attach->held)) {
+    while (may_run(attach) && !list_empty(&attach->held)) {
         struct held_frame *held = take_held(attach);
 
-        run_frame(attach, held->n, held->flags, slice_of(held->json, held->len));
+        run_frame(attach, &held->frame);
         free(held);
     }
 }
@@ -266,9 +291,37 @@ void frames_drop_held(struct attach *attach)
         free(take_held(attach));
 }
 
+static void on_parent(void *arg, enum found found)
+{
+    struct attach *attach = arg;
+    struct frame *frame = &list_first(&attach->held, struct held_frame, link)->frame;
+
+    attach->find = NULL;
+    frame->parent = found;
+    frame->has_failed = found == FOUND_UNKNOWN;
+    frames_run_held(attach);
+}
+
+/* The frame goes back to the front of what is held, and holds back its successors. */
+static void wait_for_parent(struct op *op, const struct frame *frame, int64_t parent_id)
+{
+    struct attach *attach = op->attach;
+    struct held_frame *held = hold(attach, frame);
+
+    if (!held)
+        return; /* closed, and the op with it */
+    op_drop(op);
+    held->frame.is_charged = true;
+    list_add_head(&attach->held, &held->link);
+    attach->find = find_start(attach->room, parent_id, on_parent, attach);
+    if (!attach->find)
+        attach_close(attach, 1013, "overloaded");
+}
+
 void frame_on_frame(struct gate *gate, const struct msg_FRAME *msg)
 {
     struct attach *attach = gate_find_attach(gate, msg->attach);
+    struct frame frame = {.n = msg->n, .flags = msg->flags, .json = msg->json};
 
     if (!attach || attach->state == ATTACH_GHOST || attach->room->state == ROOM_LEAVING)
         return; /* asleep or moved: the gateway sends it again where it belongs */
@@ -282,7 +335,7 @@ void frame_on_frame(struct gate *gate, const struct msg_FRAME *msg)
         return; /* has come before on this attach */
     attach->last_n = msg->n;
     if (may_run(attach) && list_empty(&attach->held))
-        run_frame(attach, msg->n, msg->flags, msg->json);
+        run_frame(attach, &frame);
     else
-        hold(attach, msg);
+        hold_last(attach, &frame);
 }

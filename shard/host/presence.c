@@ -87,6 +87,16 @@ void presence_on_live(struct attach *attach, bool is_back)
     presence_changed(room);
 }
 
+static void send_typing(struct room_host *room, const struct attach *except,
+                        const struct roster_user *user)
+{
+    struct buf *json = &room->host->json;
+
+    buf_clear(json);
+    frame_typing(json, room->id, user->user, user->is_typing, (enum typing_intent)user->intent);
+    broadcast(room, except, buf_slice(json));
+}
+
 void presence_on_gone(struct attach *attach)
 {
     struct room_host *room = attach->room;
@@ -95,6 +105,11 @@ void presence_on_gone(struct attach *attach)
     struct buf *json = &room->host->json;
 
     attach->present = NULL;
+    if (is_last && user->is_typing) {
+        user->is_typing = false;
+        user->intent = TYPING_IDLE;
+        send_typing(room, attach, user);
+    }
     if (is_last && user->is_announced && is_small(room)) {
         buf_clear(json);
         frame_member_left(json, room->id, attach->user);
@@ -112,16 +127,6 @@ void presence_stop(struct room_host *room)
 }
 
 /* ---- typing ---- */
-
-static void send_typing(struct room_host *room, const struct attach *except,
-                        const struct roster_user *user)
-{
-    struct buf *json = &room->host->json;
-
-    buf_clear(json);
-    frame_typing(json, room->id, user->user, user->is_typing, (enum typing_intent)user->intent);
-    broadcast(room, except, buf_slice(json));
-}
 
 static bool may_type(const struct attach *attach)
 {

@@ -21,7 +21,7 @@ static int check_rate(struct room_host *room, struct publish *p)
 {
     uint64_t wait_ms;
 
-    if (p->is_resent)
+    if (p->is_resent || p->is_charged)
         return 0;
     wait_ms = limiter_take(&room->limiter, p->user, p->way, env_now_ms(room->host->env));
     if (wait_ms == 0)
@@ -31,6 +31,20 @@ static int check_rate(struct room_host *room, struct publish *p)
     (void)snprintf(p->detail_bytes, sizeof(p->detail_bytes), "retry in %llus",
                    (unsigned long long)((wait_ms + 999) / 1000));
     return refuse(p, ERROR_rate_limit_exceeded, p->detail_bytes);
+}
+
+/* 0: there is none, or it exists. */
+static int check_parent(struct room_host *room, struct publish *p)
+{
+    enum found found = p->parent;
+
+    if (p->message->parent_id == 0)
+        return 0;
+    if (found == FOUND_UNKNOWN)
+        found = find_in_memory(room, p->message->parent_id);
+    if (found == FOUND_NO)
+        return refuse(p, ERROR_message_not_found, "the message replied to");
+    return found == FOUND_YES ? 0 : PUBLISH_FIND_PARENT;
 }
 
 static struct entry *make_entry(struct room_host *room, const struct publish *p)
@@ -65,6 +79,9 @@ int room_publish(struct room_host *room, struct publish *p)
     if (p->original)
         return PUBLISH_DUPLICATE;
     r = check_rate(room, p);
+    if (r)
+        return r;
+    r = check_parent(room, p);
     if (r)
         return r;
     e = make_entry(room, p);

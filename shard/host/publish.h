@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "shard/host/find.h"
 #include "shard/host/room_host.h"
 #include "shard/room/command.h"
 
@@ -14,8 +15,10 @@ struct publish {
     unsigned project_roles;
     enum limiter_way way;
     uint8_t dedupe[DEDUPE_LEN];
-    bool is_resent;  /* sent again by the gateway: has been let through the limit before */
-    bool is_suspect; /* probably a repeat: look it up before the commit */
+    bool is_resent;    /* sent again by the gateway: has been let through the limit before */
+    bool is_suspect;   /* probably a repeat: look it up before the commit */
+    bool is_charged;   /* has been through the limit already */
+    enum found parent; /* what the store has said about the parent, if it was asked */
 
     /* PUBLISH_REFUSED */
     enum error_code error;
@@ -26,7 +29,12 @@ struct publish {
     struct entry *original;
 };
 
-enum publish_answer { PUBLISH_DUPLICATE = 1, PUBLISH_REFUSED };
+enum publish_answer {
+    PUBLISH_DUPLICATE = 1,
+    PUBLISH_REFUSED,
+    PUBLISH_FIND_PARENT, /* look it up with find_start() and come again, charged, with what was
+                            found */
+};
 int room_publish(struct room_host *room, struct publish *p) MUST_CHECK;
 
 /* The repeat had been charged against the limit: gives it back. */

@@ -43,7 +43,7 @@ struct entry {
     struct slice client_id;     /* clientMessageId, may be empty */
     struct slice content;       /* text, valid UTF-8, may be empty */
     struct slice extra; /* JSON object with what else the kind has ("attachments", "mentions";
-                           "change", "role", "by"), or empty */
+                           "change", "role"), or empty */
     char bytes[];       /* what the slices point at */
 };
 

@@ -102,7 +102,7 @@ void extra_write_message(struct buf *out, const struct command_message *message,
 }
 
 void extra_write_membership(struct buf *out, enum membership_change change,
-                            enum member_role role, struct slice by)
+                            enum member_role role)
 {
     static const char *const names[] = {
         [CHANGE_ADDED] = "added", [CHANGE_REMOVED] = "removed", [CHANGE_ROLE] = "role"};
@@ -112,6 +112,5 @@ void extra_write_membership(struct buf *out, enum membership_change change,
     json_field_str(&w, "change", slice_str(names[change]));
     if (change != CHANGE_REMOVED)
         json_field_str(&w, "role", slice_str(role_name(role)));
-    json_field_str_opt(&w, "by", by);
     json_write_object_end(&w);
 }

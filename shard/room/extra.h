@@ -1,7 +1,7 @@
 /*
  * extra.h - the `extra` object of timeline entries: what a kind holds beyond
  * the columns. Messages: "mentions" and "attachments" (both, or extra is
- * empty). Membership: "change", "role", "by".
+ * empty). Membership: "change", "role".
  */
 #pragma once
 
@@ -14,6 +14,6 @@
  * the dedupe key so that a repeat has the same. Appends nothing when there is neither. */
 void extra_write_message(struct buf *out, const struct command_message *message,
                          const struct members *members, const uint8_t dedupe[DEDUPE_LEN]);
-/* role is left out for a removal. by: who did it. */
+/* role is left out for a removal. */
 void extra_write_membership(struct buf *out, enum membership_change change,
-                            enum member_role role, struct slice by);
+                            enum member_role role);

@@ -65,7 +65,7 @@ static void write_live_message(struct json_writer *w, struct slice room, const s
     write_rest(w, e);
 }
 
-/* `extra` of a membership entry holds "change", "role" and "by". */
+/* `extra` of a membership entry holds "change" and "role". */
 static void write_membership(struct json_writer *w, struct slice room, const struct entry *e)
 {
     json_field_str(w, "type", SLICE_LIT("membership"));

@@ -153,7 +153,7 @@ describe('REST', () => {
       assert.ok(got.json.error);
     }
     for (const clientMessageId of ['', 'a b', 'x'.repeat(129), 'é']) {
-      assert.equal((await post(ada, { roomId: 'r-msg', content: 'x', clientMessageId })).json.error, 'invalid_client_id');
+      assert.equal((await post(ada, { roomId: 'r-msg', content: 'x', clientMessageId })).json.error, 'invalid_client_message_id');
     }
     assert.equal((await post(ada, { roomId: 'r-msg', content: 'x', pad: 'y'.repeat(1 << 20) })).status, 413);
     assert.equal((await post(ada, { roomId: 'r-msg', content: 'four \u{1F600}' })).json.message.content, 'four \u{1F600}');

@@ -143,7 +143,7 @@ describe('room socket', () => {
       ['{"type":"launch"}', 'unknown_event_type'], ['{nope', 'invalid_json'], ['[]', 'invalid_json'], ['"x"', 'invalid_json'],
       ['{"type":"message","content":""}', 'invalid_content'], ['{"type":"message"}', 'invalid_content'], ['{"type":"message","content":7}', 'invalid_content'],
       [JSON.stringify({ type: 'message', content: 'x'.repeat(4001) }), 'invalid_content'],
-      ['{"type":"message","content":"x","clientMessageId":"a b"}', 'invalid_client_id'],
+      ['{"type":"message","content":"x","clientMessageId":"a b"}', 'invalid_client_message_id'],
       ['{"type":"message","content":"x","parentId":123456789}', 'message_not_found'],
       ['{"type":"message","content":"\\ud800"}', 'invalid_json'], ['{"type":"message","content":"a\\u0000b"}', 'invalid_json'],
       ['{"type":"message","type":"ping","content":"x"}', 'invalid_json'], ['{"content":"x"}', 'unknown_event_type'],

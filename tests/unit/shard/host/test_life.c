@@ -270,6 +270,14 @@ static void typing_is_sent_on_once_and_ends_by_itself(void **state)
               "ephemeral {typing userId=ann isTyping=1}\n"
               "ephemeral {typing userId=ann isTyping=0}\n",
               "ended");
+    fx_frame(&fx.gates[0], 1, 0, 0, "{\"type\":\"typing\",\"isTyping\":true}");
+    fx_detach(&fx.gates[0], 1);
+    fx_run(&fx);
+    fx_expect(b,
+              "ephemeral {typing userId=ann isTyping=1}\n"
+              "ephemeral {typing userId=ann isTyping=0}\n"
+              "ephemeral {member_left userId=ann}\n",
+              "gone");
     fx_deinit(&fx);
 }
 

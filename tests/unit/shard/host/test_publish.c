@@ -219,6 +219,94 @@ static void without_a_database_writes_are_refused_in_bounded_time(void **state)
     fx_deinit(&fx);
 }
 
+static void replies_are_to_messages_of_the_room_and_keep_their_turn(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+    size_t n;
+    struct entry *const *e;
+    char json[200];
+
+    (void)state;
+    begin(&fx);
+    for (unsigned i = 1; i <= 20; i++) /* the tail holds 8 */
+        fx_say(g, 1, i, "x", NULL);
+    fx_run(&fx);
+    e = sim_room_entries(fx_row(&fx, "g"), &n);
+    fx_forget(g);
+    for (unsigned k = 0; k < 4; k++) { /* the newest, an old one, the oldest, none */
+        long long parent = k == 3 ? e[0]->id - 1 : e[k == 0 ? 19 : k == 1 ? 6 : 0]->id;
+
+        (void)snprintf(json, sizeof(json),
+                       "{\"type\":\"message\",\"content\":\"r%u\",\"parentId\":%lld}", k,
+                       parent);
+        fx_frame(g, 1, 21 + 2 * k, 0, json);
+        fx_say(g, 1, 22 + 2 * k, "next", NULL);
+    }
+    (void)snprintf(json, sizeof(json),
+                   "{\"type\":\"message\",\"content\":\"r\",\"parentId\":%lld}",
+                   (long long)e[19]->id + 1000);
+    fx_frame(g, 1, 29, 0, json);
+    fake_env_advance(&fx.fake, 500);
+    fx_expect(g,
+              "event 21 {message seq=21 userId=ann content=r0}\n"
+              "to 1 done=21 {ack seq=21 duplicate=0}\n"
+              "event 22 {message seq=22 userId=ann content=next}\n"
+              "to 1 done=22 {ack seq=22 duplicate=0}\n"
+              "event 23 {message seq=23 userId=ann content=r1}\n"
+              "to 1 done=23 {ack seq=23 duplicate=0}\n"
+              "event 24 {message seq=24 userId=ann content=next}\n"
+              "to 1 done=24 {ack seq=24 duplicate=0}\n"
+              "event 25 {message seq=25 userId=ann content=r2}\n"
+              "to 1 done=25 {ack seq=25 duplicate=0}\n"
+              "event 26 {message seq=26 userId=ann content=next}\n"
+              "to 1 done=26 {ack seq=26 duplicate=0}\n"
+              "to 1 done=27 {error code=message_not_found retryable=0}\n"
+              "event 27 {message seq=27 userId=ann content=next}\n"
+              "to 1 done=28 {ack seq=27 duplicate=0}\n"
+              "to 1 done=29 {error code=message_not_found retryable=0}\n",
+              "replies");
+    (void)snprintf(json, sizeof(json), "{\"content\":\"rest\",\"replyTo\":%lld}",
+                   (long long)e[3]->id);
+    fx_call(&fx.gates[2], CALL_MESSAGE_POST, "g", "bob", "", json);
+    (void)snprintf(json, sizeof(json), "{\"content\":\"rest\",\"replyTo\":%lld}",
+                   (long long)e[0]->id - 5);
+    fx_call(&fx.gates[2], CALL_MESSAGE_POST, "g", "bob", "", json);
+    fake_env_advance(&fx.fake, 500);
+    assert_int_equal(fx_count(&fx.gates[2], "reply 1 200 "), 1);
+    assert_int_equal(fx_count(&fx.gates[2], "reply 2 404 {\"error\":\"message_not_found\""), 1);
+    fx_deinit(&fx);
+}
+
+static void a_reply_whose_parent_cannot_be_looked_up_is_refused_for_now(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    for (unsigned i = 1; i <= 20; i++)
+        fx_say(g, 1, i, "x", NULL);
+    fx_run(&fx);
+    fx_forget(g);
+    sim_server_set_up(&fx.server, false);
+    fx_frame(
+        g, 1, 21, 0,
+        "{\"type\":\"message\",\"content\":\"r\",\"parentId\":1,\"clientMessageId\":\"c\"}");
+    fx_frame(g, 1, 22, 0, "{}");
+    fx_run(&fx);
+    fx_expect(g,
+              "to 1 done=21 {error clientMessageId=c code=unavailable retryable=1}\n"
+              "to 1 done=22 {error code=unknown_event_type retryable=0}\n",
+              "down");
+    sim_server_set_up(&fx.server, true);
+    fake_env_advance(&fx.fake, 3000);
+    fx_frame(g, 1, 23, 0, "{\"type\":\"message\",\"content\":\"r\",\"parentId\":1}");
+    fx_detach(g, 1); /* gone while it is looked up */
+    fx_run(&fx);
+    fx_deinit(&fx);
+}
+
 static void answers_to_a_socket_that_has_gone_go_nowhere(void **state)
 {
     struct fx fx;
@@ -248,6 +336,8 @@ int main(void)
         cmocka_unit_test(a_user_may_send_sixty_a_minute_over_sockets_and_as_many_over_rest),
         cmocka_unit_test(only_moderators_write_announcements),
         cmocka_unit_test(without_a_database_writes_are_refused_in_bounded_time),
+        cmocka_unit_test(replies_are_to_messages_of_the_room_and_keep_their_turn),
+        cmocka_unit_test(a_reply_whose_parent_cannot_be_looked_up_is_refused_for_now),
         cmocka_unit_test(answers_to_a_socket_that_has_gone_go_nowhere),
     };
 

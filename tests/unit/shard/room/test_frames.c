@@ -36,7 +36,7 @@ static struct entry *joined(uint64_t seq)
         .created_us = T0,
         .version = 1,
         .user = SLICE_LIT("bob"),
-        .extra = SLICE_LIT("{\"change\":\"added\",\"role\":\"member\",\"by\":\"ann\"}"),
+        .extra = SLICE_LIT("{\"change\":\"added\",\"role\":\"member\"}"),
     };
 
     return entry_new(&e);
@@ -69,7 +69,7 @@ static void live_frames(void **state)
     check(
         &out,
         "{\"type\":\"membership\",\"roomId\":\"lobby\",\"userId\":\"bob\",\"seq\":4,\"change\":"
-        "\"added\",\"role\":\"member\",\"by\":\"ann\"}");
+        "\"added\",\"role\":\"member\"}");
     frame_message_body(&out, ROOM, m);
     check(
         &out,
@@ -83,7 +83,7 @@ static void live_frames(void **state)
         &out,
         "{\"type\":\"cache_snapshot\",\"roomId\":\"lobby\",\"event\":{\"type\":\"membership\","
         "\"roomId\":\"lobby\",\"userId\":\"bob\",\"seq\":4,\"change\":\"added\",\"role\":"
-        "\"member\",\"by\":\"ann\"},\"cachedAt\":\"2026-01-01T00:00:00.000Z\"}");
+        "\"member\"},\"cachedAt\":\"2026-01-01T00:00:00.000Z\"}");
 }
 
 static void stored_extra_replaces_the_empty_lists(void **state)
@@ -155,7 +155,7 @@ static void pages(void **state)
     check(&out,
           "{\"type\":\"replay\",\"roomId\":\"lobby\",\"events\":[{\"seq\":4,\"eventType\":"
           "\"membership\",\"createdAt\":\"2026-01-01T00:00:00.000Z\",\"payload\":{\"userId\":"
-          "\"bob\",\"change\":\"added\",\"role\":\"member\",\"by\":\"ann\"}}],\"messages\":[],"
+          "\"bob\",\"change\":\"added\",\"role\":\"member\"}}],\"messages\":[],"
           "\"reactions\":{},\"fromSeq\":3,\"toSeq\":4,\"lastSeq\":4,\"currentSeq\":9,\"more\":"
           "true,\"reset\":false,\"generation\":\"g1\"}");
     range = (struct frame_range){.from_seq = 9, .to_seq = 9, .is_reset = true};

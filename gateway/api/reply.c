@@ -80,20 +80,23 @@ static void count(struct gateway_metrics *m, unsigned status)
     }
 }
 
+/* Each request at debug; at warn those that failed on our side (busy is no failure). */
 static void log_request(const struct http_exchange *ex, unsigned status, uint64_t now_ms)
 {
+    bool failed = status >= 500 && status != 503;
     AUTO_BUF target = BUF_INIT;
 
-    if (!log_is_on(LOG_LEVEL_DEBUG))
+    if (!log_is_on(failed ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG))
         return;
     buf_put_slice(&target, http_request_path(&ex->request));
     if (ex->request.query.len) {
         buf_put_char(&target, '?');
         uri_query_scrub(http_request_query(&ex->request), &target);
     }
-    log_debug("request", L_STR("method", http_method_name(ex->request.method)),
-              L_SLICE("target", buf_slice(&target)), L_U64("status", status),
-              L_U64("ms", now_ms - ex->started_ms), L_STR("trace_id", ex->trace.id));
+    LOG_AT(failed ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG, "request",
+           L_STR("method", http_method_name(ex->request.method)),
+           L_SLICE("target", buf_slice(&target)), L_U64("status", status),
+           L_U64("ms", now_ms - ex->started_ms), L_STR("trace_id", ex->trace.id));
 }
 
 /* The end of every request. */

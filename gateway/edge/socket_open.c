@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "common/base/log.h"
 #include "common/base/secret.h"
 #include "gateway/api/admit.h"
 #include "gateway/api/api.h"
@@ -49,8 +50,11 @@ static void refuse(struct socket_opening *o, unsigned code, const char *reason)
 {
     AUTO_BUF rest = BUF_INIT; /* a refused client is not listened to */
     struct front *front = o->front;
+    struct trace trace = o->ex->trace;
     struct stream *stream = shake_hands(o, &rest);
 
+    log_debug("socket refused", L_STR("room", o->query.room), L_U64("code", code),
+              L_STR("why", reason), L_STR("trace_id", trace.id));
     opening_free(o);
     front->parts.metrics->sockets_refused++;
     if (stream)
@@ -70,6 +74,9 @@ static void let_in(struct socket_opening *o)
     buf_deinit(&o->query.user_info);
     o->query.user_info = info;
     info = BUF_INIT;
+    log_debug("socket", L_STR("project", o->admission.token.project),
+              L_STR("user", o->admission.token.user), L_STR("room", o->query.room),
+              L_STR("address", o->ex->address), L_STR("trace_id", trace.id));
     stream = shake_hands(o, &rest);
     if (stream)
         room_socket_start(front, stream, &o->query, &o->admission.token, trace_slice(&trace),

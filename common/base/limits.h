@@ -384,6 +384,28 @@
 /* How far createdAt may run ahead of the clock in whole milliseconds (WIRE.md 3.2). */
 #define CREATED_AHEAD_MAX_MS 50
 
+/* ---- PostgreSQL ---- */
+
+/* Connections of a shard for reads, besides one per lane and one for what waits for row locks. */
+#define PG_READ_CONNECTIONS 2
+/* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory. */
+#define PG_READ_DEPTH 16
+#define PG_READ_QUEUE_MAX 20000
+/* A read without an answer by then ends; a connection that owes it is given up. */
+#define PG_READ_TIMEOUT_MS 6000
+/* A batch without an answer by then costs its connection, and its outcome is unknown. */
+#define PG_COMMIT_TIMEOUT_MS 10000
+/* Pauses between attempts to connect, doubling, jittered. */
+#define PG_RETRY_MIN_MS 50
+#define PG_RETRY_MAX_MS 2000
+/* Ids fetched at a time: at 20,000 messages a second one block lasts almost a second. */
+#define PG_ID_BLOCK 16384
+/* A larger difference of the clocks is reported. */
+#define PG_SKEW_WARN_MS 1000
+/* Blocking work before the loop runs. */
+#define ADMIN_CONNECT_TIMEOUT_MS 10000
+#define ADMIN_QUERY_TIMEOUT_MS 120000
+
 /* ---- inside a process ---- */
 
 /* Passes over the end-of-turn list before the loop looks at its descriptors again: work that

@@ -38,6 +38,6 @@ const struct master_key *keyring_find(const struct keyring *ring, struct slice k
 int secret_seal(const struct master_key *key, struct slice project, struct slice kid,
                 struct slice plain, uint8_t *ret_sealed) MUST_CHECK;
 /* Writes sealed.len - SEAL_OVERHEAD bytes. -EBADMSG: another key, another place, or changed;
- * nothing is written. */
+ * ret_plain is then wiped. */
 int secret_open(const struct master_key *key, struct slice project, struct slice kid,
                 struct slice sealed, uint8_t *ret_plain) MUST_CHECK;

@@ -61,6 +61,8 @@ CREATE TABLE rooms (
     autovacuum_vacuum_cost_delay = 0
 );
 
+CREATE INDEX rooms_by_age ON rooms (project_id, created_at, room_id); -- touched only when a room is made
+
 CREATE TABLE members (
     project_id text COLLATE "C" NOT NULL,
     room_id text COLLATE "C" NOT NULL,
@@ -97,3 +99,30 @@ CREATE TABLE timeline (
 CREATE UNIQUE INDEX timeline_dedupe ON timeline (project_id, room_id, dedupe);
 -- Resume: what has changed after a cursor and is older than it. Entries that never changed are found by seq.
 CREATE INDEX timeline_changed ON timeline (project_id, room_id, updated_seq) WHERE updated_seq <> seq;
+
+-- The smallest seq from which on entries are not older than `t`: created_at rises with seq, so the place is found by
+-- halves over the primary key, without an index of its own.
+CREATE FUNCTION timeline_seq_at(project text, room text, t timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    low bigint;  -- everything before is older than t
+    high bigint; -- everything from here on is not
+    middle bigint;
+    found_seq bigint;
+    found_at timestamptz;
+BEGIN
+    SELECT min(seq), max(seq) + 1 INTO low, high FROM timeline
+        WHERE project_id = project AND room_id = room;
+    WHILE low < high LOOP
+        middle := low + (high - low) / 2;
+        SELECT seq, created_at INTO found_seq, found_at FROM timeline
+            WHERE project_id = project AND room_id = room AND seq >= middle ORDER BY seq LIMIT 1;
+        IF found_seq < high AND found_at < t THEN
+            low := found_seq + 1;
+        ELSE
+            high := middle; -- also when there is no entry between
+        END IF;
+    END LOOP;
+    RETURN low;
+END
+$$;

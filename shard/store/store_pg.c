@@ -1,0 +1,189 @@
+/*
+ * store_pg.c - the connections of the PostgreSQL store as one: start, end,
+ * which server it is, what time it has.
+ */
+#include "shard/store/store_pg.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/net/loop.h"
+#include "shard/store/store_pg_priv.h"
+
+/* ---- what connections tell ---- */
+
+static void on_identity(void *owner, const char *system, const char *timeline)
+{
+    struct store_pg *s = owner;
+    bool is_first = s->system[0] == '\0';
+
+    if (strcmp(s->system, system) == 0 && strcmp(s->timeline, timeline) == 0)
+        return;
+    snprintf(s->system, sizeof(s->system), "%s", system);
+    snprintf(s->timeline, sizeof(s->timeline), "%s", timeline);
+    log_info("PostgreSQL server", L_STR("system", s->system), L_STR("timeline", s->timeline),
+             L_BOOL("replaced", !is_first));
+    if (!is_first && s->events && s->events->on_replaced)
+        s->events->on_replaced(s->owner);
+}
+
+static void on_clock(void *owner, int64_t offset_us)
+{
+    struct store_pg *s = owner;
+
+    s->stats.clock_offset_us = offset_us;
+    if (offset_us > PG_SKEW_WARN_MS * 1000 || offset_us < -PG_SKEW_WARN_MS * 1000)
+        log_warn("our clock and that of PostgreSQL differ", L_I64("offset_us", offset_us));
+}
+
+static void on_up(void *owner)
+{
+    struct store_pg *s = owner;
+
+    s->stats.connects++;
+    s->stats.connections++;
+}
+
+static void on_down(void *owner)
+{
+    struct store_pg *s = owner;
+
+    s->stats.disconnects++;
+    s->stats.connections--;
+}
+
+static void on_failed(void *owner)
+{
+    struct store_pg *s = owner;
+
+    s->stats.connect_failures++;
+}
+
+static const struct pg_conn_events conn_events = {
+    .on_identity = on_identity,
+    .on_clock = on_clock,
+    .on_up = on_up,
+    .on_down = on_down,
+    .on_failed = on_failed,
+};
+
+int64_t store_pg_clock_offset_us(struct store *s)
+{
+    return store_pg_of(s)->stats.clock_offset_us;
+}
+
+bool store_pg_is_available(struct store *store)
+{
+    struct store_pg *s = store_pg_of(store);
+
+    for (unsigned i = 0; i < s->n_lanes; i++) {
+        if (!pg_conn_is_ready(&s->lanes[i].conn))
+            return false;
+    }
+    return pg_conn_is_ready(&s->locks);
+}
+
+const struct store_pg_stats *store_pg_stats(struct store *store)
+{
+    struct store_pg *s = store_pg_of(store);
+
+    s->stats.queued = s->locks.n_queue;
+    for (size_t i = 0; i < ARRAY_LEN(s->reads); i++)
+        s->stats.queued += s->reads[i].n_queue;
+    return &s->stats;
+}
+
+/* ---- life ---- */
+
+static int start_conns(struct store_pg *s)
+{
+    struct pg_conn_config lane = {
+        .loop = s->loop,
+        .url = &s->url,
+        .role = "lane",
+        .first = SQL_LANE_FIRST,
+        .last = SQL_LANE_LAST,
+        .depth = 1,
+        .timeout_ms = PG_COMMIT_TIMEOUT_MS,
+    };
+    struct pg_conn_config read = {
+        .loop = s->loop,
+        .url = &s->url,
+        .role = "read",
+        .first = SQL_READ_FIRST,
+        .last = SQL_READ_LAST,
+        .depth = PG_READ_DEPTH,
+        .queue_max = PG_READ_QUEUE_MAX,
+        .timeout_ms = PG_READ_TIMEOUT_MS,
+    };
+    int r = pg_conn_init(&s->locks, &read, &conn_events, s);
+
+    for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->reads); i++)
+        r = pg_conn_init(&s->reads[i], &read, &conn_events, s);
+    for (unsigned i = 0; r >= 0 && i < s->n_lanes; i++)
+        r = pg_conn_init(&s->lanes[i].conn, &lane, &conn_events, s);
+    return r;
+}
+
+static void store_pg_free(struct later *later, void *arg)
+{
+    struct store_pg *s = arg;
+
+    (void)later;
+    for (unsigned i = 0; i < s->n_lanes; i++)
+        pg_lane_deinit(&s->lanes[i]);
+    pg_url_deinit(&s->url);
+    free(s);
+}
+
+static void close_conn(struct pg_conn *conn)
+{
+    if (conn->env) /* was begun */
+        pg_conn_close(conn);
+}
+
+int store_pg_new(struct loop *loop, const struct store_pg_config *config,
+                 const struct store_pg_events *events, void *owner, struct store **ret_store)
+{
+    struct store_pg *s = calloc(1, sizeof(*s) + config->lanes * sizeof(s->lanes[0]));
+    int r;
+
+    if (!s)
+        return -ENOMEM;
+    s->store.ops = &store_pg_ops;
+    s->loop = loop;
+    s->env = loop_env(loop);
+    s->keys = config->keys;
+    s->events = events;
+    s->owner = owner;
+    s->n_lanes = config->lanes;
+    later_init(&s->dead, store_pg_free, s);
+    for (unsigned i = 0; i < s->n_lanes; i++)
+        pg_lane_init(&s->lanes[i], s);
+    r = pg_url_parse(config->url, &s->url);
+    if (r >= 0)
+        r = start_conns(s);
+    if (r < 0) {
+        store_pg_close(&s->store);
+        return r;
+    }
+    *ret_store = &s->store;
+    return 0;
+}
+
+void store_pg_close(struct store *store)
+{
+    struct store_pg *s;
+
+    if (!store)
+        return;
+    s = store_pg_of(store);
+    for (unsigned i = 0; i < s->n_lanes; i++)
+        close_conn(&s->lanes[i].conn);
+    close_conn(&s->locks);
+    for (size_t i = 0; i < ARRAY_LEN(s->reads); i++)
+        close_conn(&s->reads[i]);
+    env_free_later(s->env, &s->dead);
+}

@@ -1,0 +1,54 @@
+/* store_pg_priv.h - what the files of the PostgreSQL store share. */
+#pragma once
+
+#include "shard/store/pg_array.h"
+#include "shard/store/pg_conn.h"
+#include "shard/store/store_pg.h"
+
+enum { COMMIT_PARAMS = 22, COMMIT_OPS_PARAMS = 28 };
+
+struct pg_lane {
+    struct store_pg *store;
+    struct pg_conn conn;
+    struct pg_request req;
+    struct pg_array arrays[COMMIT_OPS_PARAMS];
+    int n_params;
+    store_submit_fn fn; /* NULL: nothing in flight */
+    void *arg;
+    bool *committed; /* grows */
+    size_t n_rooms, cap_rooms;
+};
+
+struct store_pg {
+    struct store store;
+    struct loop *loop;
+    struct env *env;
+    struct pg_url url;
+    const struct keyring *keys;
+    const struct store_pg_events *events;
+    void *owner;
+    struct store_pg_stats stats;
+    char system[24], timeline[12]; /* of the server that we know; empty: none yet */
+    struct pg_conn reads[PG_READ_CONNECTIONS];
+    struct pg_conn locks; /* claims and new rooms: may wait for a row */
+    struct later dead;
+    unsigned n_lanes;
+    struct pg_lane lanes[];
+};
+
+static inline struct store_pg *store_pg_of(struct store *s)
+{
+    return container_of(s, struct store_pg, store);
+}
+
+/* store_pg_commit.c */
+void pg_lane_init(struct pg_lane *lane, struct store_pg *store);
+void pg_lane_deinit(struct pg_lane *lane);
+int store_pg_submit(struct store *s, unsigned lane, const struct batch *batch, store_submit_fn fn, void *arg);
+/* What a refusal means. *ret_is_duplicate may be NULL. */
+enum store_result store_pg_result(const char *sqlstate, bool *ret_is_duplicate);
+
+/* store_pg_read.c */
+extern const struct store_ops store_pg_ops;
+int64_t store_pg_clock_offset_us(struct store *s);
+bool store_pg_is_available(struct store *s);

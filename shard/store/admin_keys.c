@@ -43,8 +43,8 @@ static int add_project(struct store_admin *admin, const char *id, const char *na
 }
 
 /* The secret is text, so that it can be pasted into any JWT library. */
-static int add_secret(struct store_admin *admin, const struct master_key *master, const char *id,
-                      struct buf *problem)
+static int add_secret(struct store_admin *admin, const struct master_key *master,
+                      const char *id, struct buf *problem)
 {
     uint8_t bytes[JWT_SECRET_BYTES];
     char kid[20], text[BASE64_LEN(JWT_SECRET_BYTES) + 1];
@@ -61,10 +61,11 @@ static int add_secret(struct store_admin *admin, const struct master_key *master
         const int lengths[] = {0, 0, (int)(plain.len + SEAL_OVERHEAD), 0};
         const int formats[] = {0, 0, 1, 0};
 
-        r = admin_query(admin, "secret",
-                        "INSERT INTO project_secrets (project_id, kid, purpose, sealed, master_kid) "
-                        "VALUES ($1, $2, 'jwt', $3, $4)",
-                        4, values, lengths, formats, problem, NULL);
+        r = admin_query(
+            admin, "secret",
+            "INSERT INTO project_secrets (project_id, kid, purpose, sealed, master_kid) "
+            "VALUES ($1, $2, 'jwt', $3, $4)",
+            4, values, lengths, formats, problem, NULL);
     }
     secret_wipe(bytes, sizeof(bytes));
     secret_wipe(text, sizeof(text));
@@ -137,15 +138,17 @@ static int seal_again(struct store_admin *admin, const struct keyring *keys,
     int r = -EBADMSG;
 
     if (!old) {
-        admin_problem(problem, row->project,
-                      "sealed under a master key that is neither the current nor the previous one");
+        admin_problem(
+            problem, row->project,
+            "sealed under a master key that is neither the current nor the previous one");
         free(sealed);
         return -ENOKEY;
     }
     if (row->len >= SEAL_OVERHEAD) {
         plain = malloc(row->len);
-        r = plain && sealed ? secret_open(old, project, kid, slice_of(row->sealed, row->len), plain)
-                            : -ENOMEM;
+        r = plain && sealed
+                ? secret_open(old, project, kid, slice_of(row->sealed, row->len), plain)
+                : -ENOMEM;
     }
     if (r >= 0)
         r = secret_seal(&keys->current, project, kid, slice_of(plain, row->len - SEAL_OVERHEAD),

@@ -14,7 +14,8 @@ struct store_admin {
 
 /* "what: why", without white space at its end. */
 void admin_problem(struct buf *problem, const char *what, const char *why);
-/* One statement with a deadline; without parameters it may be several. ret_result may be NULL. */
+/* One statement with a deadline; without parameters it may be several. ret_result may be NULL.
+ */
 int admin_query(struct store_admin *admin, const char *what, const char *sql, int n_params,
                 const char *const *values, const int *lengths, const int *formats,
                 struct buf *problem, PGresult **ret_result) MUST_CHECK;

@@ -39,8 +39,8 @@ static int apply(struct store_admin *admin, const struct migration *m, struct bu
         return r;
     snprintf(number, sizeof(number), "%d", m->number);
     return admin_query(admin, m->name,
-                       "INSERT INTO schema_migrations (number, name) VALUES ($1::integer, $2)", 2,
-                       values, NULL, NULL, problem, NULL);
+                       "INSERT INTO schema_migrations (number, name) VALUES ($1::integer, $2)",
+                       2, values, NULL, NULL, problem, NULL);
 }
 
 int store_admin_migrate(struct store_admin *admin, struct buf *problem, unsigned *ret_applied)

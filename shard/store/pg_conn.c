@@ -42,8 +42,8 @@ void pg_conn_drop(struct pg_conn *conn, const char *why)
 
     if (state == PG_DOWN || state == PG_CLOSED)
         return;
-    log_warn("PostgreSQL connection lost", L_STR("role", conn->config.role),
-             L_STR("why", why), L_BOOL("was_up", was_up));
+    log_warn("PostgreSQL connection lost", L_STR("role", conn->config.role), L_STR("why", why),
+             L_BOOL("was_up", was_up));
     pg_conn_release(conn);
     conn->state = PG_DOWN;
     conn->n_sent = 0;
@@ -99,7 +99,8 @@ static void on_due(struct timer *timer, void *arg)
         conn->n_queue--;
         end(req, PG_END_NOT_SENT);
     }
-    if (!list_empty(&conn->sent) && list_first(&conn->sent, struct pg_request, link)->due_ms <= now)
+    if (!list_empty(&conn->sent) &&
+        list_first(&conn->sent, struct pg_request, link)->due_ms <= now)
         pg_conn_drop(conn, "no answer in time");
     if (conn->state != PG_CLOSED)
         watch_due(conn);
@@ -161,7 +162,8 @@ int pg_conn_send_now(struct pg_conn *conn, struct pg_request *req)
 
 void pg_conn_send_queued(struct pg_conn *conn)
 {
-    while (conn->state == PG_READY && conn->n_sent < conn->config.depth && !list_empty(&conn->queue)) {
+    while (conn->state == PG_READY && conn->n_sent < conn->config.depth &&
+           !list_empty(&conn->queue)) {
         struct pg_request *req = list_first(&conn->queue, struct pg_request, link);
 
         list_del(&req->link);
@@ -175,7 +177,8 @@ void pg_conn_send_queued(struct pg_conn *conn)
 
 int pg_conn_submit(struct pg_conn *conn, struct pg_request *req)
 {
-    bool now = conn->state == PG_READY && conn->n_sent < conn->config.depth && list_empty(&conn->queue);
+    bool now = conn->state == PG_READY && conn->n_sent < conn->config.depth &&
+               list_empty(&conn->queue);
     int r;
 
     if (conn->state == PG_CLOSED || (conn->state != PG_READY && conn->attempts > 1))
@@ -207,8 +210,8 @@ static void take_error(struct pg_conn *conn, struct pg_request *req, const PGres
         return; /* only the first one says something */
     snprintf(req->sqlstate, sizeof(req->sqlstate), "%s", sqlstate ? sqlstate : "08000");
     /* The primary message names columns and types, not values (those are in the detail). */
-    log_debug("PostgreSQL refused", L_STR("role", conn->config.role), L_STR("sqlstate", req->sqlstate),
-              L_STR("text", text ? text : ""));
+    log_debug("PostgreSQL refused", L_STR("role", conn->config.role),
+              L_STR("sqlstate", req->sqlstate), L_STR("text", text ? text : ""));
 }
 
 /* True: the request has kept it. */

@@ -23,12 +23,14 @@ struct resolve;
 
 enum pg_end {
     PG_END_OK,
-    PG_END_ERROR,    /* the server refused it, or a statement of it: sqlstate says why; nothing was done */
+    PG_END_ERROR, /* the server refused it, or a statement of it: sqlstate says why; nothing was
+                     done */
     PG_END_NOT_SENT, /* the deadline came before its turn, or the connection is closed */
     PG_END_LOST,     /* the connection was lost, or given up, while it was out */
 };
 
-/* One or more statements in one implicit transaction. Embedded in the caller's memory until on_end. */
+/* One or more statements in one implicit transaction. Embedded in the caller's memory until
+ * on_end. */
 struct pg_request {
     struct list link; /* conn->queue or conn->sent */
     uint64_t due_ms;
@@ -36,7 +38,8 @@ struct pg_request {
     char sqlstate[6];
     /* Sends the statements by pg_conn_send(). -errno: ends with NOT_SENT. */
     int (*send)(struct pg_request *req, struct pg_conn *conn);
-    /* Rows of the n-th statement. True: the request keeps the result and clears it. May be NULL. */
+    /* Rows of the n-th statement. True: the request keeps the result and clears it. May be
+     * NULL. */
     bool (*on_result)(struct pg_request *req, unsigned n, PGresult *result);
     /* Exactly once, never from inside pg_conn_submit(); may free the request. */
     void (*on_end)(struct pg_request *req, enum pg_end end);
@@ -46,18 +49,18 @@ struct pg_conn_events {
     void (*on_identity)(void *owner, const char *system, const char *timeline);
     void (*on_clock)(void *owner, int64_t offset_us); /* the server's clock minus ours */
     void (*on_up)(void *owner);
-    void (*on_down)(void *owner); /* after on_up */
+    void (*on_down)(void *owner);   /* after on_up */
     void (*on_failed)(void *owner); /* an attempt to connect */
 };
 
 struct pg_conn_config {
     struct loop *loop;
     const struct pg_url *url; /* borrowed */
-    const char *role;         /* "lane" or "read": for sql_session, the log and application_name */
-    enum sql_id first, last;  /* statements to prepare */
-    unsigned depth;           /* requests out at a time */
-    unsigned queue_max;       /* requests that wait; 0: send at once or refuse */
-    uint64_t timeout_ms;      /* of a request; one that is out then costs the connection */
+    const char *role; /* "lane" or "read": for sql_session, the log and application_name */
+    enum sql_id first, last; /* statements to prepare */
+    unsigned depth;          /* requests out at a time */
+    unsigned queue_max;      /* requests that wait; 0: send at once or refuse */
+    uint64_t timeout_ms;     /* of a request; one that is out then costs the connection */
 };
 
 enum pg_state { PG_DOWN, PG_RESOLVING, PG_CONNECTING, PG_SETTING_UP, PG_READY, PG_CLOSED };
@@ -71,31 +74,31 @@ struct pg_conn {
     PGconn *pq;
     struct event *readable, *writable;
     struct resolve *resolve;
-    struct timer timer;     /* connect deadline or back-off */
-    struct timer due;       /* of the oldest request */
+    struct timer timer; /* connect deadline or back-off */
+    struct timer due;   /* of the oldest request */
     struct later flush;
-    struct later broken;    /* drops the connection at the end of the turn */
+    struct later broken; /* drops the connection at the end of the turn */
     struct list queue, sent;
     size_t n_queue, n_sent;
-    unsigned attempts;      /* since it was up */
+    unsigned attempts; /* since it was up */
     uint64_t backoff_ms;
     struct pg_request setup;
     unsigned setup_step;
     int64_t asked_clock_us;
 };
 
-int pg_conn_init(struct pg_conn *conn, const struct pg_conn_config *config, const struct pg_conn_events *events,
-                 void *owner) MUST_CHECK;
+int pg_conn_init(struct pg_conn *conn, const struct pg_conn_config *config,
+                 const struct pg_conn_events *events, void *owner) MUST_CHECK;
 /* Ends all requests, from inside this call. */
 void pg_conn_close(struct pg_conn *conn);
 /*
- * 0: on_end will be called. -ENOTCONN: not connected and not about to be; -EAGAIN: too many; other: could not be
- * sent. Then nothing is called.
+ * 0: on_end will be called. -ENOTCONN: not connected and not about to be; -EAGAIN: too many;
+ * other: could not be sent. Then nothing is called.
  */
 int pg_conn_submit(struct pg_conn *conn, struct pg_request *req) MUST_CHECK;
 /* From send(): one prepared statement with binary parameters (NULL: null) and result. */
-int pg_conn_send(struct pg_conn *conn, struct pg_request *req, enum sql_id id, int n, const char *const *values,
-                 const int *lengths) MUST_CHECK;
+int pg_conn_send(struct pg_conn *conn, struct pg_request *req, enum sql_id id, int n,
+                 const char *const *values, const int *lengths) MUST_CHECK;
 /* How much work lies before a new request. */
 static inline size_t pg_conn_load(const struct pg_conn *conn)
 {

@@ -41,11 +41,13 @@ void pg_connect_later(struct pg_conn *conn)
     conn->attempts++;
     if (conn->attempts % conn->config.url->n_hosts == 0 || conn->attempts == 1) {
         pause = conn->backoff_ms;
-        conn->backoff_ms = MIN(MAX(pause * 2, (uint64_t)PG_RETRY_MIN_MS), (uint64_t)PG_RETRY_MAX_MS);
+        conn->backoff_ms =
+            MIN(MAX(pause * 2, (uint64_t)PG_RETRY_MIN_MS), (uint64_t)PG_RETRY_MAX_MS);
     }
     /* The heap had this timer before, so it has room for it. */
     if (env_timer(conn->env, &conn->timer, pause ? env_jitter_ms(conn->env, pause) : 0) < 0)
-        log_error("no memory for the timer of a PostgreSQL connection", L_STR("role", conn->config.role));
+        log_error("no memory for the timer of a PostgreSQL connection",
+                  L_STR("role", conn->config.role));
 }
 
 /* ---- set-up, in three steps of one request each ---- */
@@ -97,9 +99,11 @@ static bool setup_on_result(struct pg_request *req, unsigned n, PGresult *result
 
     if (conn->setup_step == SETUP_SESSION && n == 1) {
         if (*PQgetvalue(result, 0, 2) == 't')
-            snprintf(req->sqlstate, sizeof(req->sqlstate), "25006"); /* a standby: the next host */
+            snprintf(req->sqlstate, sizeof(req->sqlstate),
+                     "25006"); /* a standby: the next host */
         else
-            conn->events->on_identity(conn->owner, PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
+            conn->events->on_identity(conn->owner, PQgetvalue(result, 0, 0),
+                                      PQgetvalue(result, 0, 1));
     } else if (conn->setup_step == SETUP_CLOCK) {
         int64_t theirs = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
         int64_t now = env_wall_us(conn->env);
@@ -191,8 +195,9 @@ static void poll_connect(struct pg_conn *conn)
         return;
     }
     /* libpq may have changed its socket: a fresh event each time. */
-    conn->readable = event_new(loop_base(conn->config.loop), PQsocket(conn->pq),
-                               polling == PGRES_POLLING_READING ? EV_READ : EV_WRITE, on_progress, conn);
+    conn->readable =
+        event_new(loop_base(conn->config.loop), PQsocket(conn->pq),
+                  polling == PGRES_POLLING_READING ? EV_READ : EV_WRITE, on_progress, conn);
     if (!conn->readable || event_add(conn->readable, NULL) < 0)
         pg_conn_drop(conn, "out of memory");
 }
@@ -209,7 +214,7 @@ static void on_notice(void *arg, const char *text)
 static void connect_to(struct pg_conn *conn, const char *address)
 {
     static const char *const ours[][2] = {
-        {"gssencmode", "disable"}, {"keepalives", "1"},          {"keepalives_idle", "5"},
+        {"gssencmode", "disable"},    {"keepalives", "1"},       {"keepalives_idle", "5"},
         {"keepalives_interval", "2"}, {"keepalives_count", "3"}, {"tcp_user_timeout", "8000"},
         {"client_encoding", "UTF8"},
     };
@@ -246,7 +251,8 @@ static void connect_to(struct pg_conn *conn, const char *address)
     }
     PQsetNoticeProcessor(conn->pq, on_notice, NULL);
     /* As after PQconnectStart(): wait as if PQconnectPoll() had said WRITING. */
-    conn->readable = event_new(loop_base(conn->config.loop), PQsocket(conn->pq), EV_WRITE, on_progress, conn);
+    conn->readable = event_new(loop_base(conn->config.loop), PQsocket(conn->pq), EV_WRITE,
+                               on_progress, conn);
     if (!conn->readable || event_add(conn->readable, NULL) < 0)
         pg_conn_drop(conn, "out of memory");
 }
@@ -273,10 +279,12 @@ static void start(struct pg_conn *conn)
     if (env_timer(conn->env, &conn->timer, CONNECT_TIMEOUT_MS) < 0)
         pg_conn_drop(conn, "out of memory");
     else if (!pg_host_needs_resolving(host))
-        connect_to(conn, host->address || !host->host || host->host[0] == '/' || host->host[0] == '@'
-                             ? NULL
-                             : host->host);
-    else if (resolve_start(conn->config.loop, host->host, 0, on_resolved, conn, &conn->resolve) < 0)
+        connect_to(conn,
+                   host->address || !host->host || host->host[0] == '/' || host->host[0] == '@'
+                       ? NULL
+                       : host->host);
+    else if (resolve_start(conn->config.loop, host->host, 0, on_resolved, conn,
+                           &conn->resolve) < 0)
         pg_conn_drop(conn, "out of memory");
 }
 

@@ -43,5 +43,6 @@ struct slice pg_bytes(const PGresult *result, int row, int column);
 
 void pg_room_row(const PGresult *result, int row, struct room_row *ret_row);
 void pg_member_row(const PGresult *result, int row, struct member_row *ret_row);
-/* A fresh entry from the columns of enum entry_column, the first of which is `column`. NULL: out of memory. */
+/* A fresh entry from the columns of enum entry_column, the first of which is `column`. NULL:
+ * out of memory. */
 struct entry *pg_entry(const PGresult *result, int row, int column);

@@ -17,7 +17,8 @@ static size_t count(const char *list)
     return n;
 }
 
-/* The i-th entry, NULL when it is empty or there is no list. A list of one serves all. -ENOMEM. */
+/* The i-th entry, NULL when it is empty or there is no list. A list of one serves all. -ENOMEM.
+ */
 static int entry_of(const char *list, size_t i, char **ret)
 {
     const char *end;
@@ -34,7 +35,8 @@ static int entry_of(const char *list, size_t i, char **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
-static int add_hosts(struct pg_url *url, const char *hosts, const char *addresses, const char *ports)
+static int add_hosts(struct pg_url *url, const char *hosts, const char *addresses,
+                     const char *ports)
 {
     size_t n = addresses ? count(addresses) : hosts ? count(hosts) : 1;
 

@@ -5,15 +5,16 @@
  */
 #pragma once
 
-#include <stddef.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "common/base/macros.h"
 
 struct pg_host {
-    char *host;     /* a name, an address, a socket directory ("/..."), or NULL: libpq's default socket */
-    char *address;  /* hostaddr as given, or NULL */
-    char *port;     /* as text, or NULL: the default */
+    char *host;    /* a name, an address, a socket directory ("/..."), or NULL: libpq's default
+                      socket */
+    char *address; /* hostaddr as given, or NULL */
+    char *port;    /* as text, or NULL: the default */
 };
 
 struct pg_url {

@@ -24,7 +24,8 @@ int master_key_parse(struct slice text, struct master_key *ret_key)
         text.len--;
     if (text.len == (size_t)2 * MASTER_KEY_LEN)
         r = hex_decode(text, key, sizeof(key));
-    else if (base64_decode(BASE64_STANDARD, text, key, sizeof(key), &len) == 0 && len == sizeof(key))
+    else if (base64_decode(BASE64_STANDARD, text, key, sizeof(key), &len) == 0 &&
+             len == sizeof(key))
         r = 0;
     if (r == 0 && !EVP_Digest(key, sizeof(key), hash, NULL, EVP_sha256(), NULL))
         r = -EIO;
@@ -53,8 +54,8 @@ const struct master_key *keyring_find(const struct keyring *ring, struct slice k
 /* Each name with its length before it, so that no two places give the same bytes. */
 static bool add_place(EVP_CIPHER_CTX *ctx, struct slice name)
 {
-    uint8_t len[4] = {(uint8_t)(name.len >> 24), (uint8_t)(name.len >> 16), (uint8_t)(name.len >> 8),
-                      (uint8_t)name.len};
+    uint8_t len[4] = {(uint8_t)(name.len >> 24), (uint8_t)(name.len >> 16),
+                      (uint8_t)(name.len >> 8), (uint8_t)name.len};
     int n;
 
     return EVP_CipherUpdate(ctx, NULL, &n, len, sizeof(len)) &&

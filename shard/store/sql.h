@@ -8,11 +8,11 @@ enum sql_id {
     SQL_COMMIT,     /* a batch: see sql.c for its parameters */
     SQL_COMMIT_OPS, /* a batch with member changes */
 
-    SQL_CLAIM,       /* project, room, fence -> room row */
-    SQL_CREATE_ROOM, /* see sql.c -> created */
-    SQL_ROOM,        /* project, room -> room row */
-    SQL_MEMBERS,     /* project, room, limit -> member rows */
-    SQL_TAIL,        /* project, room, limit -> entries, newest first */
+    SQL_CLAIM,         /* project, room, fence -> room row */
+    SQL_CREATE_ROOM,   /* see sql.c -> created */
+    SQL_ROOM,          /* project, room -> room row */
+    SQL_MEMBERS,       /* project, room, limit -> member rows */
+    SQL_TAIL,          /* project, room, limit -> entries, newest first */
     SQL_CHANGED_AFTER, /* project, room, seq, limit, live only -> head and entries */
     SQL_BEFORE_SEQ,    /* the same */
     SQL_AFTER_SEQ,
@@ -40,9 +40,10 @@ struct sql_statement {
 extern const struct sql_statement sql_statements[SQL_COUNT];
 
 /* Settings of a session, and what is asked at connect: one row each. */
-extern const char sql_session[];  /* role: 'lane' or 'read' */
-extern const char sql_identity[]; /* -> system identifier (text), timeline (text), recovery (bool) */
-extern const char sql_clock[];    /* -> microseconds since 1970 (bigint) */
+extern const char sql_session[]; /* role: 'lane' or 'read' */
+extern const char
+    sql_identity[]; /* -> system identifier (text), timeline (text), recovery (bool) */
+extern const char sql_clock[]; /* -> microseconds since 1970 (bigint) */
 
 /* Columns of an entry in results, from the first on. */
 enum entry_column {

@@ -40,7 +40,8 @@ static bool wait_io(PGconn *conn, short events, int64_t deadline_ms)
     return left > 0 && (poll(&fd, 1, (int)left) > 0 || errno == EINTR);
 }
 
-/* The first result that matters, after all of them have come; NULL: deadline or connection lost. */
+/* The first result that matters, after all of them have come; NULL: deadline or connection
+ * lost. */
 static PGresult *collect(PGconn *conn, int64_t deadline_ms)
 {
     PGresult *kept = NULL, *next;
@@ -70,8 +71,8 @@ int admin_query(struct store_admin *admin, const char *what, const char *sql, in
 {
     AUTO(PQclear) PGresult *result = NULL;
     bool sent = n_params == 0 ? PQsendQuery(admin->conn, sql)
-                              : PQsendQueryParams(admin->conn, sql, n_params, NULL, values, lengths,
-                                                  formats, 0);
+                              : PQsendQueryParams(admin->conn, sql, n_params, NULL, values,
+                                                  lengths, formats, 0);
 
     if (sent)
         result = collect(admin->conn, now_ms() + ADMIN_QUERY_TIMEOUT_MS);
@@ -81,7 +82,8 @@ int admin_query(struct store_admin *admin, const char *what, const char *sql, in
                                                              : PQerrorMessage(admin->conn));
         return -ETIMEDOUT;
     }
-    if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK) {
+    if (PQresultStatus(result) != PGRES_COMMAND_OK &&
+        PQresultStatus(result) != PGRES_TUPLES_OK) {
         admin_problem(problem, what, PQresultErrorMessage(result));
         return -EIO;
     }
@@ -111,8 +113,9 @@ static int connect_server(struct store_admin *admin, const char *url, struct buf
 {
     static const char *const keys[] = {"dbname",          "application_name", "connect_timeout",
                                        "client_encoding", "options",          NULL};
-    const char *const values[] = {url, "fluxy-shard admin", "5", "UTF8",
-                                  "-c statement_timeout=60s -c lock_timeout=60s", NULL};
+    const char *const values[] = {
+        url, "fluxy-shard admin", "5", "UTF8", "-c statement_timeout=60s -c lock_timeout=60s",
+        NULL};
     int64_t deadline = now_ms() + ADMIN_CONNECT_TIMEOUT_MS;
     PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
 
@@ -121,7 +124,8 @@ static int connect_server(struct store_admin *admin, const char *url, struct buf
         return -ENOMEM;
     while (PQstatus(admin->conn) != CONNECTION_BAD && polling != PGRES_POLLING_OK &&
            polling != PGRES_POLLING_FAILED) {
-        if (!wait_io(admin->conn, polling == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline)) {
+        if (!wait_io(admin->conn, polling == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+                     deadline)) {
             admin_problem(problem, "PostgreSQL", "no connection in time");
             return -ETIMEDOUT;
         }
@@ -138,10 +142,11 @@ static int check_server(struct store_admin *admin, bool allow_unsafe, struct buf
 {
     AUTO(PQclear) PGresult *result = NULL;
     bool fsync, commit;
-    int r = admin_query(admin, "PostgreSQL settings",
-                        "SELECT current_setting('fsync'), current_setting('synchronous_commit'), "
-                        "current_setting('server_version_num'), pg_is_in_recovery()",
-                        0, NULL, NULL, NULL, problem, &result);
+    int r =
+        admin_query(admin, "PostgreSQL settings",
+                    "SELECT current_setting('fsync'), current_setting('synchronous_commit'), "
+                    "current_setting('server_version_num'), pg_is_in_recovery()",
+                    0, NULL, NULL, NULL, problem, &result);
 
     if (r < 0)
         return r;
@@ -201,8 +206,8 @@ int store_admin_incarnation(struct store_admin *admin, struct buf *problem,
                             uint64_t *ret_incarnation)
 {
     AUTO(PQclear) PGresult *result = NULL;
-    int r = admin_query(admin, "incarnation", "SELECT nextval('shard_incarnation')", 0, NULL, NULL,
-                        NULL, problem, &result);
+    int r = admin_query(admin, "incarnation", "SELECT nextval('shard_incarnation')", 0, NULL,
+                        NULL, NULL, problem, &result);
 
     if (r < 0)
         return r;

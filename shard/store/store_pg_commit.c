@@ -44,16 +44,34 @@ enum {
 };
 
 static const enum pg_oid types[COMMIT_OPS_PARAMS] = {
-    [ROOM_PROJECT] = PG_TEXT,     [ROOM_ROOM] = PG_TEXT,    [ROOM_FENCE] = PG_INT8,
-    [ROOM_EXPECT_SEQ] = PG_INT8,  [ROOM_NEW_SEQ] = PG_INT8, [ROOM_LAST_ID] = PG_INT8,
+    [ROOM_PROJECT] = PG_TEXT,
+    [ROOM_ROOM] = PG_TEXT,
+    [ROOM_FENCE] = PG_INT8,
+    [ROOM_EXPECT_SEQ] = PG_INT8,
+    [ROOM_NEW_SEQ] = PG_INT8,
+    [ROOM_LAST_ID] = PG_INT8,
     [ROOM_LAST_CREATED] = PG_TIMESTAMPTZ,
-    [ROW_ORD] = PG_INT4,          [ROW_PROJECT] = PG_TEXT,  [ROW_ROOM] = PG_TEXT,
-    [ROW_SEQ] = PG_INT8,          [ROW_ID] = PG_INT8,       [ROW_CREATED] = PG_TIMESTAMPTZ,
-    [ROW_KIND] = PG_INT2,         [ROW_PARENT] = PG_INT8,   [ROW_DEDUPE] = PG_UUID,
-    [ROW_USER] = PG_TEXT,         [ROW_CLIENT_ID] = PG_TEXT, [ROW_CONTENT] = PG_TEXT,
-    [ROW_EXTRA] = PG_JSON,        [ROW_EXPIRES] = PG_TIMESTAMPTZ, [ROW_VERSION] = PG_INT4,
-    [OP_ORD] = PG_INT4,           [OP_PROJECT] = PG_TEXT,   [OP_ROOM] = PG_TEXT,
-    [OP_USER] = PG_TEXT,          [OP_ROLE] = PG_INT2,      [OP_AT] = PG_TIMESTAMPTZ,
+    [ROW_ORD] = PG_INT4,
+    [ROW_PROJECT] = PG_TEXT,
+    [ROW_ROOM] = PG_TEXT,
+    [ROW_SEQ] = PG_INT8,
+    [ROW_ID] = PG_INT8,
+    [ROW_CREATED] = PG_TIMESTAMPTZ,
+    [ROW_KIND] = PG_INT2,
+    [ROW_PARENT] = PG_INT8,
+    [ROW_DEDUPE] = PG_UUID,
+    [ROW_USER] = PG_TEXT,
+    [ROW_CLIENT_ID] = PG_TEXT,
+    [ROW_CONTENT] = PG_TEXT,
+    [ROW_EXTRA] = PG_JSON,
+    [ROW_EXPIRES] = PG_TIMESTAMPTZ,
+    [ROW_VERSION] = PG_INT4,
+    [OP_ORD] = PG_INT4,
+    [OP_PROJECT] = PG_TEXT,
+    [OP_ROOM] = PG_TEXT,
+    [OP_USER] = PG_TEXT,
+    [OP_ROLE] = PG_INT2,
+    [OP_AT] = PG_TIMESTAMPTZ,
 };
 
 /* ---- encoding ---- */
@@ -156,7 +174,8 @@ static int lane_send(struct pg_request *req, struct pg_conn *conn)
         values[i] = value.data;
         lengths[i] = (int)value.len;
     }
-    return pg_conn_send(conn, req, lane->n_params == COMMIT_PARAMS ? SQL_COMMIT : SQL_COMMIT_OPS,
+    return pg_conn_send(conn, req,
+                        lane->n_params == COMMIT_PARAMS ? SQL_COMMIT : SQL_COMMIT_OPS,
                         lane->n_params, values, lengths);
 }
 
@@ -227,8 +246,8 @@ static void lane_on_end(struct pg_request *req, enum pg_end how)
     fn(lane->arg, result, lane->committed, is_duplicate);
 }
 
-int store_pg_submit(struct store *s, unsigned index, const struct batch *batch, store_submit_fn fn,
-                    void *arg)
+int store_pg_submit(struct store *s, unsigned index, const struct batch *batch,
+                    store_submit_fn fn, void *arg)
 {
     struct store_pg *store = store_pg_of(s);
     struct pg_lane *lane = &store->lanes[index];

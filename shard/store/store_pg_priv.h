@@ -1,6 +1,7 @@
 /* store_pg_priv.h - what the files of the PostgreSQL store share. */
 #pragma once
 
+#include "common/base/limits.h"
 #include "shard/store/pg_array.h"
 #include "shard/store/pg_conn.h"
 #include "shard/store/store_pg.h"
@@ -44,7 +45,8 @@ static inline struct store_pg *store_pg_of(struct store *s)
 /* store_pg_commit.c */
 void pg_lane_init(struct pg_lane *lane, struct store_pg *store);
 void pg_lane_deinit(struct pg_lane *lane);
-int store_pg_submit(struct store *s, unsigned lane, const struct batch *batch, store_submit_fn fn, void *arg);
+int store_pg_submit(struct store *s, unsigned lane, const struct batch *batch,
+                    store_submit_fn fn, void *arg);
 /* What a refusal means. *ret_is_duplicate may be NULL. */
 enum store_result store_pg_result(const char *sqlstate, bool *ret_is_duplicate);
 

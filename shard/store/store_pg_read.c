@@ -158,8 +158,9 @@ static struct pg_conn *any_conn(struct store *store)
     for (size_t i = 1; i < ARRAY_LEN(s->reads); i++) {
         struct pg_conn *conn = &s->reads[i];
 
-        if (pg_conn_is_ready(conn) != pg_conn_is_ready(best) ? pg_conn_is_ready(conn)
-                                                             : pg_conn_load(conn) < pg_conn_load(best))
+        if (pg_conn_is_ready(conn) != pg_conn_is_ready(best)
+                ? pg_conn_is_ready(conn)
+                : pg_conn_load(conn) < pg_conn_load(best))
             best = conn;
     }
     return best;
@@ -193,7 +194,8 @@ static struct entry **entries_of(const PGresult *result, size_t n, int column, b
 
 static void finish_claim(struct read *read, enum store_result result)
 {
-    const PGresult *rooms = read->results[0], *rows = read->results[1], *tail = read->results[2];
+    const PGresult *rooms = read->results[0], *rows = read->results[1],
+                   *tail = read->results[2];
     struct claim_result claim = {0};
     struct member_row *members = NULL;
     struct entry **entries = NULL;
@@ -241,8 +243,8 @@ static int pg_claim(struct store *s, struct slice project, struct slice room, ui
     return read_start(read, &store_pg_of(s)->locks);
 }
 
-static int pg_members(struct store *s, struct slice project, struct slice room, store_claim_fn fn,
-                      void *arg)
+static int pg_members(struct store *s, struct slice project, struct slice room,
+                      store_claim_fn fn, void *arg)
 {
     struct read *read = read_new(s, arg, finish_claim);
 
@@ -353,7 +355,8 @@ static int pg_page(struct store *s, const struct page_query *query, store_page_f
         pg_params_time(&read->params, query->time_us);
     else
         pg_params_int8(&read->params, (int64_t)MIN(query->seq, (uint64_t)INT64_MAX));
-    pg_params_int8(&read->params, (int64_t)query->limit + 1); /* one more says whether there is more */
+    pg_params_int8(&read->params,
+                   (int64_t)query->limit + 1); /* one more says whether there is more */
     pg_params_bool(&read->params, query->live_messages_only);
     add_statement(read, ids[query->kind], 5);
     return read_start(read, any_conn(s));
@@ -511,7 +514,8 @@ static size_t open_secrets(struct read *read, const struct project_row *row,
                       L_SLICE("project", row->project), L_SLICE("kid", kid));
             continue;
         }
-        secrets[n++] = (struct project_secret){kid, slice_of(plain, sealed.len - SEAL_OVERHEAD)};
+        secrets[n++] =
+            (struct project_secret){kid, slice_of(plain, sealed.len - SEAL_OVERHEAD)};
         plain += sealed.len - SEAL_OVERHEAD;
     }
     return n;
@@ -570,7 +574,8 @@ static void finish_key(struct read *read, enum store_result result)
     if (result == STORE_OK && PQntuples(rows) == 0)
         result = STORE_NOT_FOUND;
     if (result == STORE_OK)
-        row = (struct key_row){pg_bytes(rows, 0, 0), pg_bytes(rows, 0, 1), pg_bytes(rows, 0, 2)};
+        row =
+            (struct key_row){pg_bytes(rows, 0, 0), pg_bytes(rows, 0, 1), pg_bytes(rows, 0, 2)};
     read->fn.key(read->arg, result, result == STORE_OK ? &row : NULL);
 }
 

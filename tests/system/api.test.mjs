@@ -1,6 +1,6 @@
 // REST surface of the first milestone: tokens, rooms, members, messages, history, errors, CORS.
 import assert from 'node:assert/strict';
-import { before, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { call, Cluster, mint } from './support/cluster.mjs';
 
 describe('REST', () => {
@@ -8,11 +8,12 @@ describe('REST', () => {
   const api = (method, path, options) => call(cluster.http(options?.gateway ?? 0), method, path, options);
   const post = (token, body, gateway) => api('POST', '/messages', { token, body, gateway });
 
-  before(async (t) => {
-    cluster = await Cluster.up(t);
+  before(async () => {
+    cluster = await Cluster.up();
     [ada, bob, eve] = await Promise.all(['ada', 'bob', 'eve'].map((user) => mint(cluster, user)));
     admin = await mint(cluster, 'root', { roles: ['admin'] });
   });
+  after(() => cluster?.remove());
 
   test('POST /auth/token mints, clamps the ttl and drops unknown roles', async () => {
     const got = await api('POST', '/auth/token', { key: cluster.apiKey, body: { userId: 'ada', roles: ['member', 'wizard'], ttlSeconds: 5 } });

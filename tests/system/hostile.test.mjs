@@ -2,7 +2,7 @@
 // notices.
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { before, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { Client } from './support/client.mjs';
 import { call, Cluster, eventually, mint } from './support/cluster.mjs';
 
@@ -37,12 +37,13 @@ describe('hostile input', () => {
   });
   const status = (buffer) => Number(/^HTTP\/1\.1 (\d+)/.exec(buffer.toString('latin1'))?.[1]);
 
-  before(async (t) => {
-    cluster = await Cluster.up(t, { gateways: 1, shards: 1 });
+  before(async () => {
+    cluster = await Cluster.up(undefined, { gateways: 1, shards: 1 });
     token = await mint(cluster, 'ada');
     await call(cluster.http(), 'POST', '/rooms', { token, body: { id: 'h', name: 'h', type: 'public' } });
     witness = await Client.join(cluster.ws(), 'h', token);
   });
+  after(() => cluster?.remove());
 
   const heads = [
     ['both lengths', 'POST /messages HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],

@@ -1,6 +1,6 @@
 // A room over WebSocket: connect snapshot, messages both ways, presence, typing, resume, refusals.
 import assert from 'node:assert/strict';
-import { before, describe, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { Client } from './support/client.mjs';
 import { call, Cluster, eventually, mint } from './support/cluster.mjs';
 
@@ -14,10 +14,11 @@ describe('room socket', () => {
   const join = (gateway, id, token, options) => Client.join(cluster.ws(gateway), id, token, options);
   const post = (token, roomId, content) => call(cluster.http(), 'POST', '/messages', { token, body: { roomId, content } });
 
-  before(async (t) => {
-    cluster = await Cluster.up(t);
+  before(async () => {
+    cluster = await Cluster.up();
     [ada, bob, eve] = await Promise.all(['ada', 'bob', 'eve'].map((user) => mint(cluster, user)));
   });
+  after(() => cluster?.remove());
 
   test('frames on connect come in the documented order', async () => {
     const id = await room('w-connect');
@@ -176,7 +177,7 @@ describe('room socket', () => {
     const a = await join(0, id, ada, { native: true });
     const e = await join(1, id, eve, { native: true });
     const change = await a.until((f) => f.type === 'membership');
-    assert.deepEqual({ ...change }, { type: 'membership', roomId: id, userId: 'eve', change: 'added', role: 'member', seq: 1 });
+    assert.deepEqual({ ...change }, { type: 'membership', roomId: id, userId: 'eve', change: 'added', role: 'member', by: 'eve', seq: 1 });
     e.message('hello', 'e1');
     assert.equal((await a.until((f) => f.type === 'message')).seq, 2);
     const { json } = await call(cluster.http(), 'GET', `/rooms/${id}/members`, { token: ada });

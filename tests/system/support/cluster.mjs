@@ -12,13 +12,14 @@ const tool = join(root, 'deploy', 'local', 'cluster');
 
 export class Cluster {
   /**
-   * Starts a cluster. `t` is a node:test context (or an object with `after`), by which it is stopped and removed.
+   * Starts a cluster. `t` is the context of the test at whose end it is stopped and removed; without one the caller
+   * does that (`remove()`).
    * Limits on rates are lifted unless `env` says otherwise.
    */
   static async up(t, { gateways = 2, shards = 2, env = {} } = {}) {
     const cluster = new Cluster();
     cluster.dir = await mkdtemp(join(tmpdir(), 'fluxy-test-'));
-    t.after(() => cluster.remove());
+    t?.after(() => cluster.remove());
     const all = { FLUXY_RATE_LIMIT_SCALE: '100000', ...env };
     const args = ['up', '--gateways', String(gateways), '--shards', String(shards), '--json'];
     for (const [key, value] of Object.entries(all)) args.push('--env', `${key}=${value}`);

@@ -24,6 +24,7 @@ test('without Redis everything that runs keeps running, also when it comes back 
   await cluster.command('start', 'redis');
   a.message('back', 'm3');
   await b.until((f) => f.content === 'back');
+  await a.until((f) => f.content === 'back');
   assert.deepEqual(a.of('message').map((f) => f.seq), [1, 2, 3]);
   await cluster.command('kill', 'shard-1');
   a.message('and a shard may die now', 'm4');

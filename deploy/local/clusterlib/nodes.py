@@ -214,7 +214,7 @@ class Postgres(Node):
         greeting = b"user\0fluxy\0database\0fluxy\0\0"
         with socket.create_connection(("127.0.0.1", self.port("sql")), PROBE_TIMEOUT_S) as sock:
             sock.sendall(struct.pack(">ii", len(greeting) + 8, 196608) + greeting)
-            return sock.recv(1) == b"R"
+            return sock.recv(1024)[:1] == b"R"
 
     def create_database(self):
         """The role owns its database and may make roles, and is no superuser: what is forbidden in production fails here."""

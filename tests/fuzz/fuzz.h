@@ -20,8 +20,10 @@
 #define FUZZ_SAME(a, b)                                                                        \
     do {                                                                                       \
         if (!slice_eq(buf_slice(&(a)), buf_slice(&(b)))) {                                     \
-            fprintf(stderr, "%s:%d: whole:  %.*s\n", __FILE__, __LINE__, (int)(a).len, (a).data); \
-            fprintf(stderr, "%s:%d: pieces: %.*s\n", __FILE__, __LINE__, (int)(b).len, (b).data); \
+            fprintf(stderr, "%s:%d: whole:  %.*s\n", __FILE__, __LINE__, (int)(a).len,         \
+                    (a).data);                                                                 \
+            fprintf(stderr, "%s:%d: pieces: %.*s\n", __FILE__, __LINE__, (int)(b).len,         \
+                    (b).data);                                                                 \
             abort();                                                                           \
         }                                                                                      \
     } while (0)

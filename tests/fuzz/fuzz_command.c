@@ -16,8 +16,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_CHECK(command.type != COMMAND_NONE);
         if (command.type == COMMAND_MESSAGE) {
             FUZZ_CHECK(command.message.content.len > 0);
-            FUZZ_CHECK(memchr(command.message.content.data, '\0', command.message.content.len) == NULL);
-            FUZZ_CHECK(command.message.client_id.len == 0 || client_message_id_is_valid(command.message.client_id));
+            FUZZ_CHECK(memchr(command.message.content.data, '\0',
+                              command.message.content.len) == NULL);
+            FUZZ_CHECK(command.message.client_id.len == 0 ||
+                       client_message_id_is_valid(command.message.client_id));
             FUZZ_CHECK(command.message.parent_id >= 0);
         }
     } else {

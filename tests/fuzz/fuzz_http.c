@@ -37,7 +37,8 @@ static void describe(struct buf *out, const uint8_t *data, size_t size, size_t s
             buf_put_slice(out, body);
         } else if (event == HTTP1_BAD) {
             FUZZ_CHECK(parser.refusal.status >= 400 && parser.refusal.status <= 505);
-            buf_put_str(out, " bad"); /* which of two faults is met first depends on the pieces */
+            buf_put_str(out,
+                        " bad"); /* which of two faults is met first depends on the pieces */
             break;
         } else if (event == HTTP1_END) {
             buf_put_str(out, " end ");

@@ -14,7 +14,8 @@ static void compare(const json_t *root, const char *name, struct slice scanned)
 
     if (scanned.len == 0 || !json_is_string(value))
         return;
-    FUZZ_CHECK(slice_eq(scanned, slice_of(json_string_value(value), json_string_length(value))));
+    FUZZ_CHECK(
+        slice_eq(scanned, slice_of(json_string_value(value), json_string_length(value))));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -21,7 +21,8 @@ static int on_message(void *owner, struct slice message)
     FUZZ_CHECK(!buf_failed(&once));
     if (once.len > LINK_HEADER + LINK_FRAME_MAX)
         return 0; /* travels in chunks: the frame reader puts them together */
-    FUZZ_CHECK(msg_decode(slice_of(once.data + LINK_HEADER, once.len - LINK_HEADER), &second) == 0);
+    FUZZ_CHECK(msg_decode(slice_of(once.data + LINK_HEADER, once.len - LINK_HEADER), &second) ==
+               0);
     msg_encode(&twice, &second);
     FUZZ_CHECK(slice_eq(buf_slice(&once), buf_slice(&twice)));
     return 0;

@@ -32,7 +32,8 @@ static void run(struct buf *out, const uint8_t *data, size_t size, size_t step)
         FUZZ_CHECK(answer >= 0);
         if (answer == WS_CODEC_CLOSED) {
             /* With which code, and whether already in mid-frame, depends on the pieces. */
-            FUZZ_CHECK(codec->by_peer || codec->close_code == 1002 || codec->close_code == 1007 || codec->close_code == 1009);
+            FUZZ_CHECK(codec->by_peer || codec->close_code == 1002 ||
+                       codec->close_code == 1007 || codec->close_code == 1009);
             break;
         }
         FUZZ_CHECK(answer != WS_CODEC_BOUNDARY || (codec->fed == 0 && codec->message.len == 0));

@@ -26,15 +26,18 @@ struct campaign {
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: fluxy-sim [--seeds N] [--from N] [--jobs N] [--ms N] | --seed N [--ms N]\n");
+    fprintf(
+        stderr,
+        "usage: fluxy-sim [--seeds N] [--from N] [--jobs N] [--ms N] | --seed N [--ms N]\n");
     return 2;
 }
 
 static bool parse(int argc, char **argv, struct campaign *c)
 {
     static const struct option options[] = {
-        {"seeds", required_argument, NULL, 'n'}, {"from", required_argument, NULL, 'f'}, {"jobs", required_argument, NULL, 'j'},
-        {"ms", required_argument, NULL, 'm'},    {"seed", required_argument, NULL, 's'}, {0},
+        {"seeds", required_argument, NULL, 'n'}, {"from", required_argument, NULL, 'f'},
+        {"jobs", required_argument, NULL, 'j'},  {"ms", required_argument, NULL, 'm'},
+        {"seed", required_argument, NULL, 's'},  {0},
     };
     int o;
 
@@ -69,8 +72,10 @@ static int run_share(const struct campaign *c, unsigned share)
         if (sim_world_run(&options) == 0)
             continue;
         if (failed++ < TELL_MAX)
-            fprintf(stderr, "seed %" PRIu64 " failed; again with a trace: fluxy-sim --seed %" PRIu64 " --ms %u\n", options.seed, options.seed,
-                    c->duration_ms);
+            fprintf(stderr,
+                    "seed %" PRIu64 " failed; again with a trace: fluxy-sim --seed %" PRIu64
+                    " --ms %u\n",
+                    options.seed, options.seed, c->duration_ms);
     }
     return MIN(failed, 255);
 }
@@ -107,6 +112,7 @@ int main(int argc, char **argv)
             }
         }
     }
-    printf("sim: %" PRIu64 " passed, %d failed\n", c.seeds - MIN((uint64_t)failed, c.seeds), failed);
+    printf("sim: %" PRIu64 " passed, %d failed\n", c.seeds - MIN((uint64_t)failed, c.seeds),
+           failed);
     return failed ? 1 : 0;
 }

@@ -9,8 +9,9 @@
 
 #include "tests/sim/sim_net.h"
 
-#define EPOCH_US INT64_C(1767225600000000) /* 2026-01-01T00:00:00Z: the wall clock when the world begins */
-#define TURN_TIMERS 64                     /* timers that one turn may run */
+#define EPOCH_US                                                                               \
+    INT64_C(1767225600000000) /* 2026-01-01T00:00:00Z: the wall clock when the world begins */
+#define TURN_TIMERS 64        /* timers that one turn may run */
 
 struct sim_event {
     uint64_t at_ms, order;
@@ -41,7 +42,8 @@ bool sim_chance(struct sim_rng *rng, unsigned per_mille)
 
 void sim_init(struct sim *sim, uint64_t seed)
 {
-    *sim = (struct sim){.now_ms = 1000, .rng = {seed}, .latency_min_ms = 0, .latency_max_ms = 3};
+    *sim =
+        (struct sim){.now_ms = 1000, .rng = {seed}, .latency_min_ms = 0, .latency_max_ms = 3};
     list_init(&sim->nodes);
 }
 
@@ -70,7 +72,8 @@ void sim_after(struct sim *sim, uint64_t delay_ms, sim_event_fn fn, void *arg)
     if (!event || !sim->heap)
         abort(); /* the simulator itself has no plan for this */
     *event = (struct sim_event){sim->now_ms + delay_ms, sim->order++, fn, arg};
-    for (i = sim->n_events++; i > 0 && event_before(event, sim->heap[(i - 1) / 2]); i = (i - 1) / 2)
+    for (i = sim->n_events++; i > 0 && event_before(event, sim->heap[(i - 1) / 2]);
+         i = (i - 1) / 2)
         sim->heap[i] = sim->heap[(i - 1) / 2];
     sim->heap[i] = event;
 }
@@ -104,7 +107,8 @@ static struct sim_node *next_timer(struct sim *sim, uint64_t *ret_at_ms)
     struct sim_node *node;
 
     *ret_at_ms = sim->n_events ? sim->heap[0]->at_ms : UINT64_MAX;
-    list_for_each(node, &sim->nodes, link) {
+    list_for_each(node, &sim->nodes, link)
+    {
         uint64_t due;
 
         if (!node->up || node->paused)
@@ -195,7 +199,8 @@ static const struct env_ops node_ops = {
     .connect = sim_net_connect,
 };
 
-void sim_node_init(struct sim *sim, struct sim_node *node, const char *name, const char *address)
+void sim_node_init(struct sim *sim, struct sim_node *node, const char *name,
+                   const char *address)
 {
     *node = (struct sim_node){.sim = sim, .name = name, .address = address, .up = true};
     env_init(&node->env, &node_ops);

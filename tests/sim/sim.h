@@ -19,12 +19,13 @@ struct sim_rng {
 };
 
 uint64_t sim_rand(struct sim_rng *rng);
-uint64_t sim_range(struct sim_rng *rng, uint64_t low, uint64_t high); /* low..high, both included */
+uint64_t sim_range(struct sim_rng *rng, uint64_t low,
+                   uint64_t high); /* low..high, both included */
 bool sim_chance(struct sim_rng *rng, unsigned per_mille);
 
 struct sim {
     uint64_t now_ms;
-    uint64_t order;   /* breaks ties between events of one millisecond */
+    uint64_t order; /* breaks ties between events of one millisecond */
     struct sim_rng rng;
     struct list nodes; /* struct sim_node */
     struct sim_event **heap;
@@ -33,7 +34,8 @@ struct sim {
     unsigned latency_min_ms, latency_max_ms;
 };
 
-/* Something that happens at a time; freed after it ran. node NULL: an event of the world (nemesis, checker). */
+/* Something that happens at a time; freed after it ran. node NULL: an event of the world
+ * (nemesis, checker). */
 typedef void (*sim_event_fn)(struct sim *sim, void *arg);
 
 void sim_init(struct sim *sim, uint64_t seed);
@@ -44,7 +46,8 @@ void sim_drain(struct sim *sim);
 /* Runs until the clock reaches end_ms (events of that millisecond included). */
 void sim_run_until(struct sim *sim, uint64_t end_ms);
 
-/* A process on its own machine. Crashing it cuts its streams and drops its timers; its memory is the owner's to drop. */
+/* A process on its own machine. Crashing it cuts its streams and drops its timers; its memory
+ * is the owner's to drop. */
 struct sim_node {
     struct env env;
     struct sim *sim;
@@ -53,19 +56,22 @@ struct sim_node {
     const char *name;
     const char *address; /* where others connect to, NULL: nowhere */
     bool up;
-    bool paused;             /* SIGSTOP: nothing runs, bytes wait */
-    int64_t wall_offset_us;  /* its clock is wrong by this */
+    bool paused;            /* SIGSTOP: nothing runs, bytes wait */
+    int64_t wall_offset_us; /* its clock is wrong by this */
     /* An incoming connection; sets the stream's events. Runs as a turn of this node. */
     void (*on_accept)(struct sim_node *node, struct stream *stream);
     void *owner;
 };
 
-void sim_node_init(struct sim *sim, struct sim_node *node, const char *name, const char *address);
-/* The process is gone: peers see a reset (or nothing, when silent), timers and pending work vanish. */
+void sim_node_init(struct sim *sim, struct sim_node *node, const char *name,
+                   const char *address);
+/* The process is gone: peers see a reset (or nothing, when silent), timers and pending work
+ * vanish. */
 void sim_node_crash(struct sim_node *node);
 void sim_node_pause(struct sim_node *node, bool paused); /* SIGSTOP, SIGCONT */
 void sim_node_deinit(struct sim_node *node);
-/* Between two nodes: no byte passes and no connection opens, both ways, until healed; TCP keeps what was sent. */
+/* Between two nodes: no byte passes and no connection opens, both ways, until healed; TCP keeps
+ * what was sent. */
 void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool cut);
 void sim_heal_partitions(struct sim *sim);
 /* Resets every connection between the two. */

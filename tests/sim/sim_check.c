@@ -113,7 +113,8 @@ static struct slice join(struct buf *buf, struct slice a, struct slice b, struct
     return buf_slice(buf);
 }
 
-static struct fact *fact_note(struct sim_check *check, struct slice room, uint64_t seq, int64_t id, struct slice text)
+static struct fact *fact_note(struct sim_check *check, struct slice room, uint64_t seq,
+                              int64_t id, struct slice text)
 {
     struct fact *fact = fact_find(check, room, seq);
 
@@ -132,14 +133,18 @@ static struct fact *fact_note(struct sim_check *check, struct slice room, uint64
         return fact;
     }
     if (fact->id != id || !slice_eq(fact->text, text)) {
-        sim_violation(check, "%.*s seq %" PRIu64 ": two contents: id %" PRId64 " \"%.*s\" and id %" PRId64 " \"%.*s\"", (int)room.len, room.data,
-                      seq, fact->id, (int)fact->text.len, fact->text.data, id, (int)text.len, text.data);
+        sim_violation(check,
+                      "%.*s seq %" PRIu64 ": two contents: id %" PRId64
+                      " \"%.*s\" and id %" PRId64 " \"%.*s\"",
+                      (int)room.len, room.data, seq, fact->id, (int)fact->text.len,
+                      fact->text.data, id, (int)text.len, text.data);
     }
     return fact;
 }
 
-void sim_check_shown(struct sim_check *check, struct slice room, uint64_t seq, int64_t id, struct slice user, struct slice key,
-                     struct slice content, int64_t created_us)
+void sim_check_shown(struct sim_check *check, struct slice room, uint64_t seq, int64_t id,
+                     struct slice user, struct slice key, struct slice content,
+                     int64_t created_us)
 {
     AUTO_BUF buf = BUF_INIT;
     struct fact *fact = fact_note(check, room, seq, id, join(&buf, user, key, content));
@@ -178,21 +183,23 @@ static struct key_fact *key_note(struct sim_check *check, struct slice name)
     return fact;
 }
 
-void sim_check_acked(struct sim_check *check, struct slice room, struct slice user, struct slice key, uint64_t seq, int64_t id)
+void sim_check_acked(struct sim_check *check, struct slice room, struct slice user,
+                     struct slice key, uint64_t seq, int64_t id)
 {
     AUTO_BUF buf = BUF_INIT;
     struct key_fact *fact = key_note(check, join(&buf, room, user, key));
 
     check->n_acked++;
     if (fact->acked && (fact->seq != seq || fact->id != id))
-        sim_violation(check, "key %.*s acknowledged at seq %" PRIu64 " and at %" PRIu64, (int)key.len, key.data, fact->seq, seq);
+        sim_violation(check, "key %.*s acknowledged at seq %" PRIu64 " and at %" PRIu64,
+                      (int)key.len, key.data, fact->seq, seq);
     fact->acked = true;
     fact->seq = seq;
     fact->id = id;
 }
 
-void sim_check_stored(struct sim_check *check, struct slice room, uint64_t seq, int64_t id, struct slice user, struct slice key,
-                      struct slice content)
+void sim_check_stored(struct sim_check *check, struct slice room, uint64_t seq, int64_t id,
+                      struct slice user, struct slice key, struct slice content)
 {
     AUTO_BUF buf = BUF_INIT;
     struct fact *fact = fact_note(check, room, seq, id, join(&buf, user, key, content));
@@ -204,7 +211,8 @@ void sim_check_stored(struct sim_check *check, struct slice room, uint64_t seq, 
         if (owner->stored)
             sim_violation(check, "key %.*s stored twice", (int)key.len, key.data);
         if (owner->acked && (owner->seq != seq || owner->id != id))
-            sim_violation(check, "key %.*s acknowledged at %" PRIu64 ", stored at %" PRIu64, (int)key.len, key.data, owner->seq, seq);
+            sim_violation(check, "key %.*s acknowledged at %" PRIu64 ", stored at %" PRIu64,
+                          (int)key.len, key.data, owner->seq, seq);
         owner->stored = true;
     }
 }
@@ -214,8 +222,9 @@ static bool fact_is_stored(struct map_node *node, void *arg)
     struct fact *fact = container_of(node, struct fact, node);
 
     if (!fact->stored)
-        sim_violation(arg, "%.*s seq %" PRIu64 " was shown and is not stored: %.*s", (int)fact->room.len, fact->room.data, fact->seq,
-                      (int)fact->text.len, fact->text.data);
+        sim_violation(arg, "%.*s seq %" PRIu64 " was shown and is not stored: %.*s",
+                      (int)fact->room.len, fact->room.data, fact->seq, (int)fact->text.len,
+                      fact->text.data);
     return true;
 }
 
@@ -224,7 +233,8 @@ static bool key_is_stored(struct map_node *node, void *arg)
     struct key_fact *fact = container_of(node, struct key_fact, node);
 
     if (fact->acked && !fact->stored)
-        sim_violation(arg, "%.*s was acknowledged and is not stored", (int)fact->len, fact->bytes);
+        sim_violation(arg, "%.*s was acknowledged and is not stored", (int)fact->len,
+                      fact->bytes);
     return true;
 }
 

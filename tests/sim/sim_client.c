@@ -2,7 +2,8 @@
  * sim_client.c - a user at a simulated socket.
  *
  * States: away (no session) -> connecting (session, no subscription yet) -> live -> away ...
- * From away it dials the next gateway after a backoff. Everything unacknowledged is sent again when it is live.
+ * From away it dials the next gateway after a backoff. Everything unacknowledged is sent again
+ * when it is live.
  */
 #include "tests/sim/sim_client.h"
 
@@ -31,7 +32,8 @@ struct sim_post {
     uint64_t number;
 };
 
-/* Something that reaches the client, or that the client does, later; ignored when its socket has gone since. */
+/* Something that reaches the client, or that the client does, later; ignored when its socket
+ * has gone since. */
 struct errand {
     struct sim_client *client;
     unsigned socket;
@@ -78,7 +80,9 @@ static void send_post(struct sim_client *c, uint64_t number)
     char key[64];
 
     post_key(c, number, key);
-    buf_printf(&buf, "{\"type\":\"message\",\"clientMessageId\":\"%s\",\"content\":\"text of %s\"}", key, key);
+    buf_printf(&buf,
+               "{\"type\":\"message\",\"clientMessageId\":\"%s\",\"content\":\"text of %s\"}",
+               key, key);
     say(c, buf_slice(&buf));
 }
 
@@ -140,8 +144,9 @@ static void show(struct sim_client *c, const json_t *message)
         sim_violation(c->check, "%s: a message without seq or createdAt", c->config.user);
     if (!slice_eq(get_str(message, "roomId"), room_of(c)))
         sim_violation(c->check, "%s: a message of another room", c->config.user);
-    sim_check_shown(c->check, room_of(c), seq, (int64_t)get_u64(message, "id"), get_str(message, "userId"),
-                    get_str(message, "clientMessageId"), get_str(message, "content"), created_us);
+    sim_check_shown(c->check, room_of(c), seq, (int64_t)get_u64(message, "id"),
+                    get_str(message, "userId"), get_str(message, "clientMessageId"),
+                    get_str(message, "content"), created_us);
     note_seen(c, seq);
 }
 
@@ -163,11 +168,13 @@ static void on_replay(struct sim_client *c, const json_t *frame)
 
     take_generation(c, frame);
     if (json_is_true(json_object_get(frame, "reset")))
-        sim_violation(c->check, "%s: reset at %" PRIu64 " without a cause", c->config.user, c->seq);
-    if (c->config.native && c->has_cursor && from && (uint64_t)json_integer_value(from) > c->seq)
-        sim_violation(c->check, "%s: replay starts at %" PRIu64 ", had %" PRIu64, c->config.user, get_u64(frame, "fromSeq"), c->seq);
-    json_array_foreach(json_object_get(frame, "messages"), i, message)
-        show(c, message);
+        sim_violation(c->check, "%s: reset at %" PRIu64 " without a cause", c->config.user,
+                      c->seq);
+    if (c->config.native && c->has_cursor && from &&
+        (uint64_t)json_integer_value(from) > c->seq)
+        sim_violation(c->check, "%s: replay starts at %" PRIu64 ", had %" PRIu64,
+                      c->config.user, get_u64(frame, "fromSeq"), c->seq);
+    json_array_foreach(json_object_get(frame, "messages"), i, message) show(c, message);
     if (to > c->seq || !c->has_cursor)
         c->seq = to;
     c->has_cursor = true;
@@ -182,10 +189,12 @@ static void on_message(struct sim_client *c, const json_t *frame)
     if (seq == c->seq + 1) {
         c->seq = seq;
     } else if (seq > c->seq) {
-        sim_violation(c->check, "%s: live gap, %" PRIu64 " then %" PRIu64, c->config.user, c->seq, seq);
+        sim_violation(c->check, "%s: live gap, %" PRIu64 " then %" PRIu64, c->config.user,
+                      c->seq, seq);
         c->seq = seq;
     } else if (!own) {
-        sim_violation(c->check, "%s: live repeat of %" PRIu64 " at %" PRIu64, c->config.user, seq, c->seq);
+        sim_violation(c->check, "%s: live repeat of %" PRIu64 " at %" PRIu64, c->config.user,
+                      seq, c->seq);
     }
 }
 
@@ -194,7 +203,8 @@ static struct sim_post *find_post(struct sim_client *c, struct slice key)
     struct sim_post *post;
     char name[64];
 
-    list_for_each(post, &c->unacked, link) {
+    list_for_each(post, &c->unacked, link)
+    {
         post_key(c, post->number, name);
         if (slice_eq_str(key, name))
             return post;
@@ -207,7 +217,8 @@ static void on_ack(struct sim_client *c, const json_t *frame)
     struct slice key = get_str(frame, "clientMessageId");
     struct sim_post *post = find_post(c, key);
 
-    sim_check_acked(c->check, room_of(c), slice_str(c->config.user), key, get_u64(frame, "seq"), (int64_t)get_u64(frame, "id"));
+    sim_check_acked(c->check, room_of(c), slice_str(c->config.user), key, get_u64(frame, "seq"),
+                    (int64_t)get_u64(frame, "id"));
     c->n_acks++;
     if (!post)
         return; /* acknowledged before: it had been sent twice */
@@ -224,7 +235,8 @@ static void on_retry(struct sim *sim, void *arg)
 
     (void)sim;
     if (errand->socket == c->generation_of_socket && c->is_live) {
-        list_for_each(post, &c->unacked, link) {
+        list_for_each(post, &c->unacked, link)
+        {
             if (post->number == errand->number) {
                 send_post(c, post->number);
                 break;
@@ -239,7 +251,8 @@ static void on_error(struct sim_client *c, const json_t *frame)
     struct sim_post *post = find_post(c, get_str(frame, "clientMessageId"));
 
     if (!json_is_true(json_object_get(frame, "retryable"))) {
-        sim_violation(c->check, "%s: refused for good: %s", c->config.user, get_str(frame, "code").data);
+        sim_violation(c->check, "%s: refused for good: %s", c->config.user,
+                      get_str(frame, "code").data);
     } else if (post) {
         struct errand *errand = errand_new(c);
 
@@ -255,7 +268,8 @@ static void on_subscribed(struct sim_client *c, const json_t *frame)
     take_generation(c, frame);
     c->is_live = true;
     c->backoff = 0;
-    list_for_each_safe(post, next, &c->unacked, link) {
+    list_for_each_safe(post, next, &c->unacked, link)
+    {
         if (!c->is_live)
             return;
         send_post(c, post->number);
@@ -268,7 +282,8 @@ static void on_frame(struct sim_client *c, struct slice text)
     struct slice type = get_str(frame, "type");
 
     if (!frame || type.len == 0)
-        sim_violation(c->check, "%s: not a frame: %.*s", c->config.user, (int)text.len, text.data);
+        sim_violation(c->check, "%s: not a frame: %.*s", c->config.user, (int)text.len,
+                      text.data);
     else if (slice_eq_str(type, "replay") || slice_eq_str(type, "history"))
         on_replay(c, frame);
     else if (slice_eq_str(type, "message"))
@@ -371,7 +386,8 @@ static void on_session_close(void *owner, unsigned code, struct slice reason)
     struct sim_client *c = owner;
 
     if (code == 1008)
-        sim_violation(c->check, "%s: closed for good: %.*s", c->config.user, (int)reason.len, reason.data);
+        sim_violation(c->check, "%s: closed for good: %.*s", c->config.user, (int)reason.len,
+                      reason.data);
     gone(c);
 }
 
@@ -410,7 +426,8 @@ void sim_client_connect(struct sim_client *c)
     c->n_connects++;
     c->generation_of_socket++;
     c->stream = (struct stream){.ops = &client_stream_ops};
-    if (session_open(edge->sessions, &params, &c->stream, &session_events, c, &c->session) != 0) {
+    if (session_open(edge->sessions, &params, &c->stream, &session_events, c, &c->session) !=
+        0) {
         c->session = NULL;
         dial_later(c);
         return;
@@ -475,10 +492,16 @@ bool sim_client_has_seen(const struct sim_client *c, uint64_t seq)
     return map_find(&c->seen, hash_u64(seq), seen_eq, &seq) != NULL;
 }
 
-void sim_client_init(struct sim_client *c, struct sim *sim, struct sim_check *check, const struct sim_client_config *config,
-                     struct sim_edge *edges, size_t n_edges, size_t first_edge)
+void sim_client_init(struct sim_client *c, struct sim *sim, struct sim_check *check,
+                     const struct sim_client_config *config, struct sim_edge *edges,
+                     size_t n_edges, size_t first_edge)
 {
-    *c = (struct sim_client){.sim = sim, .check = check, .config = *config, .edges = edges, .n_edges = n_edges, .edge = first_edge};
+    *c = (struct sim_client){.sim = sim,
+                             .check = check,
+                             .config = *config,
+                             .edges = edges,
+                             .n_edges = n_edges,
+                             .edge = first_edge};
     map_init(&c->seen);
     list_init(&c->unacked);
 }
@@ -500,8 +523,7 @@ void sim_client_deinit(struct sim_client *c)
         c->session = NULL;
     }
     c->generation_of_socket++;
-    list_for_each_safe(post, next, &c->unacked, link)
-        free(post);
+    list_for_each_safe(post, next, &c->unacked, link) free(post);
     map_each(&c->seen, free_seen, &c->seen);
     map_deinit(&c->seen);
 }

@@ -22,7 +22,8 @@ struct sim_edge {
 
 struct sim_client_config {
     const char *project, *room, *user;
-    bool native;          /* fluxy.v1: resumes by seq; else like the old SDK: takes a snapshot after a break */
+    bool native; /* fluxy.v1: resumes by seq; else like the old SDK: takes a snapshot after a
+                    break */
     uint32_t replay_limit;
 };
 
@@ -39,10 +40,10 @@ struct sim_client {
     bool is_stopped;
     unsigned generation_of_socket; /* tells events of an older socket apart */
 
-    uint64_t seq;        /* everything up to here has been seen (native) */
+    uint64_t seq; /* everything up to here has been seen (native) */
     char generation[64];
     bool has_cursor;
-    struct map seen;     /* struct seen by seq */
+    struct map seen; /* struct seen by seq */
     size_t n_seen;
     struct list unacked; /* struct sim_post, oldest first */
     size_t n_unacked;
@@ -52,7 +53,8 @@ struct sim_client {
 };
 
 void sim_client_init(struct sim_client *client, struct sim *sim, struct sim_check *check,
-                     const struct sim_client_config *config, struct sim_edge *edges, size_t n_edges, size_t first_edge);
+                     const struct sim_client_config *config, struct sim_edge *edges,
+                     size_t n_edges, size_t first_edge);
 void sim_client_deinit(struct sim_client *client);
 void sim_client_connect(struct sim_client *client);
 /* Sends one message with a key; it is sent again until it is acknowledged. */
@@ -63,5 +65,6 @@ void sim_client_type(struct sim_client *client);
 void sim_client_cut(struct sim_client *client);
 /* The client closes its socket itself and comes back later. */
 void sim_client_hang_up(struct sim_client *client);
-bool sim_client_has_settled(const struct sim_client *client); /* live and nothing unacknowledged */
+bool sim_client_has_settled(
+    const struct sim_client *client); /* live and nothing unacknowledged */
 bool sim_client_has_seen(const struct sim_client *client, uint64_t seq);

@@ -45,7 +45,8 @@ static void on_stale(void *owner)
     membership_refresh(g->membership);
 }
 
-static const struct link_pool_hooks pool_hooks = {.on_evidence = on_evidence, .on_ring = on_peer_ring, .on_stale = on_stale};
+static const struct link_pool_hooks pool_hooks = {
+    .on_evidence = on_evidence, .on_ring = on_peer_ring, .on_stale = on_stale};
 
 void sim_gateway_start(struct sim_world *world, size_t i)
 {
@@ -67,7 +68,8 @@ void sim_gateway_start(struct sim_world *world, size_t i)
     link.secret = slice_str(SIM_SECRET);
     if (link_pool_new(&g->node.env, &g->metrics, &link, &pool_hooks, g, &g->pool) < 0 ||
         sessions_new(&g->node.env, g->pool, &g->metrics, &sessions, &g->sessions) < 0 ||
-        membership_new(&g->node.env, &g->registry.registry, &member, &membership_events, g, &g->membership) < 0)
+        membership_new(&g->node.env, &g->registry.registry, &member, &membership_events, g,
+                       &g->membership) < 0)
         abort();
     g->edge = &world->edges[i];
     *g->edge = (struct sim_edge){&g->node, g->sessions};

@@ -41,7 +41,8 @@ static void on_heal(struct sim *sim, void *arg)
     free(fault);
 }
 
-static void last_for(struct sim_world *world, uint64_t ms, void (*heal)(struct fault *), size_t a, size_t b)
+static void last_for(struct sim_world *world, uint64_t ms, void (*heal)(struct fault *),
+                     size_t a, size_t b)
 {
     struct fault *fault = malloc(sizeof(*fault));
 
@@ -84,7 +85,8 @@ static void heal_pause(struct fault *f)
 
 static void heal_partition(struct fault *f)
 {
-    sim_partition(&f->world->sim, &f->world->gateways[f->a].node, &f->world->shards[f->b].node, false);
+    sim_partition(&f->world->sim, &f->world->gateways[f->a].node, &f->world->shards[f->b].node,
+                  false);
 }
 
 static void heal_registry(struct fault *f)
@@ -203,8 +205,9 @@ static void strike(struct sim_world *w)
     const struct sim_faults *f = &w->faults;
     size_t g = sim_range(&w->sim.rng, 0, w->n_gateways - 1);
     size_t s = sim_range(&w->sim.rng, 0, w->n_shards - 1);
-    const unsigned weights[] = {f->crash_shard, f->crash_gateway, f->pause_shard, f->leave_shard, f->partition,
-                                f->reset_links, f->registry_down, f->store_down,  f->store_stall, f->store_cut};
+    const unsigned weights[] = {
+        f->crash_shard, f->crash_gateway, f->pause_shard, f->leave_shard, f->partition,
+        f->reset_links, f->registry_down, f->store_down,  f->store_stall, f->store_cut};
     unsigned total = 0;
     uint64_t dice;
     size_t which = 0;
@@ -263,5 +266,6 @@ static void on_strike(struct sim *sim, void *arg)
 void sim_nemesis_start(struct sim_world *w)
 {
     if (w->faults.step_ms > 0)
-        sim_after(&w->sim, sim_range(&w->sim.rng, 100, 2 * (uint64_t)w->faults.step_ms + 100), on_strike, w);
+        sim_after(&w->sim, sim_range(&w->sim.rng, 100, 2 * (uint64_t)w->faults.step_ms + 100),
+                  on_strike, w);
 }

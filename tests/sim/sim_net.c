@@ -13,7 +13,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define HIGH_MARK (1024u * 1024) /* bytes on the way after which the writer is told to wait for on_drained */
+#define HIGH_MARK                                                                              \
+    (1024u * 1024) /* bytes on the way after which the writer is told to wait for on_drained   \
+                    */
 
 struct sim_stream {
     struct stream stream;
@@ -50,14 +52,16 @@ static bool is_cut(const struct sim_node *a, const struct sim_node *b)
 {
     struct cut *cut;
 
-    list_for_each(cut, &cuts, link) {
+    list_for_each(cut, &cuts, link)
+    {
         if ((cut->a == a && cut->b == b) || (cut->a == b && cut->b == a))
             return true;
     }
     return false;
 }
 
-/* noinline: gcc does not see that the count keeps an end alive, and warns of uses after the free. */
+/* noinline: gcc does not see that the count keeps an end alive, and warns of uses after the
+ * free. */
 static __attribute__((noinline)) void end_unref(struct sim_stream *end)
 {
     assert(end->refs > 0);
@@ -160,7 +164,8 @@ static void on_arrival(struct sim *sim, void *arg)
     }
 }
 
-static void send_packet(struct sim_stream *to, enum packet_kind kind, struct blob *blob, enum stream_end why)
+static void send_packet(struct sim_stream *to, enum packet_kind kind, struct blob *blob,
+                        enum stream_end why)
 {
     struct sim *sim = to->node->sim;
     struct packet *packet = malloc(sizeof(*packet));
@@ -168,7 +173,8 @@ static void send_packet(struct sim_stream *to, enum packet_kind kind, struct blo
 
     if (!packet)
         abort();
-    *packet = (struct packet){.to = to, .kind = kind, .end = why, .blob = blob ? blob_ref(blob) : NULL};
+    *packet = (struct packet){
+        .to = to, .kind = kind, .end = why, .blob = blob ? blob_ref(blob) : NULL};
     list_init(&packet->link);
     to->refs++;
     to->arrives_ms = MAX(at, to->arrives_ms);
@@ -233,7 +239,8 @@ static void net_close(struct stream *s, bool flush)
     end_unref(end);
 }
 
-static const struct stream_ops net_ops = {.write = net_write, .pause = net_pause, .close = net_close};
+static const struct stream_ops net_ops = {
+    .write = net_write, .pause = net_pause, .close = net_close};
 
 static struct sim_stream *end_new(struct sim_node *node)
 {
@@ -263,7 +270,8 @@ static void on_dial(struct sim *sim, void *arg)
     struct sim_node *target = NULL;
     struct sim_node *node;
 
-    list_for_each(node, &sim->nodes, link) {
+    list_for_each(node, &sim->nodes, link)
+    {
         if (node->address && node->up && strcmp(node->address, dial->address) == 0)
             target = node;
     }
@@ -290,8 +298,8 @@ static void on_dial(struct sim *sim, void *arg)
     end_unref(from);
 }
 
-int sim_net_connect(struct env *env, const char *address, const struct stream_events *events, void *owner,
-                    struct stream **ret_stream)
+int sim_net_connect(struct env *env, const char *address, const struct stream_events *events,
+                    void *owner, struct stream **ret_stream)
 {
     struct sim_node *node = container_of(env, struct sim_node, env);
     struct sim_stream *end = end_new(node);
@@ -322,8 +330,7 @@ void sim_net_cut_node(struct sim_node *node)
 {
     struct sim_stream *end;
 
-    list_for_each(end, &node->streams, link)
-        reset_end(end);
+    list_for_each(end, &node->streams, link) reset_end(end);
 }
 
 /* What waits at an end that nobody will read from any more. Each packet holds the end. */
@@ -345,7 +352,8 @@ void sim_net_free_node(struct sim_node *node)
 {
     struct sim_stream *end, *next;
 
-    list_for_each_safe(end, next, &node->streams, link) {
+    list_for_each_safe(end, next, &node->streams, link)
+    {
         end->refs++;
         drop_held(end);
         detach_peer(end);
@@ -356,15 +364,15 @@ void sim_net_free_node(struct sim_node *node)
         end_unref(end);
     }
     /* Events under way still hold some; they go with the world's last turn. */
-    list_for_each_safe(end, next, &node->streams, link)
-        list_del(&end->link);
+    list_for_each_safe(end, next, &node->streams, link) list_del(&end->link);
 }
 
 void sim_reset_connections(struct sim_node *a, struct sim_node *b)
 {
     struct sim_stream *end, *next;
 
-    list_for_each_safe(end, next, &a->streams, link) {
+    list_for_each_safe(end, next, &a->streams, link)
+    {
         struct sim_stream *peer = end->peer;
 
         if (!peer || peer->node != b)
@@ -380,11 +388,11 @@ static void on_heal(struct sim *sim, void *arg)
     struct sim_node *node;
 
     (void)arg;
-    list_for_each(node, &sim->nodes, link) {
+    list_for_each(node, &sim->nodes, link)
+    {
         struct sim_stream *end, *next;
 
-        list_for_each_safe(end, next, &node->streams, link)
-            release_held(end);
+        list_for_each_safe(end, next, &node->streams, link) release_held(end);
     }
 }
 
@@ -397,7 +405,8 @@ void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool
 {
     struct cut *known, *next;
 
-    list_for_each_safe(known, next, &cuts, link) {
+    list_for_each_safe(known, next, &cuts, link)
+    {
         if ((known->a == a && known->b == b) || (known->a == b && known->b == a)) {
             list_del(&known->link);
             free(known);

@@ -7,8 +7,9 @@
 
 #include "tests/sim/sim.h"
 
-int sim_net_connect(struct env *env, const char *address, const struct stream_events *events, void *owner,
-                    struct stream **ret_stream);
+int sim_net_connect(struct env *env, const char *address, const struct stream_events *events,
+                    void *owner, struct stream **ret_stream);
 void sim_net_cut_node(struct sim_node *node);  /* the far ends see a reset after a delay */
 void sim_net_free_node(struct sim_node *node); /* the memory of its ends */
-void sim_net_release(struct sim *sim); /* looks again at what was held: something was healed or resumed */
+void sim_net_release(
+    struct sim *sim); /* looks again at what was held: something was healed or resumed */

@@ -41,7 +41,8 @@ static void on_left(void *owner)
     s->left_ms = s->world->sim.now_ms;
 }
 
-static const struct membership_events membership_events = {.on_ring = on_ring, .on_superseded = on_superseded, .on_left = on_left};
+static const struct membership_events membership_events = {
+    .on_ring = on_ring, .on_superseded = on_superseded, .on_left = on_left};
 
 static int on_peer_ring(void *owner, uint64_t epoch, struct slice members)
 {
@@ -81,7 +82,8 @@ static void on_tick(struct timer *timer, void *arg)
     if (!s->membership)
         return;
     host_set_lease(s->host, membership_is_confirmed(s->membership));
-    if (s->left_ms && (host_is_empty(s->host) || s->world->sim.now_ms - s->left_ms > LEAVE_MAX_MS)) {
+    if (s->left_ms &&
+        (host_is_empty(s->host) || s->world->sim.now_ms - s->left_ms > LEAVE_MAX_MS)) {
         sim_trace(s->world, "%s has left", s->name);
         peers_close(s->links);
         sim_shard_crash(s);
@@ -116,7 +118,8 @@ static void build(struct sim_shard *s)
     if (committer_new(env, s->store, &commit, &s->committer) < 0 ||
         host_new(env, s->store, s->committer, &s->metrics, &host, &s->host) < 0 ||
         peers_new(env, s->host, &s->metrics, &links, &peers_hooks, s, &s->links) < 0 ||
-        membership_new(env, &s->registry.registry, &member, &membership_events, s, &s->membership) < 0)
+        membership_new(env, &s->registry.registry, &member, &membership_events, s,
+                       &s->membership) < 0)
         abort();
 }
 

@@ -28,10 +28,32 @@ static const struct sim_faults profiles[] = {
     {0}, /* a quiet day */
     {.step_ms = 1500, .crash_shard = 3, .crash_gateway = 2, .leave_shard = 2},
     {.step_ms = 700, .reset_links = 6, .partition = 3, .pause_shard = 2, .registry_down = 1},
-    {.step_ms = 700, .store_down = 2, .store_stall = 2, .store_cut = 5, .crash_shard = 1, .lost_commits = 60, .locked_rows = 60},
-    {.step_ms = 900, .crash_shard = 3, .crash_gateway = 2, .pause_shard = 2, .leave_shard = 2, .partition = 2, .reset_links = 3,
-     .registry_down = 1, .store_down = 1, .store_stall = 1, .store_cut = 2, .lost_commits = 30, .locked_rows = 20},
-    {.step_ms = 250, .crash_shard = 2, .reset_links = 6, .partition = 2, .store_cut = 3, .lost_commits = 100},
+    {.step_ms = 700,
+     .store_down = 2,
+     .store_stall = 2,
+     .store_cut = 5,
+     .crash_shard = 1,
+     .lost_commits = 60,
+     .locked_rows = 60},
+    {.step_ms = 900,
+     .crash_shard = 3,
+     .crash_gateway = 2,
+     .pause_shard = 2,
+     .leave_shard = 2,
+     .partition = 2,
+     .reset_links = 3,
+     .registry_down = 1,
+     .store_down = 1,
+     .store_stall = 1,
+     .store_cut = 2,
+     .lost_commits = 30,
+     .locked_rows = 20},
+    {.step_ms = 250,
+     .crash_shard = 2,
+     .reset_links = 6,
+     .partition = 2,
+     .store_cut = 3,
+     .lost_commits = 100},
 };
 
 static void choose(struct sim_world *w)
@@ -70,7 +92,8 @@ static void create_rooms(struct sim_world *w)
     int64_t now_us = UINT64_C(1767225600000000);
 
     for (size_t i = 0; i < w->n_clients; i++)
-        members[i] = (struct member_op){slice_str(w->users[i]), i == 0 ? ROLE_OWNER : ROLE_MEMBER, now_us};
+        members[i] = (struct member_op){slice_str(w->users[i]),
+                                        i == 0 ? ROLE_OWNER : ROLE_MEMBER, now_us};
     for (size_t i = 0; i < w->n_rooms; i++) {
         struct room_create create = {
             .project = SLICE_LIT(SIM_PROJECT),
@@ -112,7 +135,8 @@ static void build(struct sim_world *w)
             .replay_limit = 500,
         };
 
-        sim_client_init(&w->clients[i], &w->sim, &w->check, &config, w->edges, w->n_gateways, i);
+        sim_client_init(&w->clients[i], &w->sim, &w->check, &config, w->edges, w->n_gateways,
+                        i);
         sim_client_connect(&w->clients[i]);
     }
 }
@@ -156,7 +180,10 @@ static void on_traffic(struct sim *sim, void *arg)
         sim_client_hang_up(client);
     }
     /* Bursts, and pauses in which rooms fall asleep. */
-    sim_after(sim, sim_chance(&sim->rng, 5) ? sim_range(&sim->rng, 500, 4000) : sim_range(&sim->rng, 0, 40), on_traffic, w);
+    sim_after(sim,
+              sim_chance(&sim->rng, 5) ? sim_range(&sim->rng, 500, 4000)
+                                       : sim_range(&sim->rng, 0, 40),
+              on_traffic, w);
 }
 
 /* ---- the end ---- */
@@ -222,8 +249,11 @@ static void settle(struct sim_world *w)
         const struct sim_client *client = &w->clients[i];
 
         if (!sim_client_has_settled(client) || client->seq != head_of(w, client->config.room))
-            sim_violation(&w->check, "%s in %s has not settled: live %d, %zu unacknowledged, at %" PRIu64 " of %" PRIu64, client->config.user,
-                          client->config.room, client->is_live, client->n_unacked, client->seq, head_of(w, client->config.room));
+            sim_violation(&w->check,
+                          "%s in %s has not settled: live %d, %zu unacknowledged, at %" PRIu64
+                          " of %" PRIu64,
+                          client->config.user, client->config.room, client->is_live,
+                          client->n_unacked, client->seq, head_of(w, client->config.room));
     }
 }
 
@@ -235,18 +265,22 @@ static void check_room(struct sim_world *w, const char *name)
 
     entries = sim_room_entries(room, &n);
     if (sim_room_row(room)->last_seq != n)
-        sim_violation(&w->check, "%s: head %" PRIu64 " with %zu entries", name, sim_room_row(room)->last_seq, n);
+        sim_violation(&w->check, "%s: head %" PRIu64 " with %zu entries", name,
+                      sim_room_row(room)->last_seq, n);
     for (size_t i = 0; i < n; i++) {
         const struct entry *e = entries[i];
 
         if (e->seq != i + 1)
             sim_violation(&w->check, "%s: entry %zu has seq %" PRIu64, name, i, e->seq);
-        sim_check_stored(&w->check, slice_str(name), e->seq, e->id, e->user, e->client_id, e->content);
+        sim_check_stored(&w->check, slice_str(name), e->seq, e->id, e->user, e->client_id,
+                         e->content);
         for (size_t c = 0; c < w->n_clients; c++) {
             const struct sim_client *client = &w->clients[c];
 
-            if (client->config.native && strcmp(client->config.room, name) == 0 && !sim_client_has_seen(client, e->seq))
-                sim_violation(&w->check, "%s never saw %s seq %" PRIu64, client->config.user, name, e->seq);
+            if (client->config.native && strcmp(client->config.room, name) == 0 &&
+                !sim_client_has_seen(client, e->seq))
+                sim_violation(&w->check, "%s never saw %s seq %" PRIu64, client->config.user,
+                              name, e->seq);
         }
     }
 }
@@ -272,8 +306,11 @@ unsigned sim_world_run(const struct sim_options *options)
     for (size_t i = 0; i < w->n_rooms; i++)
         check_room(w, w->rooms[i]);
     sim_check_finish(&w->check);
-    sim_trace(w, "%zu gateways, %zu shards, %zu rooms, %zu clients, %u faults, %" PRIu64 " shown, %" PRIu64 " acknowledged, %" PRIu64 " turns, %u batches",
-              w->n_gateways, w->n_shards, w->n_rooms, w->n_clients, w->n_faults, w->check.n_shown, w->check.n_acked, w->sim.turns, w->server.n_batches);
+    sim_trace(w,
+              "%zu gateways, %zu shards, %zu rooms, %zu clients, %u faults, %" PRIu64
+              " shown, %" PRIu64 " acknowledged, %" PRIu64 " turns, %u batches",
+              w->n_gateways, w->n_shards, w->n_rooms, w->n_clients, w->n_faults,
+              w->check.n_shown, w->check.n_acked, w->sim.turns, w->server.n_batches);
     violations = w->check.violations;
     tear_down(w);
     free(w);

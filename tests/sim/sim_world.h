@@ -77,7 +77,7 @@ struct sim_world {
     struct sim_check check;
 
     struct sim_node database; /* where the server's env lives */
-    struct sim_db *db; /* the server's */
+    struct sim_db *db;        /* the server's */
     struct sim_server server;
     struct fake_registry_server registry;
     uint64_t incarnations;

@@ -227,9 +227,12 @@ static int listen_for_links(struct shard *s)
     struct listener_config config = {.address = address};
     int r;
 
-    (void)snprintf(address, sizeof(address),
-                   strchr(at->host ? at->host : "", ':') ? "[%s]:%u" : "%s:%u",
-                   at->host ? at->host : "", at->port);
+    if (!at->host) {
+        log_error("FLUXY_LINK_LISTEN is empty: gateways must be able to connect");
+        return -EINVAL;
+    }
+    (void)snprintf(address, sizeof(address), strchr(at->host, ':') ? "[%s]:%u" : "%s:%u",
+                   at->host, at->port);
     r = listener_new(s->loop, &config, &listener_events, s, &s->listener);
     if (r < 0) {
         log_error("cannot listen for links", L_STR("address", address), L_ERR(r));

@@ -199,7 +199,7 @@ static int set_value(const struct config_option *o, void *value, struct slice te
         r = config_parse_ms(text, value);
         return r < 0 ? r : in_range(o, (int64_t) * (uint64_t *)value);
     case CONFIG_TYPE_ADDRESS:
-        return text.len == 0 && o->def && !*o->def ? 0 : config_parse_address(text, value);
+        return text.len == 0 && o->def ? 0 : config_parse_address(text, value);
     case CONFIG_TYPE_SECRET:
         return set_secret(o, value, text);
     }

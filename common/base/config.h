@@ -35,7 +35,7 @@ enum config_type {
     CONFIG_TYPE_BOOL,   /* bool; true/false, 1/0, yes/no, on/off */
     CONFIG_TYPE_MS, /* uint64_t milliseconds; "250ms", "10s", "5m", "2h", "1d"; a bare number is
                        ms */
-    CONFIG_TYPE_ADDRESS, /* struct config_address */
+    CONFIG_TYPE_ADDRESS, /* struct config_address; empty is taken where there is a default */
     CONFIG_TYPE_SECRET,  /* struct config_secret; min and max are lengths */
 };
 

@@ -62,6 +62,16 @@ static void drop(struct result *result)
     buf_deinit(&result->warnings);
 }
 
+static void an_address_may_be_switched_off(void **state)
+{
+    struct result result = load((const char *[]){"FLUXY_LISTEN=", NULL});
+
+    (void)state;
+    assert_int_equal(result.r, 0);
+    assert_null(result.values.listen.host);
+    drop(&result);
+}
+
 static void defaults(void **state)
 {
     struct result result = load((const char *[]){"PATH=/bin", NULL});
@@ -229,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults),
+        cmocka_unit_test(an_address_may_be_switched_off),
         cmocka_unit_test(values_of_each_type),
         cmocka_unit_test(bad_values_name_the_variable),
         cmocka_unit_test(all_problems_are_told_at_once),

@@ -229,7 +229,7 @@ static void conn_after_reply(struct http1_conn *conn, bool keep_alive)
         conn_linger(conn);
         return;
     }
-    if (conn->stream->queued_bytes > SOCKET_QUEUE_SOFT) {
+    if (conn->stream->queued_bytes > conn->stream->high_bytes) { /* on_drained will come */
         conn->state = CONN_BLOCKED;
         stream_pause(conn->stream, true);
         wheel_set(conn->server->wheel, &conn->timeout, HTTP_WRITE_TIMEOUT_MS);

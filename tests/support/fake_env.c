@@ -157,6 +157,8 @@ static struct fake_stream *fake_stream_new(struct fake_env *f)
 
     assert(fs);
     fs->stream.ops = &fake_stream_ops;
+    fs->stream.high_bytes = (uint32_t)f->high_mark; /* for readers; the marks of f count */
+    fs->stream.low_bytes = (uint32_t)f->low_mark;
     fs->f = f;
     list_init(&fs->outs);
     later_init(&fs->dead, on_dead, fs);

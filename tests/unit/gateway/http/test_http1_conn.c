@@ -291,8 +291,6 @@ static void a_client_that_does_not_read_is_not_read(void **state)
 
     (void)state;
     world_open(&w);
-    w.f.high_mark = SOCKET_QUEUE_SOFT;
-    w.f.low_mark = SOCKET_QUEUE_LOW;
     fake_stream_hold(w.near, true);
     buf_put_str(&big, "POST / HTTP/1.1\r\n" H "Content-Length: 300000\r\n\r\n");
     for (int i = 0; i < 30000; i++)

@@ -402,8 +402,8 @@
 #define PG_ID_BLOCK 16384
 /* A larger difference of the clocks is reported. */
 #define PG_SKEW_WARN_MS 1000
-/* Blocking work before the loop runs. */
-#define ADMIN_CONNECT_TIMEOUT_MS 10000
+/* Blocking work before the loop runs: seconds for each address of a host; one statement. */
+#define ADMIN_CONNECT_TIMEOUT_S "5"
 #define ADMIN_QUERY_TIMEOUT_MS 120000
 
 /* ---- inside a process ---- */

@@ -6,10 +6,13 @@
 
 #include "common/base/codec.h"
 #include "common/base/ident.h"
+#include "common/base/limits.h"
 #include "common/base/secret.h"
+#include "common/base/utf8.h"
 #include "shard/store/admin_priv.h"
 
-#define JWT_SECRET_BYTES 32
+/* 64 characters of text, enough for every HMAC that JWT knows. */
+#define JWT_SECRET_BYTES 48
 
 /* prefix and 2 * n hex digits. */
 static int random_name(const char *prefix, size_t n, char *ret)
@@ -49,23 +52,26 @@ static int add_secret(struct store_admin *admin, const struct master_key *master
     uint8_t bytes[JWT_SECRET_BYTES];
     char kid[20], text[BASE64_LEN(JWT_SECRET_BYTES) + 1];
     uint8_t sealed[sizeof(text) + SEAL_OVERHEAD];
+    struct secret_place place;
     struct slice plain;
     int r = random_name("k", 6, kid);
 
     if (r < 0 || RAND_bytes(bytes, sizeof(bytes)) != 1)
         return -EIO;
     plain = slice_of(text, base64_encode(BASE64_URL, bytes, sizeof(bytes), text));
-    r = secret_seal(master, slice_str(id), slice_str(kid), plain, sealed);
+    place = (struct secret_place){slice_str(id), slice_str(kid), SECRET_JWT};
+    r = secret_seal(master, &place, plain, sealed);
     if (r >= 0) {
-        const char *const values[] = {id, kid, (const char *)sealed, master->kid};
-        const int lengths[] = {0, 0, (int)(plain.len + SEAL_OVERHEAD), 0};
-        const int formats[] = {0, 0, 1, 0};
+        const char *const values[] = {id, kid, place.purpose.data, (const char *)sealed,
+                                      master->kid};
+        const int lengths[] = {0, 0, 0, (int)(plain.len + SEAL_OVERHEAD), 0};
+        const int formats[] = {0, 0, 0, 1, 0};
 
         r = admin_query(
             admin, "secret",
             "INSERT INTO project_secrets (project_id, kid, purpose, sealed, master_kid) "
-            "VALUES ($1, $2, 'jwt', $3, $4)",
-            4, values, lengths, formats, problem, NULL);
+            "VALUES ($1, $2, $3, $4, $5)",
+            5, values, lengths, formats, problem, NULL);
     }
     secret_wipe(bytes, sizeof(bytes));
     secret_wipe(text, sizeof(text));
@@ -92,6 +98,16 @@ static int add_api_key(struct store_admin *admin, const char *id, char *ret_key,
                        4, values, lengths, formats, problem, NULL);
 }
 
+/* A name is shown to people, in pages and in logs. */
+static bool name_is_valid(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if ((uint8_t)name.data[i] < ' ' || name.data[i] == 0x7f)
+            return false;
+    }
+    return name.len > 0 && utf8_is_valid(name) && utf8_code_points(name) <= NAME_MAX_CHARS;
+}
+
 int store_admin_create_project(struct store_admin *admin, const struct keyring *keys,
                                const char *name, const char *id, struct buf *problem,
                                struct project_created *ret_created)
@@ -101,6 +117,11 @@ int store_admin_create_project(struct store_admin *admin, const struct keyring *
 
     if (id && !ident_is_valid(slice_str(id))) {
         admin_problem(problem, "project", "an id has 1 to 128 of A-Z a-z 0-9 _ -");
+        return -EINVAL;
+    }
+    if (!name_is_valid(slice_str(name))) {
+        admin_problem(problem, "project",
+                      "a name has 1 to 256 characters of UTF-8 and no control characters");
         return -EINVAL;
     }
     if (id)
@@ -124,52 +145,71 @@ int store_admin_create_project(struct store_admin *admin, const struct keyring *
 /* ---- rotation ---- */
 
 struct sealed_row {
-    const char *project, *kid, *master_kid;
-    unsigned char *sealed; /* PQfreemem() */
-    size_t len;
+    struct secret_place place; /* texts, also with a NUL behind */
+    const struct master_key *master;
+    struct slice sealed;
 };
 
-static int seal_again(struct store_admin *admin, const struct keyring *keys,
-                      const struct sealed_row *row, struct buf *problem)
+/* Opens with the key that sealed it, seals with `next`: as long as before. */
+static int seal_again(const struct sealed_row *row, const struct master_key *next,
+                      uint8_t *ret_sealed)
 {
-    const struct master_key *old = keyring_find(keys, slice_str(row->master_kid));
-    struct slice project = slice_str(row->project), kid = slice_str(row->kid);
-    uint8_t *plain = NULL, *sealed = malloc(row->len + 1);
-    int r = -EBADMSG;
+    uint8_t *plain = malloc(row->sealed.len + 1);
+    int r;
 
-    if (!old) {
-        admin_problem(
-            problem, row->project,
-            "sealed under a master key that is neither the current nor the previous one");
-        free(sealed);
+    if (!plain)
+        return -ENOMEM;
+    r = secret_open(row->master, &row->place, row->sealed, plain);
+    if (r >= 0)
+        r = secret_seal(next, &row->place, slice_of(plain, row->sealed.len - SEAL_OVERHEAD),
+                        ret_sealed);
+    secret_wipe(plain, row->sealed.len);
+    free(plain);
+    return r;
+}
+
+static int update_secret(struct store_admin *admin, const struct sealed_row *row,
+                         const struct master_key *next, const uint8_t *sealed,
+                         struct buf *problem)
+{
+    const char *const values[] = {row->place.project.data, row->place.kid.data,
+                                  (const char *)sealed, next->kid};
+    const int lengths[] = {0, 0, (int)row->sealed.len, 0}, formats[] = {0, 0, 1, 0};
+
+    return admin_query(admin, "secret",
+                       "UPDATE project_secrets SET sealed = $3, master_kid = $4 "
+                       "WHERE project_id = $1 AND kid = $2",
+                       4, values, lengths, formats, problem, NULL);
+}
+
+static int rotate_row(struct store_admin *admin, const struct sealed_row *row,
+                      const struct master_key *next, struct buf *problem)
+{
+    uint8_t *sealed;
+    int r;
+
+    if (!row->master) {
+        admin_problem(problem, row->place.project.data,
+                      "a secret is sealed under a master key that is neither the current nor "
+                      "the previous one");
         return -ENOKEY;
     }
-    if (row->len >= SEAL_OVERHEAD) {
-        plain = malloc(row->len);
-        r = plain && sealed
-                ? secret_open(old, project, kid, slice_of(row->sealed, row->len), plain)
-                : -ENOMEM;
-    }
+    sealed = malloc(row->sealed.len + 1);
+    if (!sealed)
+        return -ENOMEM;
+    r = seal_again(row, next, sealed);
+    if (r == -EBADMSG)
+        admin_problem(problem, row->place.project.data,
+                      "a secret does not open with its master key: its row was changed");
     if (r >= 0)
-        r = secret_seal(&keys->current, project, kid, slice_of(plain, row->len - SEAL_OVERHEAD),
-                        sealed);
-    if (r < 0)
-        admin_problem(problem, row->project, "a secret does not open with its master key");
-    if (plain)
-        secret_wipe(plain, row->len);
-    free(plain);
-    if (r >= 0) {
-        const char *const values[] = {row->project, row->kid, (const char *)sealed,
-                                      keys->current.kid};
-        const int lengths[] = {0, 0, (int)row->len, 0}, formats[] = {0, 0, 1, 0};
-
-        r = admin_query(admin, "secret",
-                        "UPDATE project_secrets SET sealed = $3, master_kid = $4 "
-                        "WHERE project_id = $1 AND kid = $2",
-                        4, values, lengths, formats, problem, NULL);
-    }
+        r = update_secret(admin, row, next, sealed, problem);
     free(sealed);
     return r;
+}
+
+static struct slice field(const PGresult *rows, int row, int column)
+{
+    return slice_of(PQgetvalue(rows, row, column), (size_t)PQgetlength(rows, row, column));
 }
 
 static int rotate(struct store_admin *admin, const struct keyring *keys, struct buf *problem,
@@ -178,18 +218,24 @@ static int rotate(struct store_admin *admin, const struct keyring *keys, struct 
     AUTO(PQclear) PGresult *rows = NULL;
     const char *const values[] = {keys->current.kid};
     unsigned count = 0;
-    int r = admin_query(admin, "secrets",
-                        "SELECT project_id, kid, master_kid, sealed FROM project_secrets "
-                        "WHERE master_kid <> $1 ORDER BY project_id, kid FOR UPDATE",
-                        1, values, NULL, NULL, problem, &rows);
+    int r =
+        admin_query(admin, "secrets",
+                    "SELECT project_id, kid, purpose, master_kid, sealed FROM project_secrets "
+                    "WHERE master_kid <> $1 ORDER BY project_id, kid FOR UPDATE",
+                    1, values, NULL, NULL, problem, &rows);
 
     for (int i = 0; r >= 0 && i < PQntuples(rows); i++, count++) {
-        struct sealed_row row = {PQgetvalue(rows, i, 0), PQgetvalue(rows, i, 1),
-                                 PQgetvalue(rows, i, 2), NULL, 0};
+        size_t len;
+        unsigned char *sealed =
+            PQunescapeBytea((const unsigned char *)PQgetvalue(rows, i, 4), &len);
+        struct sealed_row row = {
+            .place = {field(rows, i, 0), field(rows, i, 1), field(rows, i, 2)},
+            .master = keyring_find(keys, field(rows, i, 3)),
+            .sealed = slice_of(sealed, len),
+        };
 
-        row.sealed = PQunescapeBytea((const unsigned char *)PQgetvalue(rows, i, 3), &row.len);
-        r = row.sealed ? seal_again(admin, keys, &row, problem) : -ENOMEM;
-        PQfreemem(row.sealed);
+        r = sealed ? rotate_row(admin, &row, &keys->current, problem) : -ENOMEM;
+        PQfreemem(sealed);
     }
     if (r >= 0)
         *ret_count = count;

@@ -12,7 +12,7 @@ struct store_admin {
     bool is_unsafe;
 };
 
-/* "what: why", without white space at its end. */
+/* "what: why", in one line, without white space at its end. */
 void admin_problem(struct buf *problem, const char *what, const char *why);
 /* One statement with a deadline; without parameters it may be several. ret_result may be NULL.
  */

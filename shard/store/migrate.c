@@ -5,42 +5,90 @@
  * further ahead is not ours to use.
  */
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 
+#include "common/base/codec.h"
 #include "shard/store/admin_priv.h"
 #include "shard/store/migrations.h"
+
+#define HASH_LEN 32
 
 static const char prepare[] =
     "BEGIN; SELECT pg_advisory_xact_lock(7021964310);" /* any number, but always this one */
     "CREATE TABLE IF NOT EXISTS schema_migrations ("
-    " number integer PRIMARY KEY, name text NOT NULL,"
+    " number integer PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL,"
     " applied_at timestamptz NOT NULL DEFAULT now())";
 
-static int applied_count(struct store_admin *admin, struct buf *problem, size_t *ret_n)
+static int hash_of(const struct migration *m, char ret[2 * HASH_LEN + 1])
 {
-    AUTO(PQclear) PGresult *result = NULL;
-    int r = admin_query(admin, "schema_migrations",
-                        "SELECT coalesce(max(number), 0) FROM schema_migrations", 0, NULL, NULL,
-                        NULL, problem, &result);
+    uint8_t hash[EVP_MAX_MD_SIZE];
+
+    if (!EVP_Digest(m->sql, strlen(m->sql), hash, NULL, EVP_sha256(), NULL))
+        return -EIO;
+    hex_encode(hash, HASH_LEN, ret);
+    return 0;
+}
+
+/* What was applied must be what we would have applied: the statements rely on it. */
+static int check_applied(const PGresult *rows, size_t i, struct buf *problem)
+{
+    const struct migration *m = &migrations[i];
+    char hash[2 * HASH_LEN + 1];
+    int r = hash_of(m, hash);
 
     if (r < 0)
         return r;
-    *ret_n = (size_t)strtoul(PQgetvalue(result, 0, 0), NULL, 10);
+    if (atoi(PQgetvalue(rows, (int)i, 0)) == m->number &&
+        strcmp(PQgetvalue(rows, (int)i, 1), hash) == 0)
+        return 0;
+    admin_problem(problem, m->name,
+                  "this database was made by another text of this migration; a migration that "
+                  "is out must not change");
+    return -EBADMSG;
+}
+
+/* *ret_n: how many have been applied, ours and later ones. */
+static int count_applied(struct store_admin *admin, struct buf *problem, size_t *ret_n)
+{
+    AUTO(PQclear) PGresult *rows = NULL;
+    size_t n;
+    int r = admin_query(admin, "schema_migrations",
+                        "SELECT number, sha256 FROM schema_migrations ORDER BY number", 0, NULL,
+                        NULL, NULL, problem, &rows);
+
+    if (r < 0)
+        return r;
+    n = (size_t)PQntuples(rows);
+    for (size_t i = 0; i < MIN(n, n_migrations) && r >= 0; i++)
+        r = check_applied(rows, i, problem);
+    if (r < 0)
+        return r;
+    if (n > n_migrations + 1) {
+        admin_problem(problem, "migrations",
+                      "the schema is newer than this program by more than one version");
+        return -ENOTSUP;
+    }
+    *ret_n = n;
     return 0;
 }
 
 static int apply(struct store_admin *admin, const struct migration *m, struct buf *problem)
 {
-    char number[12];
-    const char *const values[] = {number, m->name};
-    int r = admin_run(admin, m->name, m->sql, problem);
+    char number[12], hash[2 * HASH_LEN + 1];
+    const char *const values[] = {number, m->name, hash};
+    int r = hash_of(m, hash);
 
     if (r < 0)
         return r;
+    r = admin_run(admin, m->name, m->sql, problem);
+    if (r < 0)
+        return r;
     snprintf(number, sizeof(number), "%d", m->number);
-    return admin_query(admin, m->name,
-                       "INSERT INTO schema_migrations (number, name) VALUES ($1::integer, $2)",
-                       2, values, NULL, NULL, problem, NULL);
+    return admin_query(
+        admin, m->name,
+        "INSERT INTO schema_migrations (number, name, sha256) VALUES ($1::integer, $2, $3)", 3,
+        values, NULL, NULL, problem, NULL);
 }
 
 int store_admin_migrate(struct store_admin *admin, struct buf *problem, unsigned *ret_applied)
@@ -50,12 +98,7 @@ int store_admin_migrate(struct store_admin *admin, struct buf *problem, unsigned
     int r = admin_run(admin, "migrations", prepare, problem);
 
     if (r >= 0)
-        r = applied_count(admin, problem, &n);
-    if (r >= 0 && n > n_migrations + 1) {
-        admin_problem(problem, "migrations",
-                      "the schema is newer than this program by more than one version");
-        r = -ENOTSUP;
-    }
+        r = count_applied(admin, problem, &n);
     for (; r >= 0 && n < n_migrations; n++, applied++)
         r = apply(admin, &migrations[n], problem);
     r = admin_end(admin, r, problem);

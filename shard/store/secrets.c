@@ -1,6 +1,6 @@
 /*
  * secrets.c - see secrets.h. Sealed: 12 bytes random nonce, ciphertext, 16
- * bytes tag. Authenticated with it: the lengths and bytes of project and kid.
+ * bytes tag. Authenticated with it: the lengths and bytes of the place's names.
  */
 #include "shard/store/secrets.h"
 
@@ -52,7 +52,7 @@ const struct master_key *keyring_find(const struct keyring *ring, struct slice k
 }
 
 /* Each name with its length before it, so that no two places give the same bytes. */
-static bool add_place(EVP_CIPHER_CTX *ctx, struct slice name)
+static bool add_name(EVP_CIPHER_CTX *ctx, struct slice name)
 {
     uint8_t len[4] = {(uint8_t)(name.len >> 24), (uint8_t)(name.len >> 16),
                       (uint8_t)(name.len >> 8), (uint8_t)name.len};
@@ -63,14 +63,15 @@ static bool add_place(EVP_CIPHER_CTX *ctx, struct slice name)
             EVP_CipherUpdate(ctx, NULL, &n, (const uint8_t *)name.data, (int)name.len));
 }
 
-static bool start(EVP_CIPHER_CTX *ctx, const struct master_key *key, struct slice project,
-                  struct slice kid, const uint8_t *nonce, bool seal)
+static bool start(EVP_CIPHER_CTX *ctx, const struct master_key *key,
+                  const struct secret_place *place, const uint8_t *nonce, bool seal)
 {
     return EVP_CipherInit_ex(ctx, EVP_aes_256_gcm(), NULL, key->key, nonce, seal) &&
-           add_place(ctx, project) && add_place(ctx, kid);
+           add_name(ctx, place->project) && add_name(ctx, place->kid) &&
+           add_name(ctx, place->purpose);
 }
 
-int secret_seal(const struct master_key *key, struct slice project, struct slice kid,
+int secret_seal(const struct master_key *key, const struct secret_place *place,
                 struct slice plain, uint8_t *ret_sealed)
 {
     EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
@@ -80,7 +81,7 @@ int secret_seal(const struct master_key *key, struct slice project, struct slice
     if (!ctx)
         return -ENOMEM;
     if (plain.len <= INT_MAX && RAND_bytes(ret_sealed, NONCE_LEN) == 1 &&
-        start(ctx, key, project, kid, ret_sealed, true) &&
+        start(ctx, key, place, ret_sealed, true) &&
         EVP_CipherUpdate(ctx, text, &n, (const uint8_t *)plain.data, (int)plain.len) &&
         EVP_CipherFinal_ex(ctx, text + n, &n) &&
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_LEN, text + plain.len))
@@ -89,7 +90,7 @@ int secret_seal(const struct master_key *key, struct slice project, struct slice
     return r;
 }
 
-int secret_open(const struct master_key *key, struct slice project, struct slice kid,
+int secret_open(const struct master_key *key, const struct secret_place *place,
                 struct slice sealed, uint8_t *ret_plain)
 {
     const uint8_t *nonce = (const uint8_t *)sealed.data, *text = nonce + NONCE_LEN;
@@ -105,7 +106,7 @@ int secret_open(const struct master_key *key, struct slice project, struct slice
     ctx = EVP_CIPHER_CTX_new();
     if (!ctx)
         return -ENOMEM;
-    if (start(ctx, key, project, kid, nonce, false) &&
+    if (start(ctx, key, place, nonce, false) &&
         EVP_CipherUpdate(ctx, ret_plain, &n, text, (int)len) &&
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_LEN, tag) &&
         EVP_CipherFinal_ex(ctx, ret_plain + n, &n))

@@ -1,8 +1,8 @@
 /*
  * secrets.h - secrets that must be used and so cannot be hashed: sealed with
- * AES-256-GCM under the master key before they go into the database. The
- * project and the key id are authenticated with them, so that a row moved to
- * another tenant does not open. Does not store anything.
+ * AES-256-GCM under the master key before they go into the database. Their
+ * place is authenticated with them, so that a row that was moved to another
+ * tenant or put to another use does not open. Does not store anything.
  */
 #pragma once
 
@@ -30,14 +30,21 @@ void keyring_wipe(struct keyring *ring);
 /* Which key of the ring has this kid; NULL: none. */
 const struct master_key *keyring_find(const struct keyring *ring, struct slice kid);
 
+/* Where a sealed secret belongs. Borrowed. */
+struct secret_place {
+    struct slice project, kid;
+    struct slice purpose; /* SECRET_JWT, ... */
+};
+#define SECRET_JWT SLICE_LIT("jwt")
+
 /* Nonce and tag that sealing adds. */
 #define SEAL_OVERHEAD (12 + 16)
 
 /* Writes plain.len + SEAL_OVERHEAD bytes: random nonce, ciphertext, tag. -EIO: the library
  * failed. */
-int secret_seal(const struct master_key *key, struct slice project, struct slice kid,
+int secret_seal(const struct master_key *key, const struct secret_place *place,
                 struct slice plain, uint8_t *ret_sealed) MUST_CHECK;
 /* Writes sealed.len - SEAL_OVERHEAD bytes. -EBADMSG: another key, another place, or changed;
  * ret_plain is then wiped. */
-int secret_open(const struct master_key *key, struct slice project, struct slice kid,
+int secret_open(const struct master_key *key, const struct secret_place *place,
                 struct slice sealed, uint8_t *ret_plain) MUST_CHECK;

@@ -28,13 +28,15 @@ void admin_problem(struct buf *problem, const char *what, const char *why)
 
     while (len > 0 && strchr(" \n", why[len - 1]))
         len--;
-    buf_printf(problem, "%s: %.*s", what, (int)len, why);
+    buf_printf(problem, "%s: ", what);
+    for (size_t i = 0; i < len; i++)
+        buf_put_char(problem, strchr("\t\r\n", why[i]) ? ' ' : why[i]);
 }
 
-/* Waits for input (and room for output while connecting). False: deadline. */
-static bool wait_io(PGconn *conn, short events, int64_t deadline_ms)
+/* Waits for input. False: deadline. */
+static bool wait_input(PGconn *conn, int64_t deadline_ms)
 {
-    struct pollfd fd = {.fd = PQsocket(conn), .events = events};
+    struct pollfd fd = {.fd = PQsocket(conn), .events = POLLIN};
     int64_t left = deadline_ms - now_ms();
 
     return left > 0 && (poll(&fd, 1, (int)left) > 0 || errno == EINTR);
@@ -48,7 +50,7 @@ static PGresult *collect(PGconn *conn, int64_t deadline_ms)
 
     for (;;) {
         while (PQisBusy(conn)) {
-            if (!wait_io(conn, POLLIN, deadline_ms) || !PQconsumeInput(conn)) {
+            if (!wait_input(conn, deadline_ms) || !PQconsumeInput(conn)) {
                 PQclear(kept);
                 return NULL;
             }
@@ -109,32 +111,38 @@ int admin_end(struct store_admin *admin, int r, struct buf *problem)
 
 /* ---- open ---- */
 
+static void ignore_notice(void *arg, const char *message)
+{
+    (void)arg;
+    (void)message;
+}
+
+/* libpq tries one host after the other, each for connect_timeout seconds, and goes on from a
+ * standby to the next; what the URL says of it counts more. */
 static int connect_server(struct store_admin *admin, const char *url, struct buf *problem)
 {
-    static const char *const keys[] = {"dbname",          "application_name", "connect_timeout",
-                                       "client_encoding", "options",          NULL};
-    const char *const values[] = {
-        url, "fluxy-shard admin", "5", "UTF8", "-c statement_timeout=60s -c lock_timeout=60s",
-        NULL};
-    int64_t deadline = now_ms() + ADMIN_CONNECT_TIMEOUT_MS;
-    PostgresPollingStatusType polling = PGRES_POLLING_WRITING;
+    static const char *const keys[] = {"connect_timeout",  "target_session_attrs", "dbname",
+                                       "application_name", "client_encoding",      NULL};
+    const char *const values[] = {ADMIN_CONNECT_TIMEOUT_S, "read-write", url,
+                                  "fluxy-shard admin",     "UTF8",       NULL};
+    PQconninfoOption *parsed = PQconninfoParse(url, NULL);
 
-    admin->conn = PQconnectStartParams(keys, values, 1);
+    if (!parsed) { /* what libpq says to this may quote the URL with its password */
+        admin_problem(problem, "PostgreSQL",
+                      "FLUXY_DATABASE_URL is not a URL that libpq knows");
+        return -EINVAL;
+    }
+    PQconninfoFree(parsed);
+    admin->conn = PQconnectdbParams(keys, values, 1);
     if (!admin->conn)
         return -ENOMEM;
-    while (PQstatus(admin->conn) != CONNECTION_BAD && polling != PGRES_POLLING_OK &&
-           polling != PGRES_POLLING_FAILED) {
-        if (!wait_io(admin->conn, polling == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-                     deadline)) {
-            admin_problem(problem, "PostgreSQL", "no connection in time");
-            return -ETIMEDOUT;
-        }
-        polling = PQconnectPoll(admin->conn);
+    if (PQstatus(admin->conn) != CONNECTION_OK) {
+        admin_problem(problem, "PostgreSQL", PQerrorMessage(admin->conn));
+        return -ECONNREFUSED;
     }
-    if (PQstatus(admin->conn) == CONNECTION_OK)
-        return 0;
-    admin_problem(problem, "PostgreSQL", PQerrorMessage(admin->conn));
-    return -ECONNREFUSED;
+    (void)PQsetNoticeProcessor(admin->conn, ignore_notice, NULL);
+    return admin_run(admin, "PostgreSQL settings",
+                     "SET statement_timeout = '60s'; SET lock_timeout = '60s'", problem);
 }
 
 /* Whether what it calls committed survives a crash. */

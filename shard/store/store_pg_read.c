@@ -508,8 +508,9 @@ static size_t open_secrets(struct read *read, const struct project_row *row,
     for (int i = 0; i < PQntuples(rows); i++) {
         struct slice kid = pg_bytes(rows, i, 0), sealed = pg_bytes(rows, i, 1);
         const struct master_key *key = keyring_find(read->store->keys, pg_bytes(rows, i, 2));
+        const struct secret_place place = {row->project, kid, SECRET_JWT};
 
-        if (!key || secret_open(key, row->project, kid, sealed, plain) < 0) {
+        if (!key || secret_open(key, &place, sealed, plain) < 0) {
             log_error("a project secret does not open with our master keys",
                       L_SLICE("project", row->project), L_SLICE("kid", kid));
             continue;

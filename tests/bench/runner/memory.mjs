@@ -4,6 +4,7 @@ import { pssBytes, ROOM_IDLE_MS } from './cluster.mjs';
 
 const ROOMS_GAUGE = 'fluxy_rooms';
 const EVICTION_DEADLINE_MS = 30000;
+const EVICTION_ROUNDS = 4; // after the one that warms up
 const PARALLEL_REQUESTS = 16;
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -23,25 +24,46 @@ async function untilNoRooms(cluster) {
     return rooms;
 }
 
+// Looks on until `stop()`: the fewest rooms in the shard while every socket was open.
+function watchRooms(cluster, connections) {
+    let watching = true;
+    let fewest;
+    const watch = async () => {
+        while (watching) {
+            const before = await cluster.metric(cluster.gateway, 'fluxy_connections');
+            const rooms = await roomsInMemory(cluster);
+            const after = await cluster.metric(cluster.gateway, 'fluxy_connections');
+            if (before >= connections && after >= connections)
+                fewest = Math.min(fewest ?? rooms, rooms);
+            await pause(200);
+        }
+        return fewest;
+    };
+    const done = watch();
+    return () => {
+        watching = false;
+        return done;
+    };
+}
+
 // Plain connections in rooms of ten, quiet until their rooms have left the shard.
 export async function measureIdle(programs, connections) {
     const { cluster } = programs;
     cluster.restart('gateway-1');
     cluster.pin(true);
     await untilNoRooms(cluster);
-    const { gateway, shard, apiKey } = cluster;
+    const { gateway, apiKey } = cluster;
+    const stop = watchRooms(cluster, connections);
     const result = await programs.load([
         'idle', '--url', gateway.http, '--api-key', apiKey, '--rooms', String(connections / 10), '--members', '10',
-        '--settle', String((ROOM_IDLE_MS + 2000) / 1000), '--pid', String(gateway.pid), '--pid', String(shard.pid),
+        '--settle', String((ROOM_IDLE_MS + 2000) / 1000), '--pid', String(gateway.pid),
     ]);
-    const of = (pid) => result.processes.find((each) => each.pid === pid);
     return {
         ok: result.ok,
         connections,
-        gatewayBytesPerConnection: of(gateway.pid).bytesPerConnection,
-        gatewayQuietCpuShare: of(gateway.pid).quietCpuShare,
-        shardBytesPerConnection: of(shard.pid).bytesPerConnection,
-        result,
+        roomsInShard: await stop(),
+        gatewayBytesPerConnection: result.processes[0].bytesPerConnection,
+        gatewayQuietCpuShare: result.processes[0].quietCpuShare,
     };
 }
 
@@ -68,7 +90,7 @@ async function useRooms(cluster, names, authorization) {
 }
 
 // Rooms are made, used once and left alone until they are evicted. The first round warms the
-// allocator up; what the next two add is what evicted rooms leave behind.
+// allocator up; what the others add is what evicted rooms leave behind.
 export async function measureEvicted(programs, roomsPerRound, rep) {
     const { cluster } = programs;
     const user = { userId: `evict-${process.pid}-${rep}`, roles: ['admin'] };
@@ -77,17 +99,18 @@ export async function measureEvicted(programs, roomsPerRound, rep) {
     const bytes = [];
     let peakRooms = 0, roomsLeft = 0;
 
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round <= EVICTION_ROUNDS; round++) {
         const names = Array.from({ length: roomsPerRound }, (_, i) => `evict-${process.pid}-${rep}-${round}-${i}`);
         await useRooms(cluster, names, authorization);
         peakRooms = Math.max(peakRooms, await roomsInMemory(cluster));
-        roomsLeft = await untilNoRooms(cluster);
+        roomsLeft = Math.max(roomsLeft, await untilNoRooms(cluster));
         bytes.push(pssBytes(cluster.shard.pid));
     }
     return {
         ok: peakRooms > 0,
+        rooms: roomsPerRound * EVICTION_ROUNDS,
         roomsLeft,
         peakRooms,
-        bytesPerEvictedRoom: (bytes[2] - bytes[0]) / (2 * roomsPerRound),
+        bytesPerEvictedRoom: (bytes.at(-1) - bytes[0]) / (roomsPerRound * EVICTION_ROUNDS),
     };
 }

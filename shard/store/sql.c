@@ -14,6 +14,8 @@
  */
 #include "shard/store/sql.h"
 
+#include "common/base/limits.h"
+
 /* $1..$7 per room: project, room, fence, expected seq, new seq, last id, last created.
  * $8..$20 per entry: ordinal of its room, project, room, seq, id, created, kind, parent,
  * dedupe, user, client id, content, extra. $21: expires. $22: version. */
@@ -84,6 +86,18 @@
     " AND (NOT $5::boolean OR (t.kind = 1 AND t.deleted_at IS NULL)) AND " where               \
     " ORDER BY " order " LIMIT $4::bigint"
 
+/* The rooms that `list` gives, each with its live messages, counted no further than
+ * UNREAD_COUNT_MAX. The count is outside so that only rooms in the answer are counted. */
+#define TEXT_OF(x) TEXT(x)
+#define TEXT(x) #x
+#define COUNTED(list)                                                                          \
+    "SELECT l.room_id, l.type, l.name, l.created_at,"                                          \
+    " (SELECT count(*)::integer FROM (SELECT 1 FROM timeline t"                                \
+    "   WHERE t.project_id = $1 AND t.room_id = l.room_id AND t.kind = 1"                      \
+    "   AND t.deleted_at IS NULL LIMIT " TEXT_OF(                                              \
+        UNREAD_COUNT_MAX) ") c)"                                                               \
+                          " FROM (" list ") l ORDER BY l.created_at DESC, l.room_id DESC"
+
 const struct sql_statement sql_statements[SQL_COUNT] = {
     [SQL_COMMIT] = {"commit", COMMIT_ROOMS COMMIT_ENTRIES COMMIT_ANSWER},
     [SQL_COMMIT_OPS] = {"commit_ops", COMMIT_ROOMS COMMIT_ENTRIES COMMIT_OPS COMMIT_ANSWER},
@@ -150,14 +164,18 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
          " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(project_id, room_id, ord),"
          " LATERAL (SELECT * FROM rooms x WHERE x.project_id = k.project_id"
          "  AND x.room_id = k.room_id LIMIT 1) t"},
-    [SQL_ROOMS_OF] = {"rooms_of",
-                      "SELECT r.room_id, r.type, r.name, r.created_at FROM members m"
-                      " JOIN rooms r ON r.project_id = m.project_id AND r.room_id = m.room_id"
-                      " WHERE m.project_id = $1 AND m.user_id = $2 AND ($3 = '' OR r.type = $3)"
-                      " ORDER BY r.created_at DESC, r.room_id DESC LIMIT $4::bigint"},
-    [SQL_ROOMS_ALL] = {"rooms_all", "SELECT room_id, type, name, created_at FROM rooms"
-                                    " WHERE project_id = $1 AND ($2 = '' OR type = $2)"
-                                    " ORDER BY created_at DESC, room_id DESC LIMIT $3::bigint"},
+    [SQL_ROOMS_OF] = {"rooms_of", COUNTED("SELECT r.room_id, r.type, r.name, r.created_at"
+                                          " FROM members m JOIN rooms r"
+                                          "  ON r.project_id = m.project_id"
+                                          "  AND r.room_id = m.room_id"
+                                          " WHERE m.project_id = $1 AND m.user_id = $2"
+                                          "  AND ($3 = '' OR r.type = $3)"
+                                          " ORDER BY r.created_at DESC, r.room_id DESC"
+                                          " LIMIT $4::bigint")},
+    [SQL_ROOMS_ALL] = {"rooms_all", COUNTED("SELECT room_id, type, name, created_at FROM rooms"
+                                            " WHERE project_id = $1 AND ($2 = '' OR type = $2)"
+                                            " ORDER BY created_at DESC, room_id DESC"
+                                            " LIMIT $3::bigint")},
     [SQL_PROJECT] = {"project",
                      "SELECT project_id, name, version FROM projects WHERE project_id = $1"},
     [SQL_SECRETS] =
@@ -171,28 +189,33 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
 #define SET(name, value) "set_config('" name "', " value ", false)"
 
 /* A lane never gives up a statement by itself: a commit in flight is not cancelled. */
-const char sql_session[] =
-    "SELECT " SET("lock_timeout",
-                  "'2000'") ", " SET("idle_in_transaction_session_timeout",
-                                     "'1"
-                                     "00"
-                                     "00"
-                                     "'") ", " SET("statement_timeout",
-                                                   "CASE $1::text WHEN 'lane' THEN '0' ELSE "
-                                                   "'5000' END") ", " SET("plan_cache_mode",
-                                                                          "'force_generic_"
-                                                                          "plan'") ", " SET("ji"
-                                                                                            "t",
-                                                                                            "'o"
-                                                                                            "ff"
-                                                                                            "'") ", " SET("enable_seqscan",
-                                                                                                          "'off'") ", " SET("enable_"
-                                                                                                                            "bitmapscan",
-                                                                                                                            "'off'") ", " SET("enable_hashjoin",
-                                                                                                                                              "'off'") ", " SET("enable_mergejoin",
-                                                                                                                                                                "'off'") ", " SET("max_parallel_workers_per_gather",
-                                                                                                                                                                                  "'0'") ", " SET("default_transaction_isolation",
-                                                                                                                                                                                                  "'read committed'");
+const char sql_session[] = "SELECT " SET("lock_timeout", "'2000'") ", " SET(
+    "idle_in_transaction_session_timeout",
+    "'1"
+    "00"
+    "00"
+    "'") ", " SET("statement_timeout",
+                  "CASE $1::text WHEN 'lane' THEN '0' ELSE "
+                  "'5000' END") ", " SET("plan_cache_mode",
+                                         "'force_generic_"
+                                         "plan'") ", " SET("ji"
+                                                           "t",
+                                                           "'o"
+                                                           "ff"
+                                                           "'") ", " SET("enable_seqscan",
+                                                                         "'off'") ", " SET("ena"
+                                                                                           "ble"
+                                                                                           "_"
+                                                                                           "bit"
+                                                                                           "map"
+                                                                                           "sca"
+                                                                                           "n",
+                                                                                           "'of"
+                                                                                           "f'") ", " SET("enable_hashjoin",
+                                                                                                          "'off'") ", " SET("enable_mergejoin",
+                                                                                                                            "'off'") ", " SET("max_parallel_workers_per_gather",
+                                                                                                                                              "'0'") ", " SET("default_transaction_isolation",
+                                                                                                                                                              "'read committed'");
 
 /* The timeline in the name of the file being written is the one that counts; the control file
  * lags behind it. */

@@ -473,6 +473,7 @@ static void finish_rooms(struct read *read, enum store_result result)
             .type = pg_bytes(rows, (int)i, 1),
             .name = pg_bytes(rows, (int)i, 2),
             .created_us = pg_time_us(rows, (int)i, 3),
+            .messages = (uint32_t)pg_int4(rows, (int)i, 4),
         };
     }
     read->fn.rooms(read->arg, result, result == STORE_OK ? &page : NULL);

@@ -177,7 +177,7 @@ describe('room socket', () => {
     const a = await join(0, id, ada, { native: true });
     const e = await join(1, id, eve, { native: true });
     const change = await a.until((f) => f.type === 'membership');
-    assert.deepEqual({ ...change }, { type: 'membership', roomId: id, userId: 'eve', change: 'added', role: 'member', by: 'eve', seq: 1 });
+    assert.deepEqual({ ...change }, { type: 'membership', roomId: id, userId: 'eve', change: 'added', role: 'member', seq: 1 });
     e.message('hello', 'e1');
     assert.equal((await a.until((f) => f.type === 'message')).seq, 2);
     const { json } = await call(cluster.http(), 'GET', `/rooms/${id}/members`, { token: ada });

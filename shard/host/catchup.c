@@ -8,6 +8,9 @@
  *     start --> step --tail reaches--> give page --more--> PAGED, wait for MORE --> step
  *                 |                        |
  *                 +--store: reading------->+--caught up--> finish
+ *
+ * A cursor above our head is nonsense, or proof that somebody else has owned the
+ * room since (we were stopped for a while): the room's row tells which.
  */
 #include "shard/host/catchup.h"
 
@@ -15,6 +18,7 @@
 #include <stdlib.h>
 
 #include "common/base/limits.h"
+#include "common/base/log.h"
 #include "shard/host/frame_in.h"
 #include "shard/host/op.h"
 #include "shard/metrics.h"
@@ -30,6 +34,8 @@ struct catchup {
     struct op *op;         /* of the `resume` frame; NULL: on connect */
     enum catchup_kind kind;
     bool is_reset;   /* the cursor could not be resumed */
+    bool is_doubted; /* the cursor is above our head: the row must say that we still own the
+                        room */
     bool is_reading; /* a store call is open */
     bool is_waiting; /* for MORE */
     uint64_t at;     /* the socket has been given everything up to here */
@@ -436,9 +442,64 @@ static void read_page(struct catchup *c)
     }
 }
 
+/* ---- a cursor above our head ---- */
+
+static void reset(struct catchup *c)
+{
+    c->attach->room->host->metrics->resume_reset++;
+    c->kind = CATCHUP_SNAPSHOT;
+    c->is_reset = true;
+}
+
+static void on_fence(void *arg, enum store_result result, const struct fence_state *rows)
+{
+    struct catchup *c = arg;
+    struct room_host *room;
+
+    c->is_reading = false;
+    if (!c->attach) {
+        free(c);
+        return;
+    }
+    room = c->attach->room;
+    if (result != STORE_OK) {
+        retry_later(c);
+    } else if (rows[0].fence != room->host->config.incarnation) {
+        log_info("room has another fence", L_SLICE("room", room->object));
+        room->host->metrics->moves_fence++;
+        room_close(room, ROOM_END_MOVED); /* the catchup goes with its attach */
+    } else if (rows[0].last_seq > room->seq) {
+        retry_later(c); /* a commit of ours is on its way back */
+    } else {
+        c->is_doubted = false;
+        reset(c);
+        step(c);
+    }
+}
+
+static void ask_fence(struct catchup *c)
+{
+    const struct room_host *room = c->attach->room;
+    struct store *store = room->host->store;
+    struct fence_probe probe = {.project = room->project, .room = room->id};
+
+    if (c->at <= room->seq) { /* we have caught up with it meanwhile */
+        c->is_doubted = false;
+        step(c);
+        return;
+    }
+    c->is_reading = true;
+    if (store->ops->probe_fences(store, &probe, 1, on_fence, c) < 0) {
+        c->is_reading = false;
+        retry_later(c);
+    }
+}
+
 static void step(struct catchup *c)
 {
-    if (c->kind == CATCHUP_SNAPSHOT) {
+    if (c->is_doubted) {
+        ask_fence(c);
+    } else if (c->kind == CATCHUP_SNAPSHOT) {
         if (tail_has_snapshot(c))
             snapshot_from_tail(c);
         else
@@ -469,24 +530,19 @@ static void send_cached(struct attach *attach)
 
 /* A cursor is good for the numbers that we count in, and for what is still kept. What is queued
  * may have been seen already: in a page that the store read between a commit and its answer. */
-static bool can_resume(const struct room_host *room, uint64_t last_seq, struct slice generation)
-{
-    if (generation.len > 0 && !slice_eq(generation, room->generation_text))
-        return false;
-    return last_seq >= room->resume_floor && last_seq <= room->seq + room->queue.n_items;
-}
-
 static void set_cursor(struct catchup *c, enum catchup_kind kind, uint64_t last_seq,
                        struct slice generation)
 {
-    if (can_resume(c->attach->room, last_seq, generation)) {
-        c->kind = kind;
-        c->at = last_seq;
+    const struct room_host *room = c->attach->room;
+
+    if ((generation.len > 0 && !slice_eq(generation, room->generation_text)) ||
+        last_seq < room->resume_floor) {
+        reset(c);
         return;
     }
-    c->attach->room->host->metrics->resume_reset++;
-    c->kind = CATCHUP_SNAPSHOT;
-    c->is_reset = true;
+    c->kind = kind;
+    c->at = last_seq;
+    c->is_doubted = last_seq > room->seq + room->queue.n_items;
 }
 
 int catchup_start(struct attach *attach)

@@ -42,7 +42,7 @@ void error_body_write(struct buf *out, enum error_code code, struct slice detail
     w.need_comma = true;
     json_field_str(&w, "title", slice_str(info->title));
     json_field_u64(&w, "status", info->status);
-    json_field_str_opt(&w, "detail", detail);
+    json_field_str(&w, "detail", detail.len > 0 ? detail : slice_str(info->title));
     json_write_object_end(&w);
 }
 

@@ -28,8 +28,8 @@ enum error_code error_code_parse(struct slice word);
 
 /*
  * Appends {"error","type","title","status","detail","traceId"}. detail says which field is
- * wrong and how; empty: the member is left out, as is traceId (the gateway adds it to bodies
- * that a shard has built, with error_body_add_trace).
+ * wrong and how; empty: the title again. An empty traceId is left out (the gateway adds it to
+ * bodies that a shard has built, with error_body_add_trace).
  */
 void error_body_write(struct buf *out, enum error_code code, struct slice detail,
                       struct slice trace_id);

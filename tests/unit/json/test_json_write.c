@@ -142,7 +142,8 @@ static void error_bodies(void **state)
     error_body_write(&out, ERROR_overloaded, (struct slice){0}, (struct slice){0});
     CHECK_SLICE(buf_slice(&out),
                 "{\"error\":\"overloaded\",\"type\":\"urn:fluxychat:error:overloaded\","
-                "\"title\":\"Too busy; retry later\",\"status\":503}",
+                "\"title\":\"Too busy; retry later\",\"status\":503,"
+                "\"detail\":\"Too busy; retry later\"}",
                 "from a shard");
     error_body_add_trace(&traced, SLICE_LIT("{\"error\":\"x\"}"), SLICE_LIT("t2"));
     CHECK_SLICE(buf_slice(&traced), "{\"error\":\"x\",\"traceId\":\"t2\"}", "traced");

@@ -248,7 +248,7 @@ static size_t handle_frames(struct net *net, struct net_client *c, const char *p
 /* The answer to the upgrade. Bytes used; 0 when it is not complete. */
 static size_t handle_upgrade(struct net *net, struct net_client *c, const char *p, size_t len)
 {
-    const char *blank = memmem(p, len, "\r\n\r\n", 4);
+    const char *blank;
     char why[160];
 
     if (len >= 12 && memcmp(p, "HTTP/1.1 101", 12) != 0) {
@@ -257,6 +257,7 @@ static size_t handle_upgrade(struct net *net, struct net_client *c, const char *
         lose(net, c, why);
         return 0;
     }
+    blank = memmem(p, len, "\r\n\r\n", 4);
     if (!blank)
         return 0;
     c->open = true;

@@ -1,7 +1,7 @@
 // The private cluster that is measured, and the cores that its processes run on.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 
 // A room leaves its shard's memory after this long without traffic.
@@ -11,6 +11,8 @@ const ENVIRONMENT = [
     'FLUXY_RATE_LIMIT_SCALE=100000', // the generator is one user agent with thousands of users
     `FLUXY_ROOM_IDLE_MS=${ROOM_IDLE_MS}`,
 ];
+
+const PROGRAMS = ['gateway/fluxy-gateway', 'shard/fluxy-shard', 'tests/bench/load', 'tests/bench/floor', 'tests/bench/pgcap'];
 
 export const SERVER_CORE = '0';
 export const LOAD_CORE = '1';
@@ -33,12 +35,8 @@ export class Cluster {
     }
 
     build() {
-        if (!existsSync(`${this.buildDir}/build.ninja`)) {
-            execFileSync('meson', ['setup', '--buildtype=release', '-Ddebug=true', this.buildDir, this.top], {
-                stdio: ['ignore', 'ignore', 'inherit'],
-            });
-        }
-        execFileSync('ninja', ['-C', this.buildDir], { stdio: ['ignore', 'ignore', 'inherit'] });
+        execFileSync(`${this.top}/deploy/tools/configure`, ['build-bench'], { cwd: this.top, stdio: ['ignore', 'ignore', 'inherit'] });
+        execFileSync('ninja', ['-C', this.buildDir, ...PROGRAMS], { stdio: ['ignore', 'ignore', 'inherit'] });
     }
 
     up() {

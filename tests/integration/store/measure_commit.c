@@ -2,7 +2,8 @@
  * measure_commit.c - how fast batches commit through the store: rows/s and time
  * per batch, by rows per batch, over 200 rooms, and one room alone. Not a test:
  *
- *   tests/support/with-postgres build/tests/integration/measure_commit [rooms already there] [rows already there]
+ *   tests/support/with-postgres build/tests/integration/measure_commit [rooms already there]
+ * [rows already there]
  */
 #include <stdlib.h>
 
@@ -114,8 +115,8 @@ static void measure(unsigned rows, unsigned rooms)
     }
     end = now_us();
     qsort(times, n, sizeof(times[0]), by_time);
-    printf("%5u rows in %3u rooms: %7.0f rows/s, batch p50 %6.2f ms, p99 %6.2f ms\n", rows, rooms,
-           (double)n * rows * 1e6 / (double)(end - start), (double)times[n / 2] / 1000,
+    printf("%5u rows in %3u rooms: %7.0f rows/s, batch p50 %6.2f ms, p99 %6.2f ms\n", rows,
+           rooms, (double)n * rows * 1e6 / (double)(end - start), (double)times[n / 2] / 1000,
            (double)times[n * 99 / 100] / 1000);
     free(run.in);
     free(run.entries);
@@ -123,18 +124,23 @@ static void measure(unsigned rows, unsigned rooms)
 
 int main(int argc, char **argv)
 {
-    static const unsigned cases[][2] = {{1, 1}, {10, 10}, {100, 100}, {100, 1}, {1000, 200}, {1000, 1}, {2000, 200}};
+    static const unsigned cases[][2] = {{1, 1},      {10, 10},  {100, 100}, {100, 1},
+                                        {1000, 200}, {1000, 1}, {2000, 200}};
     int rooms = argc > 1 ? atoi(argv[1]) : 0, rows = argc > 2 ? atoi(argv[2]) : 0;
 
     pgx_init(&x, 1);
     (void)pgx_sql(&x,
-                  "INSERT INTO rooms (project_id, room_id, last_created_at, fence, created_at, type, name, created_by) "
-                  "SELECT 'p', 'z' || i, now(), 1, now(), 'group', 'n', 'u' FROM generate_series(1, %d) i",
+                  "INSERT INTO rooms (project_id, room_id, last_created_at, fence, created_at, "
+                  "type, name, created_by) "
+                  "SELECT 'p', 'z' || i, now(), 1, now(), 'group', 'n', 'u' FROM "
+                  "generate_series(1, %d) i",
                   rooms);
     if (rows > 0)
         (void)pgx_sql(&x,
-                      "INSERT INTO timeline (project_id, room_id, seq, updated_seq, id, created_at, dedupe, kind, "
-                      "version, user_id, content) SELECT 'p', 'z' || (i %% %d), i, i, i, now(), gen_random_uuid(), 1, 1, "
+                      "INSERT INTO timeline (project_id, room_id, seq, updated_seq, id, "
+                      "created_at, dedupe, kind, "
+                      "version, user_id, content) SELECT 'p', 'z' || (i %% %d), i, i, i, "
+                      "now(), gen_random_uuid(), 1, 1, "
                       "'u', repeat('x', 128) FROM generate_series(1, %d) i",
                       rooms, rows);
     assert_int_equal(loop_turn(x.loop, false), 0); /* its clock has stood still meanwhile */

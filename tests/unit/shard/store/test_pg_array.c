@@ -14,14 +14,17 @@ static void check_bytes(struct pg_array *a, const char *want, size_t len, const 
 static void arrays_have_the_servers_form(void **state)
 {
     static const char empty[] = "\0\0\0\0\0\0\0\0\0\0\0\x14";
-    static const char ints[] = "\0\0\0\1\0\0\0\0\0\0\0\x14\0\0\0\2\0\0\0\1"
-                               "\0\0\0\x08\0\0\0\0\0\0\1\2\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xff";
+    static const char ints[] =
+        "\0\0\0\1\0\0\0\0\0\0\0\x14\0\0\0\2\0\0\0\1"
+        "\0\0\0\x08\0\0\0\0\0\0\1\2\0\0\0\x08\xff\xff\xff\xff\xff\xff\xff\xff";
     static const char nulls[] = "\0\0\0\1\0\0\0\1\0\0\0\x14\0\0\0\1\0\0\0\1\xff\xff\xff\xff";
     static const char texts[] = "\0\0\0\1\0\0\0\0\0\0\0\x19\0\0\0\2\0\0\0\1\0\0\0\2hi\0\0\0\0";
     static const char small[] = "\0\0\0\1\0\0\0\0\0\0\0\x15\0\0\0\1\0\0\0\1\0\0\0\2\xff\xfe";
     static const char fours[] = "\0\0\0\1\0\0\0\0\0\0\0\x17\0\0\0\1\0\0\0\1\0\0\0\4\1\2\3\4";
-    static const char bools[] = "\0\0\0\1\0\0\0\0\0\0\0\x10\0\0\0\2\0\0\0\1\0\0\0\1\1\0\0\0\1\0";
-    static const char times[] = "\0\0\0\1\0\0\0\0\0\0\4\xa0\0\0\0\1\0\0\0\1\0\0\0\x08\0\0\0\0\0\0\0\5";
+    static const char bools[] =
+        "\0\0\0\1\0\0\0\0\0\0\0\x10\0\0\0\2\0\0\0\1\0\0\0\1\1\0\0\0\1\0";
+    static const char times[] =
+        "\0\0\0\1\0\0\0\0\0\0\4\xa0\0\0\0\1\0\0\0\1\0\0\0\x08\0\0\0\0\0\0\0\5";
     struct pg_array a;
 
     (void)state;

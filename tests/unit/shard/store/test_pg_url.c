@@ -24,7 +24,11 @@ static const struct {
      0,
      3,
      {{"a", NULL, "1", true}, {"10.0.0.2", NULL, "2", false}, {"c", NULL, "3", true}}},
-    {"one port for all", "host=a,b port=9 dbname=x", 0, 2, {{"a", NULL, "9", true}, {"b", NULL, "9", true}}},
+    {"one port for all",
+     "host=a,b port=9 dbname=x",
+     0,
+     2,
+     {{"a", NULL, "9", true}, {"b", NULL, "9", true}}},
     {"address given",
      "host=a,b hostaddr=10.0.0.1,10.0.0.2 dbname=x",
      0,
@@ -76,7 +80,8 @@ static void other_options_are_kept(void **state)
         found += strcmp(url.keys[k], "user") == 0 && strcmp(url.values[k], "u") == 0;
         found += strcmp(url.keys[k], "password") == 0 && strcmp(url.values[k], "s3") == 0;
         found += strcmp(url.keys[k], "dbname") == 0 && strcmp(url.values[k], "db") == 0;
-        found += strcmp(url.keys[k], "sslmode") == 0 && strcmp(url.values[k], "verify-full") == 0;
+        found +=
+            strcmp(url.keys[k], "sslmode") == 0 && strcmp(url.values[k], "verify-full") == 0;
     }
     assert_int_equal(found, 4);
     pg_url_deinit(&url);

@@ -1,0 +1,102 @@
+/* test_plans.c - every statement runs by indexes only, whatever the sizes of the tables. */
+#include <stdlib.h>
+
+#include "pg_fixture.h"
+#include "shard/store/sql.h"
+
+static int setup(void **state)
+{
+    struct pgx *x = calloc(1, sizeof(*x));
+
+    *state = x;
+    pgx_init(x, 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    pgx_deinit(*state);
+    free(*state);
+    return 0;
+}
+
+
+/* The settings of the sessions leave one way to run each statement, with small and with large
+ * tables. */
+static void check_plans(struct pgx *x, PGconn *conn, const char *name)
+{
+    static const int n_params[SQL_COUNT] = {
+        [SQL_COMMIT] = 22,      [SQL_COMMIT_OPS] = 28,   [SQL_CLAIM] = 3,
+        [SQL_CREATE_ROOM] = 10, [SQL_ROOM] = 2,          [SQL_MEMBERS] = 3,
+        [SQL_TAIL] = 3,         [SQL_CHANGED_AFTER] = 5, [SQL_BEFORE_SEQ] = 5,
+        [SQL_AFTER_SEQ] = 5,    [SQL_BEFORE_TIME] = 5,   [SQL_DEDUPE] = 3,
+        [SQL_FENCES] = 2,       [SQL_ROOMS_OF] = 4,      [SQL_ROOMS_ALL] = 3,
+        [SQL_PROJECT] = 1,      [SQL_SECRETS] = 1,       [SQL_API_KEY] = 1,
+    };
+
+    (void)x;
+    for (int id = 0; id < SQL_COUNT; id++) {
+        char text[512] = "EXPLAIN (COSTS OFF) EXECUTE ";
+        PGresult *plan;
+
+        strcat(text, sql_statements[id].name);
+        for (int i = 0; i < n_params[id]; i++)
+            strcat(text, i == 0 ? "(NULL" : ", NULL");
+        if (n_params[id] > 0)
+            strcat(text, ")");
+        plan = PQexec(conn, text);
+        if (PQresultStatus(plan) != PGRES_TUPLES_OK)
+            fail_msg("%s: %s", text, PQerrorMessage(conn));
+        for (int i = 0; i < PQntuples(plan); i++) {
+            const char *line = PQgetvalue(plan, i, 0);
+
+            if (strstr(line, "Seq Scan") || strstr(line, "Hash Join") ||
+                strstr(line, "Merge Join") ||
+                (id <= SQL_COMMIT_OPS && strstr(line, "Materialize")))
+                fail_msg("%s, %s: %s", name, sql_statements[id].name, line);
+        }
+        PQclear(plan);
+    }
+}
+
+static void every_statement_has_only_index_plans(void **state)
+{
+    struct pgx *x = *state;
+    const char *const lane[] = {"lane"};
+    PGconn *conn = PQconnectdb(x->url);
+
+    PQclear(PQexecParams(conn, sql_session, 1, NULL, lane, NULL, NULL, 0));
+    for (int id = 0; id < SQL_COUNT; id++) {
+        PGresult *result =
+            PQprepare(conn, sql_statements[id].name, sql_statements[id].text, 0, NULL);
+
+        if (PQresultStatus(result) != PGRES_COMMAND_OK)
+            fail_msg("%s: %s", sql_statements[id].name, PQerrorMessage(conn));
+        PQclear(result);
+    }
+    check_plans(x, conn, "empty tables");
+    (void)pgx_sql(x, "INSERT INTO rooms (project_id, room_id, last_created_at, fence, "
+                     "created_at, type, name, created_by)"
+                     " SELECT 'p', 'z' || i, now(), 1, now(), 'group', 'n', 'u' FROM "
+                     "generate_series(1, 5000) i");
+    (void)pgx_sql(x, "INSERT INTO members (project_id, room_id, user_id, role, joined_at)"
+                     " SELECT 'p', 'z' || i, 'u' || k, 1, now() FROM generate_series(1, 5000) "
+                     "i, generate_series(1, 4) k");
+    (void)pgx_sql(x, "INSERT INTO timeline (project_id, room_id, seq, updated_seq, id, "
+                     "created_at, dedupe, kind, version,"
+                     " user_id, content) SELECT 'p', 'z' || (i %% 50), i, i, i, now(), "
+                     "gen_random_uuid(), 1, 1, 'u', 'c'"
+                     " FROM generate_series(1, 30000) i");
+    (void)pgx_sql(x, "ANALYZE");
+    check_plans(x, conn, "large tables");
+    PQfinish(conn);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(every_statement_has_only_index_plans, setup, teardown),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -88,15 +88,16 @@
 
 /* The rooms that `list` gives, each with its live messages, counted no further than
  * UNREAD_COUNT_MAX. The count is outside so that only rooms in the answer are counted. */
+/* clang-format off */
 #define TEXT_OF(x) TEXT(x)
 #define TEXT(x) #x
 #define COUNTED(list)                                                                          \
     "SELECT l.room_id, l.type, l.name, l.created_at,"                                          \
     " (SELECT count(*)::integer FROM (SELECT 1 FROM timeline t"                                \
     "   WHERE t.project_id = $1 AND t.room_id = l.room_id AND t.kind = 1"                      \
-    "   AND t.deleted_at IS NULL LIMIT " TEXT_OF(                                              \
-        UNREAD_COUNT_MAX) ") c)"                                                               \
-                          " FROM (" list ") l ORDER BY l.created_at DESC, l.room_id DESC"
+    "   AND t.deleted_at IS NULL LIMIT " TEXT_OF(UNREAD_COUNT_MAX) ") c)"                      \
+    " FROM (" list ") l ORDER BY l.created_at DESC, l.room_id DESC"
+/* clang-format on */
 
 const struct sql_statement sql_statements[SQL_COUNT] = {
     [SQL_COMMIT] = {"commit", COMMIT_ROOMS COMMIT_ENTRIES COMMIT_ANSWER},
@@ -186,36 +187,24 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
     [SQL_ID_BLOCK] = {"id_block", "SELECT nextval('message_id_block')"},
 };
 
+/* clang-format off */
 #define SET(name, value) "set_config('" name "', " value ", false)"
-
-/* A lane never gives up a statement by itself: a commit in flight is not cancelled. */
-const char sql_session[] = "SELECT " SET("lock_timeout", "'2000'") ", " SET(
-    "idle_in_transaction_session_timeout",
-    "'1"
-    "00"
-    "00"
-    "'") ", " SET("statement_timeout",
-                  "CASE $1::text WHEN 'lane' THEN '0' ELSE "
-                  "'5000' END") ", " SET("plan_cache_mode",
-                                         "'force_generic_"
-                                         "plan'") ", " SET("ji"
-                                                           "t",
-                                                           "'o"
-                                                           "ff"
-                                                           "'") ", " SET("enable_seqscan",
-                                                                         "'off'") ", " SET("ena"
-                                                                                           "ble"
-                                                                                           "_"
-                                                                                           "bit"
-                                                                                           "map"
-                                                                                           "sca"
-                                                                                           "n",
-                                                                                           "'of"
-                                                                                           "f'") ", " SET("enable_hashjoin",
-                                                                                                          "'off'") ", " SET("enable_mergejoin",
-                                                                                                                            "'off'") ", " SET("max_parallel_workers_per_gather",
-                                                                                                                                              "'0'") ", " SET("default_transaction_isolation",
-                                                                                                                                                              "'read committed'");
+const char sql_session[] =
+    "SELECT "
+    SET("lock_timeout", "'2000'") ", "
+    SET("idle_in_transaction_session_timeout", "'10000'") ", "
+    /* A lane never gives up a statement by itself: a commit in flight is not cancelled. */
+    SET("statement_timeout", "CASE $1::text WHEN 'lane' THEN '0' ELSE '5000' END") ", "
+    SET("default_transaction_isolation", "'read committed'") ", "
+    /* One plan per statement, by indexes, whatever the sizes of tables and parameters. */
+    SET("plan_cache_mode", "'force_generic_plan'") ", "
+    SET("jit", "'off'") ", "
+    SET("max_parallel_workers_per_gather", "'0'") ", "
+    SET("enable_seqscan", "'off'") ", "
+    SET("enable_bitmapscan", "'off'") ", "
+    SET("enable_hashjoin", "'off'") ", "
+    SET("enable_mergejoin", "'off'");
+/* clang-format on */
 
 /* The timeline in the name of the file being written is the one that counts; the control file
  * lags behind it. */

@@ -139,11 +139,13 @@ static void on_rooms(void *arg, enum store_result result, const struct rooms_pag
     struct both *b = arg;
 
     buf_printf(b->to, "rooms %d\n", (int)result);
-    for (size_t i = 0; i < page->n_rooms; i++)
-        buf_printf(b->to, "%.*s %.*s %.*s %lld\n", (int)page->rooms[i].room.len,
-                   page->rooms[i].room.data, (int)page->rooms[i].type.len,
-                   page->rooms[i].type.data, (int)page->rooms[i].name.len,
-                   page->rooms[i].name.data, (long long)page->rooms[i].created_us);
+    for (size_t i = 0; i < page->n_rooms; i++) {
+        const struct room_list_row *row = &page->rooms[i];
+
+        buf_printf(b->to, "%.*s %.*s %.*s %lld %u\n", (int)row->room.len, row->room.data,
+                   (int)row->type.len, row->type.data, (int)row->name.len, row->name.data,
+                   (long long)row->created_us, row->messages);
+    }
     b->done = true;
 }
 

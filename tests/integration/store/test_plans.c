@@ -20,7 +20,6 @@ static int teardown(void **state)
     return 0;
 }
 
-
 /* The settings of the sessions leave one way to run each statement, with small and with large
  * tables. */
 static void check_plans(struct pgx *x, PGconn *conn, const char *name)

@@ -78,6 +78,8 @@
 #define HTTP_HEAD_TIMEOUT_MS 10000
 /* A whole body, from the end of its head. */
 #define HTTP_BODY_TIMEOUT_MS 30000
+/* What is left of it when the process goes down. */
+#define HTTP_DRAIN_TIMEOUT_MS 2000
 /* A kept-alive connection without a request. */
 #define HTTP_IDLE_TIMEOUT_MS 60000
 /* A client that does not read its answers while it asks for more. */
@@ -386,9 +388,11 @@
 
 /* ---- PostgreSQL ---- */
 
-/* Connections of a shard for reads, besides one per lane and one for what waits for row locks. */
+/* Connections of a shard for reads, besides one per lane and one for what waits for row locks.
+ */
 #define PG_READ_CONNECTIONS 2
-/* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory. */
+/* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory.
+ */
 #define PG_READ_DEPTH 16
 #define PG_READ_QUEUE_MAX 20000
 /* A read without an answer by then ends; a connection that owes it is given up. */

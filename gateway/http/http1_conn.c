@@ -501,6 +501,8 @@ void http_server_drain(struct http_server *server)
     {
         if (conn->state == CONN_IDLE)
             conn_close(conn, true);
+        else if (conn->state == CONN_READING)
+            wheel_set(server->wheel, &conn->timeout, HTTP_DRAIN_TIMEOUT_MS);
     }
 }
 

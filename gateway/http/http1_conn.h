@@ -34,7 +34,8 @@ struct http_server {
 
 void http_server_init(struct http_server *server, struct env *env, struct wheel *wheel,
                       const struct http_events *events, void *owner);
-/* Draining: idle connections end now, the others with their next answer. */
+/* Draining: idle connections end now, requests that are being read get a moment more, the
+ * others end with their answer. */
 void http_server_drain(struct http_server *server);
 /* Ends all connections at once. */
 void http_server_close_all(struct http_server *server);

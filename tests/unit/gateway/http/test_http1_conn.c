@@ -338,6 +338,21 @@ static void draining_ends_connections(void **state)
     world_close(&w);
 }
 
+static void draining_does_not_wait_for_slow_requests(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    client_send(&w, "POST / HTTP/1.1\r\n" H "Content-Length: 10\r\n\r\nabc");
+    http_server_drain(&w.server);
+    fake_env_advance(&w.f, HTTP_DRAIN_TIMEOUT_MS + 1000);
+    assert_true(client_has(&w, "HTTP/1.1 408 "));
+    fake_env_advance(&w.f, HTTP_LINGER_MS + 1000);
+    assert_true(w.client.closed);
+    world_close(&w);
+}
+
 static void trace_ids_are_taken_or_made(void **state)
 {
     struct world w;
@@ -369,6 +384,7 @@ int main(void)
         cmocka_unit_test(an_upgrade_hands_over_the_stream_and_what_came_behind),
         cmocka_unit_test(a_client_that_does_not_read_is_not_read),
         cmocka_unit_test(draining_ends_connections),
+        cmocka_unit_test(draining_does_not_wait_for_slow_requests),
         cmocka_unit_test(trace_ids_are_taken_or_made),
     };
 

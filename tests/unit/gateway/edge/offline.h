@@ -1,4 +1,5 @@
-/* offline.h - a front on a real event loop without any shard: for tests of what happens before a request is understood. */
+/* offline.h - a front on a real event loop without any shard: for tests of what happens before
+ * a request is understood. */
 #pragma once
 
 #include "common/net/loop.h"

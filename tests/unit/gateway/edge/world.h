@@ -37,16 +37,22 @@ void world_close(struct world *w);
 void world_connect(struct world *w, const char *address, bool trusted_proxy);
 /* Sends the text as it is and runs. What came before is thrown away. */
 void world_send(struct world *w, const char *text);
-/* A whole request with Host; fields: "Name: value\r\n..." or "". Each on a connection of its own. */
-void world_request(struct world *w, const char *method, const char *target, const char *fields, const char *body);
-/* A token for this user of project demo, good for an hour; extra: more claims, ",\"roomId\":\"r\"". Static storage. */
-const char *world_token(struct world *w, const char *user, const char *roles, const char *extra);
+/* A whole request with Host; fields: "Name: value\r\n..." or "". Each on a connection of its
+ * own. */
+void world_request(struct world *w, const char *method, const char *target, const char *fields,
+                   const char *body);
+/* A token for this user of project demo, good for an hour; extra: more claims,
+ * ",\"roomId\":\"r\"". Static storage. */
+const char *world_token(struct world *w, const char *user, const char *roles,
+                        const char *extra);
 
 /* What the client has got. */
 unsigned world_status(const struct world *w);
 bool world_has(const struct world *w, const char *text);
 
-/* The oldest call of the shard, which must be this one, answered with status and body; returns its params (static). */
-const char *world_answer(struct world *w, enum call_op op, const char *object, unsigned status, const char *body);
+/* The oldest call of the shard, which must be this one, answered with status and body; returns
+ * its params (static). */
+const char *world_answer(struct world *w, enum call_op op, const char *object, unsigned status,
+                         const char *body);
 /* Project demo is asked for and found. */
 void world_answer_project(struct world *w);

@@ -10,6 +10,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/net/loop.h"
+#include "shard/store/pg_read.h"
 #include "shard/store/store_pg_priv.h"
 
 /* ---- what connections tell ---- */
@@ -69,12 +70,12 @@ static const struct pg_conn_events conn_events = {
     .on_failed = on_failed,
 };
 
-int64_t store_pg_clock_offset_us(struct store *s)
+static int64_t clock_offset_us(struct store *s)
 {
     return store_pg_of(s)->stats.clock_offset_us;
 }
 
-bool store_pg_is_available(struct store *store)
+static bool is_available(struct store *store)
 {
     struct store_pg *s = store_pg_of(store);
 
@@ -94,6 +95,22 @@ const struct store_pg_stats *store_pg_stats(struct store *store)
         s->stats.queued += s->reads[i].n_queue;
     return &s->stats;
 }
+
+static const struct store_ops store_pg_ops = {
+    .submit = store_pg_submit,
+    .claim = store_pg_claim,
+    .create_room = store_pg_create_room,
+    .page = store_pg_page,
+    .find_dedupe = store_pg_find_dedupe,
+    .probe_fences = store_pg_probe_fences,
+    .list_rooms = store_pg_list_rooms,
+    .members = store_pg_members,
+    .project = store_pg_project,
+    .api_key = store_pg_api_key,
+    .id_block = store_pg_id_block,
+    .clock_offset_us = clock_offset_us,
+    .is_available = is_available,
+};
 
 /* ---- life ---- */
 

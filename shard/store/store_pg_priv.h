@@ -49,8 +49,3 @@ int store_pg_submit(struct store *s, unsigned lane, const struct batch *batch,
                     store_submit_fn fn, void *arg);
 /* What a refusal means. *ret_is_duplicate may be NULL. */
 enum store_result store_pg_result(const char *sqlstate, bool *ret_is_duplicate);
-
-/* store_pg_read.c */
-extern const struct store_ops store_pg_ops;
-int64_t store_pg_clock_offset_us(struct store *s);
-bool store_pg_is_available(struct store *s);

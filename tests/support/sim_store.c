@@ -6,88 +6,13 @@
  * An op whose store is gone (process died, connection cut) runs to its end in
  * the server and is forgotten.
  */
-#include "tests/support/sim_store.h"
+#include "tests/support/sim_op.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "common/base/limits.h"
-
-enum op_kind {
-    OP_SUBMIT,
-    OP_CLAIM,
-    OP_MEMBERS,
-    OP_CREATE,
-    OP_PAGE,
-    OP_DEDUPE,
-    OP_FENCES,
-    OP_LIST,
-    OP_PROJECT,
-    OP_KEY,
-    OP_IDS
-};
-
-struct sim_store {
-    struct store store;
-    struct list link;
-    struct sim_server *server;
-    struct env *env;
-    struct list ops; /* struct op: not answered yet */
-    int64_t clock_offset_us;
-};
-
-union op_fn {
-    store_submit_fn submit;
-    store_claim_fn claim;
-    store_page_fn page;
-    store_dedupe_fn dedupe;
-    store_rooms_fn rooms;
-    store_fences_fn fences;
-    store_project_fn project;
-    store_key_fn key;
-    store_ids_fn ids;
-    store_create_fn create;
-};
-
-struct op {
-    enum op_kind kind;
-    struct sim_store *store; /* NULL: nobody waits for the answer */
-    struct sim_server *server;
-    struct list in_store, in_server, stalled;
-    struct timer server_timer, answer_timer;
-    union op_fn fn;
-    void *arg;
-    enum store_result result;
-    enum sim_fate fate;
-    uint64_t give_up_ms; /* a claim that waits for a lock */
-
-    /* what was asked; slices are copies */
-    struct sim_commit *commit;
-    struct room_create create;
-    struct page_query query;
-    struct slice project, room, user, type;
-    uint64_t fence;
-    uint32_t tail_len;
-    bool all;
-    struct dedupe_key *keys; /* of fences too */
-    size_t n_keys;
-    uint8_t hash[32];
-
-    /* what was found */
-    bool is_duplicate, created;
-    struct sim_claim claim;
-    struct page page;
-    struct entry **found;
-    struct fence_state *fences;
-    struct room_list_row *rooms;
-    size_t n_rooms;
-    const struct project_row *project_row;
-    const struct key_row *key_row;
-    int64_t first_id;
-};
-
-#define LOCK_TIMEOUT_MS 2000
 
 static void *must(void *p)
 {
@@ -106,35 +31,15 @@ static void drop(struct slice s)
     free((char *)(uintptr_t)s.data);
 }
 
-static void arm(struct env *env, struct timer *timer, uint64_t ms)
+void op_arm(struct env *env, struct timer *timer, uint64_t ms)
 {
     if (env_timer(env, timer, ms) < 0)
         abort();
 }
 
-/* splitmix64 */
-static uint64_t rnd(struct sim_server *s)
-{
-    uint64_t z = (s->random_state += UINT64_C(0x9e3779b97f4a7c15));
-
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-static bool chance(struct sim_server *s, unsigned per_mille)
-{
-    return per_mille > 0 && rnd(s) % 1000 < per_mille;
-}
-
-static uint64_t latency(struct sim_server *s)
-{
-    return s->latency_min_ms + rnd(s) % (s->latency_max_ms - s->latency_min_ms + 1);
-}
-
 /* ---- life of an op ---- */
 
-static void op_free(struct op *op)
+void op_free(struct op *op)
 {
     list_del(&op->in_store);
     list_del(&op->in_server);
@@ -223,19 +128,19 @@ static void op_on_answer(struct timer *timer, void *arg)
 }
 
 /* The answer goes on its way; nothing of it runs in the server any more. */
-static void op_reply(struct op *op, enum store_result result)
+void op_reply(struct op *op, enum store_result result)
 {
     list_del(&op->in_server);
     if (!op->store) {
         op_free(op);
     } else if (!timer_is_armed(&op->answer_timer)) { /* else its connection is cut already */
         op->result = result;
-        arm(op->store->env, &op->answer_timer, latency(op->server));
+        op_arm(op->store->env, &op->answer_timer, sim_server_latency(op->server));
     }
 }
 
 /* The connection breaks. What runs in the server goes on without us when it may. */
-static void op_cut(struct op *op, bool goes_on)
+void op_cut(struct op *op, bool goes_on)
 {
     op->result = op->kind == OP_SUBMIT ? STORE_UNKNOWN : STORE_UNAVAILABLE;
     if (!goes_on) {
@@ -246,158 +151,7 @@ static void op_cut(struct op *op, bool goes_on)
             sim_commit_abort(op->server->db, op->commit);
     }
     if (!timer_is_armed(&op->answer_timer))
-        arm(op->store->env, &op->answer_timer, 0);
-}
-
-/* ---- what the server does ---- */
-
-static void run_commit(struct op *op)
-{
-    struct sim_server *server = op->server;
-    struct sim_commit *commit = op->commit;
-    enum store_result result;
-    uint64_t pause = latency(server);
-    size_t rows = 0;
-
-    if (commit->is_started) {
-        sim_commit_finish(server->db, commit);
-        op_reply(op, op->fate == SIM_UNKNOWN_NOW ? STORE_UNKNOWN : STORE_OK);
-        return;
-    }
-    for (size_t i = 0; i < commit->n_rooms; i++)
-        rows += commit->rooms[i].n_entries;
-    server->n_batches++;
-    server->n_rows += (unsigned)rows;
-    server->largest_batch = MAX(server->largest_batch, rows);
-    if (op->fate == SIM_LOCKED) {
-        op_reply(op, STORE_OK);
-        return;
-    }
-    result = sim_commit_start(server->db, commit, &op->is_duplicate);
-    if (result != STORE_OK) {
-        op_reply(op, result);
-        return;
-    }
-    if (op->fate == SIM_UNKNOWN_HELD) {
-        pause += 1 + rnd(server) % server->later_max_ms;
-        if (op->store)
-            op_cut(op, true);
-    }
-    arm(server->env, &op->server_timer, pause);
-}
-
-static void run_claim(struct op *op)
-{
-    struct sim_server *server = op->server;
-    struct sim_room *room = sim_db_room(server->db, op->project, op->room);
-
-    if (!room) {
-        op_reply(op, STORE_NOT_FOUND);
-        return;
-    }
-    if (op->kind == OP_CLAIM && sim_room_is_locked(room)) {
-        if (env_now_ms(server->env) >= op->give_up_ms)
-            op_reply(op, STORE_UNAVAILABLE);
-        else
-            arm(server->env, &op->server_timer, 1);
-        return;
-    }
-    if (op->kind == OP_CLAIM)
-        sim_room_set_fence(room, op->fence);
-    sim_room_claim(room, op->tail_len, &op->claim);
-    op_reply(op, STORE_OK);
-}
-
-static void run_page(struct op *op)
-{
-    struct sim_room *room = sim_db_room(op->server->db, op->project, op->room);
-
-    if (room)
-        sim_room_page(room, &op->query, &op->page);
-    op_reply(op, room ? STORE_OK : STORE_NOT_FOUND);
-}
-
-static void run_dedupe(struct op *op)
-{
-    op->found = must(calloc(op->n_keys + 1, sizeof(struct entry *)));
-    for (size_t i = 0; i < op->n_keys; i++) {
-        struct sim_room *room =
-            sim_db_room(op->server->db, op->keys[i].project, op->keys[i].room);
-        struct entry *e = room ? sim_room_find(room, op->keys[i].dedupe) : NULL;
-
-        op->found[i] = e ? entry_ref(e) : NULL;
-    }
-    op_reply(op, STORE_OK);
-}
-
-static void run_fences(struct op *op)
-{
-    op->fences = must(calloc(op->n_keys + 1, sizeof(*op->fences)));
-    for (size_t i = 0; i < op->n_keys; i++) {
-        struct sim_room *room =
-            sim_db_room(op->server->db, op->keys[i].project, op->keys[i].room);
-        const struct room_row *row = room ? sim_room_row(room) : NULL;
-
-        if (row)
-            op->fences[i] = (struct fence_state){row->fence, row->last_seq, row->last_id};
-    }
-    op_reply(op, STORE_OK);
-}
-
-static void op_run(struct op *op)
-{
-    struct sim_server *server = op->server;
-
-    switch (op->kind) {
-    case OP_SUBMIT:
-        run_commit(op);
-        break;
-    case OP_CLAIM:
-    case OP_MEMBERS:
-        run_claim(op);
-        break;
-    case OP_PAGE:
-        run_page(op);
-        break;
-    case OP_DEDUPE:
-        run_dedupe(op);
-        break;
-    case OP_FENCES:
-        run_fences(op);
-        break;
-    case OP_CREATE:
-        op->created = sim_db_create_room(server->db, &op->create);
-        op_reply(op, STORE_OK);
-        break;
-    case OP_LIST:
-        op->n_rooms =
-            sim_db_list_rooms(server->db, op->project, op->user, op->all, op->type, &op->rooms);
-        op_reply(op, STORE_OK);
-        break;
-    case OP_PROJECT:
-        op->project_row = sim_db_project(server->db, op->project);
-        op_reply(op, op->project_row ? STORE_OK : STORE_NOT_FOUND);
-        break;
-    case OP_KEY:
-        op->key_row = sim_db_key(server->db, op->hash);
-        op_reply(op, op->key_row ? STORE_OK : STORE_NOT_FOUND);
-        break;
-    case OP_IDS:
-        op->first_id = sim_db_id_block(server->db, server->id_block);
-        op_reply(op, STORE_OK);
-        break;
-    }
-}
-
-static void op_on_server(struct timer *timer, void *arg)
-{
-    struct op *op = arg;
-
-    (void)timer;
-    if (op->server->is_stalled)
-        list_add_tail(&op->server->stalled, &op->stalled);
-    else
-        op_run(op);
+        op_arm(op->store->env, &op->answer_timer, 0);
 }
 
 /* ---- the call ---- */
@@ -426,11 +180,11 @@ static enum sim_fate choose_fate(struct sim_server *server, enum op_kind kind)
 
     if (kind == OP_SUBMIT && server->script_at < server->n_script)
         return server->script[server->script_at++];
-    if (chance(server, server->unavailable_per_mille))
+    if (sim_server_chance(server, server->unavailable_per_mille))
         return SIM_UNAVAILABLE;
-    if (kind == OP_SUBMIT && chance(server, server->lost_per_mille))
-        return lost[rnd(server) % ARRAY_LEN(lost)];
-    if (kind == OP_SUBMIT && chance(server, server->locked_per_mille))
+    if (kind == OP_SUBMIT && sim_server_chance(server, server->lost_per_mille))
+        return lost[sim_server_random(server) % ARRAY_LEN(lost)];
+    if (kind == OP_SUBMIT && sim_server_chance(server, server->locked_per_mille))
         return SIM_LOCKED;
     return SIM_OK;
 }
@@ -439,9 +193,9 @@ static enum sim_fate choose_fate(struct sim_server *server, enum op_kind kind)
 static int op_start(struct op *op)
 {
     struct sim_server *server = op->server;
-    uint64_t request = latency(server);
+    uint64_t request = sim_server_latency(server);
 
-    if (!server->is_up && rnd(server) % 2 == 0) {
+    if (!server->is_up && sim_server_random(server) % 2 == 0) {
         op_free(op);
         return -ENOTCONN;
     }
@@ -452,16 +206,16 @@ static int op_start(struct op *op)
         op->result = op->fate == SIM_FAILED        ? STORE_FAILED
                      : op->fate == SIM_UNAVAILABLE ? STORE_UNAVAILABLE
                                                    : STORE_UNKNOWN;
-        arm(op->store->env, &op->answer_timer, request);
+        op_arm(op->store->env, &op->answer_timer, request);
         return 0;
     }
     list_add_tail(&server->ops, &op->in_server);
     if (op->fate == SIM_UNKNOWN_LATER) {
         op_cut(op, true);
-        request += 1 + rnd(server) % server->later_max_ms;
+        request += 1 + sim_server_random(server) % server->later_max_ms;
     }
-    op->give_up_ms = env_now_ms(server->env) + LOCK_TIMEOUT_MS;
-    arm(server->env, &op->server_timer, request);
+    op->give_up_ms = env_now_ms(server->env) + SIM_LOCK_TIMEOUT_MS;
+    op_arm(server->env, &op->server_timer, request);
     return 0;
 }
 
@@ -636,67 +390,7 @@ static const struct store_ops sim_store_ops = {
     .is_available = sim_is_available,
 };
 
-/* ---- server and stores ---- */
-
-void sim_server_init(struct sim_server *server, struct env *env, uint64_t seed)
-{
-    *server = (struct sim_server){
-        .env = env,
-        .db = sim_db_new(),
-        .random_state = seed,
-        .is_up = true,
-        .latency_min_ms = 1,
-        .latency_max_ms = 1,
-        .later_max_ms = 1000,
-        .id_block = 1000,
-    };
-    list_init(&server->stores);
-    list_init(&server->ops);
-    list_init(&server->stalled);
-}
-
-void sim_server_deinit(struct sim_server *server)
-{
-    assert(list_empty(&server->stores));
-    while (!list_empty(&server->ops))
-        op_free(list_first(&server->ops, struct op, in_server));
-    sim_db_free(server->db);
-}
-
-void sim_server_script(struct sim_server *server, enum sim_fate fate)
-{
-    assert(server->n_script < ARRAY_LEN(server->script));
-    server->script[server->n_script++] = fate;
-}
-
-void sim_server_set_up(struct sim_server *server, bool is_up)
-{
-    struct sim_store *store;
-
-    server->is_up = is_up;
-    if (is_up)
-        return;
-    list_for_each(store, &server->stores, link) sim_store_cut(&store->store);
-    while (!list_empty(&server->ops)) {
-        struct op *op = list_first(&server->ops, struct op, in_server);
-
-        if (op->store)
-            op_cut(op, false);
-        else
-            op_free(op);
-    }
-}
-
-void sim_server_set_stalled(struct sim_server *server, bool is_stalled)
-{
-    server->is_stalled = is_stalled;
-    while (!is_stalled && !list_empty(&server->stalled)) {
-        struct op *op = list_first(&server->stalled, struct op, stalled);
-
-        list_del(&op->stalled);
-        op_run(op);
-    }
-}
+/* ---- stores ---- */
 
 struct store *sim_store_new(struct sim_server *server, struct env *env)
 {
@@ -741,7 +435,7 @@ void sim_store_cut(struct store *s)
         /* A statement that the server has begun goes on; a request on the way arrives, or does
          * not. */
         op_cut(op, is_running && op->commit &&
-                       (op->commit->is_started || rnd(store->server) % 2 == 0));
+                       (op->commit->is_started || sim_server_random(store->server) % 2 == 0));
     }
 }
 

@@ -1,0 +1,74 @@
+/*
+ * pg_read.h - one call to the PostgreSQL store that is not a batch: parameters,
+ * up to three statements in one transaction, their results, one call back. Only
+ * for the files of the store.
+ */
+#pragma once
+
+#include "shard/store/pg_rows.h"
+#include "shard/store/store_pg_priv.h"
+
+#define PG_READ_STATEMENTS 3
+#define PG_READ_ARGUMENTS 10
+
+/* One statement of a read: which of its parameters it takes, in order. */
+struct pg_statement {
+    enum sql_id id;
+    int n;
+    int params[PG_READ_ARGUMENTS];
+};
+
+struct pg_read {
+    struct pg_request req;
+    struct store_pg *store;
+    struct pg_params params;
+    struct pg_statement statements[PG_READ_STATEMENTS];
+    unsigned n_statements;
+    PGresult *results[PG_READ_STATEMENTS];
+    void (*finish)(struct pg_read *read, enum store_result result); /* calls back */
+    union {
+        store_claim_fn claim;
+        store_page_fn page;
+        store_dedupe_fn dedupe;
+        store_rooms_fn rooms;
+        store_fences_fn fences;
+        store_project_fn project;
+        store_key_fn key;
+        store_ids_fn ids;
+        store_create_fn create;
+    } fn;
+    void *arg;
+    uint64_t started_us;
+    size_t n;       /* keys of a look-up */
+    uint32_t limit; /* of a page */
+};
+
+/* NULL: out of memory. */
+struct pg_read *pg_read_new(struct store *store, void *arg,
+                            void (*finish)(struct pg_read *read, enum store_result result));
+/* The statement takes the parameters first .. first + n - 1. */
+void pg_read_add(struct pg_read *read, enum sql_id id, int n);
+/* Takes the read, also on failure. */
+int pg_read_start(struct pg_read *read, struct pg_conn *conn) MUST_CHECK;
+/* The read connection with the least to do, one that is up before one that is not. */
+struct pg_conn *pg_read_conn(struct store *store);
+
+/* store_pg_timeline.c */
+int store_pg_claim(struct store *s, struct slice project, struct slice room, uint64_t fence,
+                   uint32_t tail_len, store_claim_fn fn, void *arg);
+int store_pg_members(struct store *s, struct slice project, struct slice room,
+                     store_claim_fn fn, void *arg);
+int store_pg_create_room(struct store *s, const struct room_create *room, store_create_fn fn,
+                         void *arg);
+int store_pg_page(struct store *s, const struct page_query *query, store_page_fn fn, void *arg);
+int store_pg_find_dedupe(struct store *s, const struct dedupe_key *keys, size_t n,
+                         store_dedupe_fn fn, void *arg);
+int store_pg_probe_fences(struct store *s, const struct fence_probe *probes, size_t n,
+                          store_fences_fn fn, void *arg);
+
+/* store_pg_tenant.c */
+int store_pg_list_rooms(struct store *s, struct slice project, struct slice user, bool all,
+                        struct slice type, store_rooms_fn fn, void *arg);
+int store_pg_project(struct store *s, struct slice project, store_project_fn fn, void *arg);
+int store_pg_api_key(struct store *s, const uint8_t key_hash[32], store_key_fn fn, void *arg);
+int store_pg_id_block(struct store *s, store_ids_fn fn, void *arg);

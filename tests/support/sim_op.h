@@ -1,0 +1,93 @@
+/* sim_op.h - one call under way in the simulated store; what sim_store.c and sim_server.c
+ * share. */
+#pragma once
+
+#include "tests/support/sim_store.h"
+
+enum op_kind {
+    OP_SUBMIT,
+    OP_CLAIM,
+    OP_MEMBERS,
+    OP_CREATE,
+    OP_PAGE,
+    OP_DEDUPE,
+    OP_FENCES,
+    OP_LIST,
+    OP_PROJECT,
+    OP_KEY,
+    OP_IDS
+};
+
+struct sim_store {
+    struct store store;
+    struct list link;
+    struct sim_server *server;
+    struct env *env;
+    struct list ops; /* struct op: not answered yet */
+    int64_t clock_offset_us;
+};
+
+union op_fn {
+    store_submit_fn submit;
+    store_claim_fn claim;
+    store_page_fn page;
+    store_dedupe_fn dedupe;
+    store_rooms_fn rooms;
+    store_fences_fn fences;
+    store_project_fn project;
+    store_key_fn key;
+    store_ids_fn ids;
+    store_create_fn create;
+};
+
+struct op {
+    enum op_kind kind;
+    struct sim_store *store; /* NULL: nobody waits for the answer */
+    struct sim_server *server;
+    struct list in_store, in_server, stalled;
+    struct timer server_timer, answer_timer;
+    union op_fn fn;
+    void *arg;
+    enum store_result result;
+    enum sim_fate fate;
+    uint64_t give_up_ms; /* a claim that waits for a lock */
+
+    /* what was asked; slices are copies */
+    struct sim_commit *commit;
+    struct room_create create;
+    struct page_query query;
+    struct slice project, room, user, type;
+    uint64_t fence;
+    uint32_t tail_len;
+    bool all;
+    struct dedupe_key *keys; /* of fences too */
+    size_t n_keys;
+    uint8_t hash[32];
+
+    /* what was found */
+    bool is_duplicate, created;
+    struct sim_claim claim;
+    struct page page;
+    struct entry **found;
+    struct fence_state *fences;
+    struct room_list_row *rooms;
+    size_t n_rooms;
+    const struct project_row *project_row;
+    const struct key_row *key_row;
+    int64_t first_id;
+};
+
+/* sim_server.c: splitmix64 from the seed of the server, and what is drawn from it. */
+uint64_t sim_server_random(struct sim_server *server);
+uint64_t sim_server_latency(struct sim_server *server);
+bool sim_server_chance(struct sim_server *server, unsigned per_mille);
+void op_on_server(struct timer *timer,
+                  void *arg); /* the op has arrived, or its turn has come */
+
+#define SIM_LOCK_TIMEOUT_MS 2000 /* how long a claim waits for a row */
+
+/* sim_store.c */
+void op_arm(struct env *env, struct timer *timer, uint64_t ms);
+void op_free(struct op *op);
+void op_reply(struct op *op, enum store_result result);
+void op_cut(struct op *op, bool goes_on);

@@ -41,7 +41,7 @@ static int add_project(struct store_admin *admin, const char *id, const char *na
         return r;
     if (PQntuples(result) == 1)
         return 0;
-    admin_problem(problem, "project", "this id exists already");
+    admin_problem(problem, id, "this project exists already");
     return -EEXIST;
 }
 

@@ -97,6 +97,11 @@ static int open_secret(const struct keyring *ring, const char *project, char ret
     return r < 0 ? r : (int)(sealed.len - SEAL_OVERHEAD);
 }
 
+static int rotate(const struct keyring *ring, struct buf *problem, unsigned *ret_count)
+{
+    return store_admin_rotate_master_key(admin, ring, problem, ret_count);
+}
+
 /* ---- projects ---- */
 
 static void test_project_has_one_key_and_one_secret(void **state)
@@ -228,11 +233,13 @@ static void test_failing_half_way_leaves_no_project(void **state)
     struct keyring ring = ring_of('1', 0);
     AUTO_BUF problem = BUF_INIT;
     struct project_created made;
+    unsigned count;
 
     (void)state;
     sql_run(db, "ALTER TABLE api_keys ADD CONSTRAINT none CHECK (false)");
     assert_true(store_admin_create_project(admin, &ring, "n", "acme", &problem, &made) < 0);
     assert_true(says(&problem, "api_keys"));
+    assert_int_equal(rotate(&ring, &problem, &count), 0); /* the transaction has ended */
     assert_string_equal(sql_value(db, "SELECT count(*) FROM projects"), "0");
     assert_string_equal(sql_value(db, "SELECT count(*) FROM project_secrets"), "0");
 }
@@ -267,11 +274,6 @@ static int count_open(const struct keyring *ring, char secrets[PROJECTS][200])
         n += len > 0 && memcmp(opened, secrets[i], (size_t)len) == 0;
     }
     return n;
-}
-
-static int rotate(const struct keyring *ring, struct buf *problem, unsigned *ret_count)
-{
-    return store_admin_rotate_master_key(admin, ring, problem, ret_count);
 }
 
 static void test_rotation_seals_everything_anew(void **state)

@@ -61,8 +61,7 @@ static void on_superseded(void *owner)
 {
     struct shard *s = owner;
 
-    log_error("another process has taken our place on the ring; is FLUXY_NODE_ID unique?",
-              L_STR("node", s->config->node_id));
+    log_error("another process has taken our place on the ring; is FLUXY_NODE_ID unique?");
     s->has_failed = true;
     shard_stop_now(s);
 }
@@ -311,8 +310,7 @@ static int join_ring(struct shard *s)
                                            .address = slice_str(address),
                                            .incarnation = s->incarnation,
                                            .weight = (uint32_t)config->weight};
-    log_info("joining the ring", L_STR("node", config->node_id), L_STR("links", address),
-             L_U64("incarnation", s->incarnation));
+    log_info("joining the ring", L_STR("links", address), L_U64("incarnation", s->incarnation));
     r = membership_new(s->env, s->registry, &membership, &membership_events, s, &s->membership);
     return r < 0 ? r : env_timer(s->env, &s->lease_timer, LEASE_CHECK_MS);
 }

@@ -49,7 +49,7 @@ export function readOptions(argv, top) {
         reps: positive('--reps', values.reps, values.quick ? 1 : 3),
         seconds: positive('--seconds', values.seconds, values.quick ? 3 : 8),
         idleConnections: values.quick ? 2000 : 10000,
-        evictedRooms: values.quick ? 300 : 2000,
+        evictedRooms: values.quick ? 300 : 1000,
     };
 }
 

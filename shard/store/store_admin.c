@@ -182,19 +182,19 @@ static int check_server(struct store_admin *admin, bool allow_unsafe, struct buf
 int store_admin_open(const char *url, bool allow_unsafe, struct buf *problem,
                      struct store_admin **ret_admin)
 {
-    AUTO(store_admin_close) struct store_admin *admin = calloc(1, sizeof(*admin));
+    struct store_admin *admin = calloc(1, sizeof(*admin));
     int r;
 
     if (!admin)
         return -ENOMEM;
     r = connect_server(admin, url, problem);
+    if (r >= 0)
+        r = check_server(admin, allow_unsafe, problem);
     if (r < 0)
-        return r;
-    r = check_server(admin, allow_unsafe, problem);
-    if (r < 0)
-        return r;
-    *ret_admin = TAKE(admin);
-    return 0;
+        store_admin_close(admin);
+    else
+        *ret_admin = admin;
+    return r;
 }
 
 void store_admin_close(struct store_admin *admin)

@@ -69,18 +69,16 @@ static void test_kid_is_the_hash_of_the_key(void **state)
 static void test_keyring_finds_by_kid(void **state)
 {
     struct keyring ring = {.current = key_of(KEY_A), .previous = key_of(KEY_B)};
-    char a[MASTER_KID_LEN + 1], b[MASTER_KID_LEN + 1];
+    struct master_key a = ring.current, b = ring.previous;
     static const struct keyring zero;
 
     (void)state;
-    strcpy(a, ring.current.kid);
-    strcpy(b, ring.previous.kid);
-    assert_ptr_equal(keyring_find(&ring, slice_str(a)), &ring.current);
-    assert_null(keyring_find(&ring, slice_str(b))); /* not in use */
+    assert_ptr_equal(keyring_find(&ring, slice_str(a.kid)), &ring.current);
+    assert_null(keyring_find(&ring, slice_str(b.kid))); /* not in use */
     ring.has_previous = true;
-    assert_ptr_equal(keyring_find(&ring, slice_str(b)), &ring.previous);
+    assert_ptr_equal(keyring_find(&ring, slice_str(b.kid)), &ring.previous);
     assert_null(keyring_find(&ring, SLICE_LIT("")));
-    assert_null(keyring_find(&ring, slice_of(a, MASTER_KID_LEN - 1)));
+    assert_null(keyring_find(&ring, slice_of(a.kid, MASTER_KID_LEN - 1)));
 
     keyring_wipe(&ring);
     assert_memory_equal(&ring, &zero, sizeof(ring));

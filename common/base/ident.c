@@ -199,7 +199,7 @@ static int64_t take_offset(struct cursor *c)
 
 int time_parse(struct slice s, int64_t *ret_us)
 {
-    struct cursor c = {s.data, s.data + s.len, false};
+    struct cursor c = {s.data, s.len ? s.data + s.len : s.data, false};
     int64_t year, month, day, hour, minute, second, fraction, offset, us;
 
     if (s.len == 0)

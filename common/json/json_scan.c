@@ -153,7 +153,7 @@ static size_t put_utf8(char *to, int32_t c)
 static bool unescape(struct slice body, char *ret, size_t cap, size_t *ret_len)
 {
     const char *at = body.data;
-    const char *end = body.data + body.len;
+    const char *end = body.len ? body.data + body.len : body.data;
     size_t len = 0;
 
     while (at < end) {
@@ -386,7 +386,7 @@ static bool scan_top(struct scan *s, struct json_want *wants, size_t n)
 
 int json_scan(struct slice text, struct json_want *wants, size_t n_wants)
 {
-    struct scan s = {.at = text.data, .end = text.data + text.len};
+    struct scan s = {.at = text.data, .end = text.len ? text.data + text.len : text.data};
 
     for (size_t i = 0; i < n_wants; i++)
         wants[i] = (struct json_want){.name = wants[i].name};

@@ -76,9 +76,9 @@ static int find(struct lookup *lookup, const char *name, uint64_t now_ms, struct
 
 static void all_who_ask_share_one_question(void **state)
 {
-    AUTO(lookup_free) struct lookup *lookup = NULL;
     struct source source = {0};
     struct waiter a, b;
+    AUTO(lookup_free) struct lookup *lookup = NULL; /* goes first: it knows the others */
 
     (void)state;
     freed_counter = &source.freed;
@@ -102,9 +102,9 @@ static void all_who_ask_share_one_question(void **state)
 
 static void failures_are_not_remembered(void **state)
 {
-    AUTO(lookup_free) struct lookup *lookup = NULL;
     struct source source = {0};
     struct waiter a;
+    AUTO(lookup_free) struct lookup *lookup = NULL; /* goes first: it knows the others */
 
     (void)state;
     freed_counter = &source.freed;
@@ -129,10 +129,10 @@ static void failures_are_not_remembered(void **state)
 
 static void made_up_names_push_no_real_ones_out(void **state)
 {
-    AUTO(lookup_free) struct lookup *lookup = NULL;
     struct source source = {0};
     struct waiter a;
     char name[8];
+    AUTO(lookup_free) struct lookup *lookup = NULL; /* goes first: it knows the others */
 
     (void)state;
     freed_counter = &source.freed;
@@ -153,9 +153,9 @@ static void made_up_names_push_no_real_ones_out(void **state)
 
 static void the_least_recently_used_goes(void **state)
 {
-    AUTO(lookup_free) struct lookup *lookup = NULL;
     struct source source = {0};
     struct waiter a;
+    AUTO(lookup_free) struct lookup *lookup = NULL; /* goes first: it knows the others */
 
     (void)state;
     freed_counter = &source.freed;
@@ -176,9 +176,9 @@ static void the_least_recently_used_goes(void **state)
 
 static void questions_under_way_are_bounded(void **state)
 {
-    AUTO(lookup_free) struct lookup *lookup = NULL;
     struct source source = {0};
     struct waiter a[5];
+    AUTO(lookup_free) struct lookup *lookup = NULL; /* goes first: it knows the others */
 
     (void)state;
     freed_counter = &source.freed;

@@ -148,7 +148,11 @@ const char *world_token(struct world *w, const char *user, const char *roles, co
 
 unsigned world_status(const struct world *w)
 {
-    return w->client.in.len > 12 ? (unsigned)atoi(w->client.in.data + 9) : 0;
+    unsigned status = 0;
+
+    for (size_t i = 9; i < 12 && w->client.in.len > 12; i++)
+        status = status * 10 + (unsigned)(w->client.in.data[i] - '0');
+    return status;
 }
 
 bool world_has(const struct world *w, const char *text)

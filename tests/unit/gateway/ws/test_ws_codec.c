@@ -77,9 +77,17 @@ static const struct {
      W("\x88\x05\x0f\xa0"
        "bye"),
      4000},
-    {"close with a reason that is not ASCII", W("\x88\x86" M "\x0f\xa0" "\xc3\xa9\xc3\xa9"), WS_CODEC_CLOSED, "",
-     W("\x88\x06\x0f\xa0" "\xc3\xa9\xc3\xa9"), 4000},
-    {"close with a reason that is not UTF-8", W("\x88\x84" M "\x0f\xa0" "a\xff"), WS_CODEC_CLOSED, "", W(""), 1007},
+    {"close with a reason that is not ASCII",
+     W("\x88\x86" M "\x0f\xa0"
+       "\xc3\xa9\xc3\xa9"),
+     WS_CODEC_CLOSED, "",
+     W("\x88\x06\x0f\xa0"
+       "\xc3\xa9\xc3\xa9"),
+     4000},
+    {"close with a reason that is not UTF-8",
+     W("\x88\x84" M "\x0f\xa0"
+       "a\xff"),
+     WS_CODEC_CLOSED, "", W(""), 1007},
     {"close without a code", W("\x88\x80" M), WS_CODEC_CLOSED, "", W("\x88\x00"), 1005},
     {"message before a close", W("\x81\x81" M "a\x88\x80" M), WS_CODEC_CLOSED, "T:a ",
      W("\x88\x00"), 1005},

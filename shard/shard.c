@@ -29,6 +29,7 @@
 #include "shard/store/store_pg.h"
 
 #define LEASE_CHECK_MS 250
+#define JOIN_WAIT_MS 5000
 
 static void on_reload_signal(void *arg)
 {
@@ -91,7 +92,8 @@ static int on_peer_ring(void *owner, uint64_t epoch, struct slice members)
 {
     struct shard *s = owner;
 
-    return membership_learn(s->membership, epoch, members);
+    /* A gateway may know our address from before: what it says is learnt once we are there. */
+    return s->membership ? membership_learn(s->membership, epoch, members) : 0;
 }
 
 static void on_peer_call(void *owner, struct gate *gate, const struct msg_CALL *call)
@@ -286,6 +288,19 @@ static int link_address(const struct shard *s, char ret[ADDR_TEXT_MAX])
     return 0;
 }
 
+/* Rooms come as soon as we are on the ring; their first claims should not wait for connections.
+ * Without a database for that long we join all the same: sockets are better held than refused.
+ */
+static int wait_for_connections(struct shard *s)
+{
+    uint64_t until_ms = env_now_ms(s->env) + JOIN_WAIT_MS;
+    int r = 0;
+
+    while (r == 0 && !s->store->ops->is_available(s->store) && env_now_ms(s->env) < until_ms)
+        r = loop_turn(s->loop, true); /* the host's tick ends each at the latest */
+    return r;
+}
+
 static int join_ring(struct shard *s)
 {
     const struct shard_config *config = s->config;
@@ -344,6 +359,8 @@ static int build(struct shard *s)
     r = build_rooms(s);
     if (r == 0)
         r = build_links(s);
+    if (r == 0)
+        r = wait_for_connections(s);
     if (r == 0)
         r = join_ring(s);
     if (r == 0)

@@ -532,6 +532,14 @@ void link_set_leaving(struct link *link, bool leaving)
     link->leaving = leaving;
 }
 
+void link_hurry(struct link *link)
+{
+    if (link->state != LINK_RESTING)
+        return;
+    link->rest_ms = LINK_RETRY_MIN_MS;
+    arm(link, 0);
+}
+
 bool link_is_leaving(const struct link *link)
 {
     return link->leaving;

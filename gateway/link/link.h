@@ -49,4 +49,6 @@ void link_ping(struct link *link);
 
 /* The pool's: the shard has left the ring, the link stays until what is under way has ended. */
 void link_set_leaving(struct link *link, bool leaving);
+/* The shard has (re)started: connects now instead of after the rest, if it rests. */
+void link_hurry(struct link *link);
 bool link_is_leaving(const struct link *link);

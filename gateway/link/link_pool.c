@@ -187,6 +187,15 @@ static int open_link(struct link_pool *pool, const struct ring_member *m,
     return 0;
 }
 
+/* A process that the ring did not have before: what we know of the last one at that address
+ * says nothing. */
+static bool is_new_process(const struct link_pool *pool, const struct ring_member *m)
+{
+    const struct ring_member *before = pool->ring ? ring_find(pool->ring, m->id) : NULL;
+
+    return !before || before->incarnation != m->incarnation;
+}
+
 /* A link for every member; the others are to leave. -ENOMEM: those that could not be opened are
  * NULL. */
 static int match_links(struct link_pool *pool, const struct ring *ring,
@@ -205,10 +214,13 @@ static int match_links(struct link_pool *pool, const struct ring *ring,
         ret_by_member[i] = find_link(pool, m);
         if (!ret_by_member[i])
             r = open_link(pool, m, &ret_by_member[i]);
-        if (r < 0)
+        if (r < 0) {
             failed = r;
-        else
-            link_set_leaving(ret_by_member[i], false);
+            continue;
+        }
+        link_set_leaving(ret_by_member[i], false);
+        if (is_new_process(pool, m))
+            link_hurry(ret_by_member[i]);
     }
     return failed;
 }

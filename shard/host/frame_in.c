@@ -57,8 +57,22 @@ static void acknowledge(struct op *op, const struct entry *e)
     op_settle(op, buf_slice(json), slice_of(NULL, 0));
 }
 
+/* A frame that its gateway sends again was first sent at most this long ago; an older original
+ * is somebody's who repeats himself. */
+#define RESENT_MAX_US ((int64_t)(WRITE_DEADLINE_MS + 5000) * 1000)
+
+/* The original is what the first sending of this very frame has made: its echo has reached the
+ * socket, in the catch-up or before. */
+static bool has_had_echo(const struct op *op, const struct entry *original)
+{
+    struct host *host = op->attach->room->host;
+    int64_t now_us = env_wall_us(host->env) + host->store->ops->clock_offset_us(host->store);
+
+    return op->is_resent && now_us - original->created_us < RESENT_MAX_US;
+}
+
 /* The original again (an old client knows no other acknowledgement), and that it was a repeat.
- * Who is only sent again by his gateway has had his echo. */
+ */
 static void acknowledge_repeat(struct op *op, const struct entry *original)
 {
     struct room_host *room = op->attach->room;
@@ -67,15 +81,15 @@ static void acknowledge_repeat(struct op *op, const struct entry *original)
 
     host->metrics->duplicates++;
     op->attach->suspect_left = SUSPECT_MESSAGES;
-    buf_clear(&host->json);
     buf_clear(&host->json2);
     frame_ack(&host->json2, room->id, &ref, original, true);
-    if (!op->is_resent)
-        frame_entry(&host->json, room->id, original);
-    if (op->is_resent)
+    if (has_had_echo(op, original)) {
         op_settle(op, buf_slice(&host->json2), slice_of(NULL, 0));
-    else
-        op_settle(op, buf_slice(&host->json), buf_slice(&host->json2));
+        return;
+    }
+    buf_clear(&host->json);
+    frame_entry(&host->json, room->id, original);
+    op_settle(op, buf_slice(&host->json), buf_slice(&host->json2));
 }
 
 static void op_on_settled(struct room_request *request, const struct commit_result *result)

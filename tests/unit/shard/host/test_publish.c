@@ -148,6 +148,26 @@ static void what_the_gateway_sends_again_gets_only_the_acknowledgement(void **st
     fx_deinit(&fx);
 }
 
+static void an_old_message_repeated_by_the_client_is_echoed_also_when_sent_again(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    fx_say(g, 1, 1, "hi", "c1");
+    fake_env_advance(&fx.fake, 60000);
+    fx_forget(g);
+    fx_frame(g, 1, 2, FRAME_RESENT,
+             "{\"type\":\"message\",\"content\":\"hi\",\"clientMessageId\":\"c1\"}");
+    fx_run(&fx);
+    fx_expect(g,
+              "to 1 done=2 {message seq=1 userId=ann content=hi clientMessageId=c1}\n"
+              "to 1 {ack seq=1 clientMessageId=c1 duplicate=1}\n",
+              "repeated");
+    fx_deinit(&fx);
+}
+
 static void a_user_may_send_sixty_a_minute_over_sockets_and_as_many_over_rest(void **state)
 {
     struct fx fx;
@@ -333,6 +353,7 @@ int main(void)
         cmocka_unit_test(a_repeat_gets_the_original_and_is_not_fanned_out),
         cmocka_unit_test(an_old_repeat_beyond_the_tail_is_found_in_the_store),
         cmocka_unit_test(what_the_gateway_sends_again_gets_only_the_acknowledgement),
+        cmocka_unit_test(an_old_message_repeated_by_the_client_is_echoed_also_when_sent_again),
         cmocka_unit_test(a_user_may_send_sixty_a_minute_over_sockets_and_as_many_over_rest),
         cmocka_unit_test(only_moderators_write_announcements),
         cmocka_unit_test(without_a_database_writes_are_refused_in_bounded_time),

@@ -271,20 +271,25 @@ static void on_resolved(void *arg, int r, const struct addr *addrs, size_t n)
     connect_to(conn, text);
 }
 
+/* The host says where to connect without a look-up. */
+static const char *literal_address(const struct pg_host *host)
+{
+    bool is_socket = !host->host || host->host[0] == '/' || host->host[0] == '@';
+
+    return host->address || is_socket ? NULL : host->host;
+}
+
 static void start(struct pg_conn *conn)
 {
     const struct pg_host *host = host_of(conn);
+    int r = env_timer(conn->env, &conn->timer, CONNECT_TIMEOUT_MS);
 
     conn->state = PG_RESOLVING;
-    if (env_timer(conn->env, &conn->timer, CONNECT_TIMEOUT_MS) < 0)
-        pg_conn_drop(conn, "out of memory");
-    else if (!pg_host_needs_resolving(host))
-        connect_to(conn,
-                   host->address || !host->host || host->host[0] == '/' || host->host[0] == '@'
-                       ? NULL
-                       : host->host);
-    else if (resolve_start(conn->config.loop, host->host, 0, on_resolved, conn,
-                           &conn->resolve) < 0)
+    if (r >= 0 && pg_host_needs_resolving(host))
+        r = resolve_start(conn->config.loop, host->host, 0, on_resolved, conn, &conn->resolve);
+    else if (r >= 0)
+        connect_to(conn, literal_address(host));
+    if (r < 0)
         pg_conn_drop(conn, "out of memory");
 }
 

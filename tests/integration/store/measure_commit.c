@@ -85,6 +85,27 @@ static void run_start(struct lane_run *run)
     pgx_submit_start(&x, run->lane, &batch, &run->answer);
 }
 
+/* What the server's process of the lane has used of a processor so far. */
+static double backend_cpu_us(void)
+{
+    char path[64];
+    double ns = 0;
+    FILE *file;
+
+    snprintf(
+        path, sizeof(path), "/proc/%s/schedstat",
+        pgx_sql(
+            &x,
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'fluxy-shard lane'"));
+    file = fopen(path, "r");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%lf", &ns) != 1)
+        ns = 0;
+    (void)fclose(file);
+    return ns / 1000;
+}
+
 static int by_time(const void *a, const void *b)
 {
     uint64_t p = *(const uint64_t *)a, q = *(const uint64_t *)b;
@@ -97,7 +118,8 @@ static void measure(unsigned rows, unsigned rooms)
     static uint64_t times[200000];
     struct lane_run run = {.rows = rows, .rooms = rooms};
     uint64_t end, at, start;
-    size_t n = 0;
+    double cpu_us = backend_cpu_us();
+    size_t n = 0, middle, last;
 
     run.in = calloc(rooms, sizeof(*run.in));
     run.entries = calloc(rows, sizeof(struct entry *));
@@ -115,9 +137,13 @@ static void measure(unsigned rows, unsigned rooms)
     }
     end = now_us();
     qsort(times, n, sizeof(times[0]), by_time);
-    printf("%5u rows in %3u rooms: %7.0f rows/s, batch p50 %6.2f ms, p99 %6.2f ms\n", rows,
-           rooms, (double)n * rows * 1e6 / (double)(end - start), (double)times[n / 2] / 1000,
-           (double)times[n * 99 / 100] / 1000);
+    middle = n / 2;
+    last = n - 1 - n / 100;
+    cpu_us = (backend_cpu_us() - cpu_us) / (double)(n * rows);
+    printf("%5u rows in %3u rooms: %7.0f rows/s, batch p50 %6.2f ms, p99 %6.2f ms, backend CPU "
+           "%5.1f us/row\n",
+           rows, rooms, (double)n * rows * 1e6 / (double)(end - start),
+           (double)times[middle] / 1e3, (double)times[last] / 1e3, cpu_us);
     free(run.in);
     free(run.entries);
 }

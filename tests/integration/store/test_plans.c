@@ -35,17 +35,17 @@ static void check_plans(struct pgx *x, PGconn *conn, const char *name)
 
     (void)x;
     for (int id = 0; id < SQL_COUNT; id++) {
-        char text[512] = "EXPLAIN (COSTS OFF) EXECUTE ";
+        AUTO_BUF text = BUF_INIT;
         PGresult *plan;
 
-        strcat(text, sql_statements[id].name);
+        buf_printf(&text, "EXPLAIN (COSTS OFF) EXECUTE %s", sql_statements[id].name);
         for (int i = 0; i < n_params[id]; i++)
-            strcat(text, i == 0 ? "(NULL" : ", NULL");
-        if (n_params[id] > 0)
-            strcat(text, ")");
-        plan = PQexec(conn, text);
+            buf_put_str(&text, i == 0 ? "(NULL" : ", NULL");
+        buf_put_str(&text, n_params[id] > 0 ? ")" : "");
+        buf_put_char(&text, '\0');
+        plan = PQexec(conn, text.data);
         if (PQresultStatus(plan) != PGRES_TUPLES_OK)
-            fail_msg("%s: %s", text, PQerrorMessage(conn));
+            fail_msg("%s: %s", text.data, PQerrorMessage(conn));
         for (int i = 0; i < PQntuples(plan); i++) {
             const char *line = PQgetvalue(plan, i, 0);
 

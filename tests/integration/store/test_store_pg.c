@@ -292,7 +292,6 @@ static void all_connections_come_back(void **state)
 static void a_stopped_server_ends_reads_in_time(void **state)
 {
     struct pgx *x = *state;
-    pid_t postmaster = (pid_t)atoi(getenv("FLUXY_TEST_POSTGRES_PID"));
     struct pgx_claim c;
     int pid;
 
@@ -301,7 +300,7 @@ static void a_stopped_server_ends_reads_in_time(void **state)
         x,
         "SELECT max(pid) FROM pg_stat_activity WHERE application_name = 'fluxy-shard read' AND "
         "query LIKE 'WITH made%%'"));
-    assert_true(pid > 0 && postmaster > 0);
+    assert_true(pid > 0);
     assert_int_equal(kill(pid, SIGSTOP), 0); /* the backend that claims */
     pgx_claim(x, "a", 2, &c);
     assert_int_equal(kill(pid, SIGCONT), 0);

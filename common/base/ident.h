@@ -1,6 +1,6 @@
 /*
  * ident.h - the identifiers of the wire contract: which strings are valid user,
- * room and project ids, and how times are written (WIRE.md section 0).
+ * room and project ids, and how times are written (docs/protocol-client.md).
  */
 #pragma once
 

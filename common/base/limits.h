@@ -8,7 +8,7 @@
 #define KIB 1024u
 #define MIB (1024u * 1024u)
 
-/* ---- identifiers and texts (WIRE.md 0, 2.10) ---- */
+/* ---- identifiers and texts (docs/protocol-client.md) ---- */
 
 /* A user, room or project id. Without it keys of any length would fill maps, indexes and links.
  */
@@ -383,7 +383,8 @@
 /* Keys in one look-up of duplicates; rows in one question after fences. */
 #define COMMIT_LOOKUP_KEYS 512
 #define COMMIT_PROBES 256
-/* How far createdAt may run ahead of the clock in whole milliseconds (WIRE.md 3.2). */
+/* How far createdAt may run ahead of the clock in whole milliseconds (docs/protocol-client.md).
+ */
 #define CREATED_AHEAD_MAX_MS 50
 
 /* ---- PostgreSQL ---- */

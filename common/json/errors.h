@@ -1,6 +1,6 @@
 /*
  * errors.h - the error words of the wire contract, made from errors.def, and
- * the JSON body that carries one in a REST answer (WIRE.md 13, Errors).
+ * the JSON body that carries one in a REST answer (docs/errors.md).
  */
 #pragma once
 

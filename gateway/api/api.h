@@ -1,5 +1,5 @@
 /*
- * api.h - the REST endpoints (WIRE.md 1 and 3): routes a request, lets its
+ * api.h - the REST endpoints (docs/protocol-client.md): routes a request, lets its
  * caller in, checks the shape of what it wants, asks the shard that owns it and
  * passes the answer on. No state of rooms, no connections: requests come in and
  * are answered, whatever carried them.

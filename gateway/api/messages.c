@@ -1,4 +1,4 @@
-/* messages.c - POST /messages and GET /api/messages (WIRE.md 3.2 and 13, "REST cursors"). */
+/* messages.c - POST /messages and GET /api/messages (docs/protocol-client.md). */
 #include "common/base/ident.h"
 #include "gateway/api/request.h"
 #include "gateway/http/uri.h"

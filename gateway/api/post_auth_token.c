@@ -1,6 +1,6 @@
 /*
  * post_auth_token.c - POST /auth/token: mints a token for a user of the key's
- * project (WIRE.md 1). The operator, who holds no project's key, names the
+ * project. The operator, who holds no project's key, names the
  * project in X-Project-Id. POST /demo/session: the same for the chat page,
  * members of the demo project only.
  *

@@ -1,4 +1,5 @@
-/* rooms.c - GET and POST /rooms, GET /rooms/{id}, and the member list of a room (WIRE.md 3.1).
+/* rooms.c - GET and POST /rooms, GET /rooms/{id}, and the member list of a room
+ * (docs/protocol-client.md).
  */
 #include <stdlib.h>
 
@@ -56,7 +57,7 @@ void api_get_rooms(struct api_request *req)
     api_call_any(req, CALL_ROOMS_LIST, buf_slice(&params));
 }
 
-/* The id is the caller's when it is a valid one, else ours (WIRE.md 3.1). */
+/* The id is the caller's when it is a valid one, else ours (docs/protocol-client.md). */
 static void choose_id(struct api_request *req)
 {
     struct slice wanted = json_slice(json_object_get(req->body, "id"));

@@ -1,4 +1,5 @@
-/* mint.h - makes tokens: HS256 with a project's current secret (WIRE.md 1). No I/O. */
+/* mint.h - makes tokens: HS256 with a project's current secret (docs/protocol-client.md). No
+ * I/O. */
 #pragma once
 
 #include "common/base/buf.h"

@@ -1,5 +1,5 @@
 /*
- * roles.h - the project roles of a token (WIRE.md 1) as bits, and as the
+ * roles.h - the project roles of a token (docs/protocol-client.md) as bits, and as the
  * comma-separated text that travels on links. Pure.
  */
 #pragma once

@@ -2,7 +2,7 @@
  * socket_open.c - from the request for a room socket to the open socket:
  * handshake checked, address read, caller let in, 101. A caller who is not let
  * in gets the 101 as well and then a close frame with the reason: browsers
- * show no HTTP status to the page (WIRE.md 2.1).
+ * show no HTTP status to the page (docs/protocol-client.md).
  */
 #include <stdlib.h>
 

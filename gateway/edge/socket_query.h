@@ -1,6 +1,6 @@
 /*
- * socket_query.h - what the address of a room socket asks for (WIRE.md 2 and
- * 13): GET /ws/room/{roomId}?replay=&replayLimit=&presenceInfo=&cache=&lastSeq=&generation=&v=
+ * socket_query.h - what the address of a room socket asks for:
+ * GET /ws/room/{roomId}?replay=&replayLimit=&presenceInfo=&cache=&lastSeq=&generation=&v=
  * Pure. Values that make no sense count as not given: an old client must get
  * in, and who it is says the token alone.
  */

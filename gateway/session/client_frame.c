@@ -26,7 +26,7 @@ static const struct {
     {"typing", FRAME_PASSING},
 };
 
-/* ---- error frames (WIRE.md 13) ---- */
+/* ---- error frames (docs/errors.md) ---- */
 
 static void write_message(struct json_writer *w, const struct error_info *info,
                           uint64_t retry_after_ms)

@@ -40,7 +40,7 @@ struct session_events {
 struct sessions_config {
     uint32_t
         rate_limit_scale;  /* FLUXY_RATE_LIMIT_SCALE, multiplies rate limits; 0 counts as 1 */
-    uint32_t max_sessions; /* 0: LIMIT_SESSIONS_MAX */
+    uint32_t max_sessions; /* 0: CONNECTIONS_MAX */
 };
 
 /* env, pool and metrics are borrowed and outlive the sessions. Takes the session side of the

@@ -18,7 +18,7 @@
 struct ws_conn;
 struct ws_codec;
 
-/* Close codes (RFC 6455 7.4, WIRE.md 13). */
+/* Close codes (RFC 6455 7.4, docs/errors.md). */
 enum ws_code {
     WS_CODE_NORMAL = 1000,
     WS_CODE_PROTOCOL = 1002,

@@ -1,7 +1,7 @@
 /*
  * api.h - calls of gateways (REST requests and look-ups): finds the object,
  * runs the handler of the operation, replies exactly once. Operations and
- * their parameters: common/wire/calls.def; bodies: WIRE.md 3.
+ * their parameters: common/wire/calls.def; bodies: docs/protocol-client.md.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
  * verb_history.c - HISTORY: pages of messages by seq or time, from the tail
- * where it holds all of the page, else from the store. See WIRE.md 3.2 and 13.
+ * where it holds all of the page, else from the store. See docs/protocol-client.md.
  *
  * A page "around" is two: the one up to and with the seq, then the one after it.
  */

@@ -1,4 +1,4 @@
-/* verb_members.c - MEMBERS_LIST, MEMBER_ADD, MEMBER_REMOVE. See WIRE.md 3.1. */
+/* verb_members.c - MEMBERS_LIST, MEMBER_ADD, MEMBER_REMOVE. See docs/protocol-client.md. */
 #include <stdlib.h>
 
 #include "common/base/limits.h"

@@ -1,4 +1,5 @@
-/* verb_post.c - MESSAGE_POST: the same write path as a message over a socket. See WIRE.md 3.2.
+/* verb_post.c - MESSAGE_POST: the same write path as a message over a socket. See
+ * docs/protocol-client.md.
  */
 #include "shard/api/call.h"
 #include "shard/host/host.h"

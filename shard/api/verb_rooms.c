@@ -1,4 +1,4 @@
-/* verb_rooms.c - ROOM_CREATE, ROOM_GET, ROOMS_LIST. See WIRE.md 3.1. */
+/* verb_rooms.c - ROOM_CREATE, ROOM_GET, ROOMS_LIST. See docs/protocol-client.md. */
 #include <errno.h>
 
 #include "common/base/limits.h"

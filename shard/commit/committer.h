@@ -166,8 +166,8 @@ void committer_flush(struct commit_queue *q, struct commit_flush *flush, void (*
 void committer_flush_cancel(struct commit_flush *flush);
 
 /*
- * The createdAt that follows last_us in a room when the clock says now_us (WIRE.md 3.2): whole
- * milliseconds, at least one above the last while that is less than 50 ms ahead of the clock,
- * else one microsecond above the last.
+ * The createdAt that follows last_us in a room when the clock says now_us
+ * (docs/protocol-client.md): whole milliseconds, at least one above the last while that is less
+ * than 50 ms ahead of the clock, else one microsecond above the last.
  */
 int64_t commit_next_created_us(int64_t last_us, int64_t now_us);

@@ -1,5 +1,5 @@
 /*
- * frames.h - the JSON frames that a room sends (WIRE.md 2.4 to 2.7 and 13).
+ * frames.h - the JSON frames that a room sends (docs/protocol-client.md).
  * Each function appends one whole frame to a buf; a failed allocation sticks
  * there. Decides nothing: who gets a frame, and when, is the host's business.
  */

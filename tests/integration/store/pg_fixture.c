@@ -16,22 +16,27 @@ static PGconn *connect_sql(const char *url)
     return sql;
 }
 
-const char *pgx_sql(struct pgx *x, const char *fmt, ...)
+static const char *run_sql(PGconn *sql, const char *text)
 {
     static char value[4096];
+    PGresult *result = PQexec(sql, text);
+
+    if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
+        fail_msg("%s: %s", text, PQerrorMessage(sql));
+    snprintf(value, sizeof(value), "%s", PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
+    PQclear(result);
+    return value;
+}
+
+const char *pgx_sql(struct pgx *x, const char *fmt, ...)
+{
     char text[4096];
-    PGresult *result;
     va_list args;
 
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
-    result = PQexec(x->sql, text);
-    if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
-        fail_msg("%s: %s", text, PQerrorMessage(x->sql));
-    snprintf(value, sizeof(value), "%s", PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
-    PQclear(result);
-    return value;
+    return run_sql(x->sql, text);
 }
 
 static void migrate(struct pgx *x)
@@ -64,8 +69,9 @@ void pgx_init(struct pgx *x, unsigned lanes)
     memset(key, '7', 64);
     assert_int_equal(master_key_parse(slice_of(key, 64), &x->keys.current), 0);
     x->sql = connect_sql(url);
-    (void)pgx_sql(
-        x, "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public");
+    (void)run_sql(
+        x->sql,
+        "SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public");
     migrate(x);
     assert_int_equal(loop_new(&x->loop), 0);
     pgx_open_store(x, lanes, x->url);

@@ -20,6 +20,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "shard/host/frame_in.h"
+#include "shard/host/newest.h"
 #include "shard/host/op.h"
 #include "shard/metrics.h"
 
@@ -289,52 +290,13 @@ static void page_from_tail(struct catchup *c)
     give_page(c, entries, n, to, to < room->seq);
 }
 
-struct newest {
-    struct entry *entries[SNAPSHOT_MAX]; /* at the end of the array, oldest first */
-    size_t n, limit;
-    size_t bytes;
-    bool is_cut; /* there are older ones that did not fit */
-};
-
-static struct entry *const *newest_first(const struct newest *newest)
-{
-    return newest->entries + (SNAPSHOT_MAX - newest->n);
-}
-
-/* Adds the next older entry. False: full. */
-static bool newest_add(struct newest *newest, struct entry *e)
-{
-    if (e->kind != ENTRY_MESSAGE || e->deleted_us)
-        return true;
-    if (newest->n == newest->limit ||
-        (newest->n > 0 && newest->bytes + entry_size(e) > PAGE_MAX_BYTES)) {
-        newest->is_cut = true;
-        return false;
-    }
-    newest->bytes += entry_size(e);
-    newest->n++;
-    newest->entries[SNAPSHOT_MAX - newest->n] = e;
-    return true;
-}
-
-/* From the tail, down to (but without) seq `above`. */
-static void newest_from_tail(struct newest *newest, const struct tail *tail, uint64_t above)
-{
-    for (size_t i = tail->count; i > 0; i--) {
-        struct entry *e = tail_at(tail, i - 1);
-
-        if (e->seq <= above || !newest_add(newest, e))
-            return;
-    }
-}
-
 static void snapshot_from_tail(struct catchup *c)
 {
     struct room_host *room = c->attach->room;
     struct newest newest = {.limit = c->attach->replay_limit};
 
     newest_from_tail(&newest, &room->tail, 0);
-    give_snapshot(c, newest_first(&newest), newest.n, room->seq,
+    give_snapshot(c, newest_entries(&newest), newest.n, room->seq,
                   newest.is_cut || room->tail.floor > 0);
 }
 
@@ -375,7 +337,7 @@ static void snapshot_from_page(struct catchup *c, const struct page *page)
         if (!newest_add(&newest, page->entries[i]))
             break;
     }
-    give_snapshot(c, newest_first(&newest), newest.n, MAX(page->head, room->seq),
+    give_snapshot(c, newest_entries(&newest), newest.n, MAX(page->head, room->seq),
                   newest.is_cut || page->more);
 }
 
@@ -462,19 +424,19 @@ static void on_fence(void *arg, enum store_result result, const struct fence_sta
         return;
     }
     room = c->attach->room;
-    if (result != STORE_OK) {
-        retry_later(c);
-    } else if (rows[0].fence != room->host->config.incarnation) {
+    if (result == STORE_OK && rows[0].fence != room->host->config.incarnation) {
         log_info("room has another fence", L_SLICE("room", room->object));
         room->host->metrics->moves_fence++;
         room_close(room, ROOM_END_MOVED); /* the catchup goes with its attach */
-    } else if (rows[0].last_seq > room->seq) {
-        retry_later(c); /* a commit of ours is on its way back */
-    } else {
-        c->is_doubted = false;
-        reset(c);
-        step(c);
+        return;
     }
+    if (result != STORE_OK || rows[0].last_seq > room->seq) {
+        retry_later(c); /* a commit of ours may be on its way back */
+        return;
+    }
+    c->is_doubted = false;
+    reset(c);
+    step(c);
 }
 
 static void ask_fence(struct catchup *c)
@@ -497,18 +459,18 @@ static void ask_fence(struct catchup *c)
 
 static void step(struct catchup *c)
 {
-    if (c->is_doubted) {
+    bool is_snapshot = c->kind == CATCHUP_SNAPSHOT;
+    bool is_here =
+        is_snapshot ? tail_has_snapshot(c) : tail_covers(&c->attach->room->tail, c->at);
+
+    if (c->is_doubted)
         ask_fence(c);
-    } else if (c->kind == CATCHUP_SNAPSHOT) {
-        if (tail_has_snapshot(c))
-            snapshot_from_tail(c);
-        else
-            read_page(c);
-    } else if (tail_covers(&c->attach->room->tail, c->at)) {
-        page_from_tail(c);
-    } else {
+    else if (!is_here)
         read_page(c);
-    }
+    else if (is_snapshot)
+        snapshot_from_tail(c);
+    else
+        page_from_tail(c);
 }
 
 /* ---- beginning ---- */
@@ -523,8 +485,8 @@ static void send_cached(struct attach *attach)
     if (newest.n == 0)
         return;
     buf_clear(json);
-    frame_cache_snapshot(json, room->id, *newest_first(&newest),
-                         newest_first(&newest)[0]->created_us);
+    frame_cache_snapshot(json, room->id, *newest_entries(&newest),
+                         newest_entries(&newest)[0]->created_us);
     attach_send(attach, 0, 0, buf_slice(json));
 }
 

@@ -1,0 +1,25 @@
+/*
+ * newest.h - collects the newest live messages of a room for a snapshot, from
+ * the newest backwards, bounded in number and in bytes.
+ */
+#pragma once
+
+#include "common/base/limits.h"
+#include "shard/room/tail.h"
+
+struct newest {
+    struct entry *entries[SNAPSHOT_MAX]; /* borrowed; at the end of the array, oldest first */
+    size_t n, limit;
+    size_t bytes;
+    bool is_cut; /* there are older ones that did not fit */
+};
+
+/* Oldest first, n of them. */
+static inline struct entry *const *newest_entries(const struct newest *newest)
+{
+    return newest->entries + (SNAPSHOT_MAX - newest->n);
+}
+/* Adds the next older entry; one that is no live message is passed by. False: full. */
+bool newest_add(struct newest *newest, struct entry *e);
+/* From the tail, down to (but without) seq `above`. */
+void newest_from_tail(struct newest *newest, const struct tail *tail, uint64_t above);

@@ -416,6 +416,9 @@
 /* Passes over the end-of-turn list before the loop looks at its descriptors again: work that
  * queues itself anew must not keep a turn going for ever. */
 #define TURN_LATER_ROUNDS 8
+/* Streams written in one turn: the fan-out to a large room must not keep everybody else
+ * waiting. */
+#define FLUSHES_PER_TURN 512
 /* Timers run in one turn. */
 #define TIMERS_PER_TURN 10000
 /* Bytes of one log line; what does not fit is left out and the line says so. */

@@ -252,7 +252,7 @@ static void loop_end_turn(struct loop *loop)
 
     for (int i = 0; i < END_OF_TURN_ROUNDS; i++) {
         env_end_turn(&loop->env);
-        if (list_empty(&loop->dirty))
+        if (list_empty(&loop->dirty) || loop->flushes_left == 0)
             break;
         stream_tcp_flush_all(loop);
     }
@@ -280,6 +280,7 @@ int loop_turn(struct loop *loop, bool may_wait)
         flags |= EVLOOP_NONBLOCK;
     loop->turn_start_ns = 0;
     loop->handshakes_left = TLS_HANDSHAKES_PER_TURN;
+    loop->flushes_left = FLUSHES_PER_TURN;
     if (event_base_loop(loop->base, flags) < 0)
         return -EIO;
     loop_touch(loop);
@@ -295,6 +296,7 @@ int loop_run(struct loop *loop)
 
     /* What was queued while the process was built belongs to a turn of its own. */
     loop->turn_start_ns = 0;
+    loop->flushes_left = FLUSHES_PER_TURN;
     loop_touch(loop);
     loop_end_turn(loop);
     loop->stopped = false;

@@ -44,6 +44,7 @@ struct loop {
     struct later reap;   /* frees them */
 
     unsigned handshakes_left; /* TLS handshake steps that this turn may still do */
+    size_t flushes_left;      /* streams that may still be written in this turn */
 
     size_t accepted;          /* open sockets that came through a listener */
     struct list full_waiters; /* listeners that stopped because of their connection cap */

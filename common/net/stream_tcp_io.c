@@ -146,12 +146,16 @@ void stream_tcp_flush_all(struct loop *loop)
 
     list_init(&now);
     list_splice_tail(&now, &loop->dirty);
-    while (!list_empty(&now)) {
+    while (!list_empty(&now) && loop->flushes_left > 0) {
         struct stream_tcp *s = list_first(&now, struct stream_tcp, work);
 
         list_del(&s->work);
+        loop->flushes_left--;
         tcp_flush(s);
     }
+    /* The rest is written first in the next turn, which does not wait. */
+    list_splice_tail(&now, &loop->dirty);
+    list_splice_tail(&loop->dirty, &now);
 }
 
 /* ---- reading ---- */

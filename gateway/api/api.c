@@ -103,7 +103,7 @@ static bool load_body(struct api_request *req)
     struct slice type;
     int r;
 
-    /* Old clients send none; what is given must be JSON. */
+    /* Old clients send none, and curl -d says that it is a form; what is in it must be JSON. */
     if (http_request_field(&req->ex->request, "content-type", &type)) {
         const char *end = type.len ? memchr(type.data, ';', type.len) : NULL;
 
@@ -112,7 +112,8 @@ static bool load_body(struct api_request *req)
         if (end)
             type.len = (size_t)(end - type.data);
         if (!slice_eq_nocase(type, "application/json") &&
-            !slice_eq_nocase(type, "text/plain")) {
+            !slice_eq_nocase(type, "text/plain") &&
+            !slice_eq_nocase(type, "application/x-www-form-urlencoded")) {
             api_reply_error(req, ERROR_unsupported_media_type, slice_of(NULL, 0));
             return false;
         }

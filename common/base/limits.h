@@ -346,6 +346,10 @@
 #define STORE_RETRY_MAX_MS 2000u
 /* How long a shard answers for a project or key from memory. */
 #define PROJECT_CACHE_MS 2000
+/* While the database is away what was true is still answered, this long at most: sockets and
+ * reads from memory go on (nothing can be revoked meanwhile, except just before the end or by
+ * another part of a split network). */
+#define PROJECT_STALE_MS 600000
 #define PROJECT_CACHE_MAX 10000
 /* Messages per minute of one user in one room, over the socket and, separately, over REST. */
 #define MESSAGES_PER_MINUTE 60

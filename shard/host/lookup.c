@@ -66,10 +66,15 @@ static void lookup_drop(struct lookup *l)
     free(l);
 }
 
+static bool drop_stale(struct map_node *node, void *arg);
+
 static struct lookup *lookup_new(struct lookups *lookups, struct lookup_id id)
 {
+    uint64_t now_ms = env_now_ms(lookups->env);
     struct lookup *l;
 
+    if (lookups->entries.count >= PROJECT_CACHE_MAX)
+        map_each(&lookups->entries, drop_stale, &now_ms);
     if (lookups->entries.count >= PROJECT_CACHE_MAX)
         return NULL;
     l = calloc(1, sizeof(*l) + id.name.len);
@@ -126,7 +131,23 @@ static bool is_fresh(const struct lookup *l, uint64_t now_ms)
     return l->status != 0 && now_ms - l->fetched_ms < PROJECT_CACHE_MS;
 }
 
+/* True, and was so not too long ago: good enough while the store cannot be asked. */
+static bool is_usable(const struct lookup *l, uint64_t now_ms)
+{
+    return l->status == 200 && now_ms - l->fetched_ms < PROJECT_STALE_MS;
+}
+
 static bool prune_one(struct map_node *node, void *arg)
+{
+    struct lookup *l = container_of(node, struct lookup, node);
+    const uint64_t *now_ms = arg;
+
+    if (!l->is_fetching && !is_fresh(l, *now_ms) && !is_usable(l, *now_ms))
+        lookup_drop(l);
+    return true;
+}
+
+static bool drop_stale(struct map_node *node, void *arg)
 {
     struct lookup *l = container_of(node, struct lookup, node);
     const uint64_t *now_ms = arg;
@@ -213,6 +234,16 @@ static void write_key(struct buf *out, const struct key_row *row)
 
 /* ---- the store's answer ---- */
 
+/* The store cannot be asked: what is still usable is the answer. */
+static bool answer_stale(struct lookup *l, enum store_result result)
+{
+    if (result != STORE_UNAVAILABLE || !is_usable(l, env_now_ms(l->lookups->env)))
+        return false;
+    l->is_fetching = false;
+    tell(l, l->status, buf_slice(&l->body));
+    return true;
+}
+
 static void finish(struct lookup *l, enum store_result result, enum error_code not_found)
 {
     l->is_fetching = false;
@@ -245,7 +276,7 @@ static void on_project(void *arg, enum store_result result, const struct project
 {
     struct lookup *l = arg;
 
-    if (is_abandoned(l))
+    if (is_abandoned(l) || answer_stale(l, result))
         return;
     forget_body(l);
     if (result == STORE_OK)
@@ -257,7 +288,7 @@ static void on_key(void *arg, enum store_result result, const struct key_row *ro
 {
     struct lookup *l = arg;
 
-    if (is_abandoned(l))
+    if (is_abandoned(l) || answer_stale(l, result))
         return;
     forget_body(l);
     if (result == STORE_OK)
@@ -277,7 +308,7 @@ static void fetch(struct lookup *l)
         r = store->ops->project(store, l->name, on_project, l);
     else
         r = store->ops->api_key(store, (const uint8_t *)l->name.data, on_key, l);
-    if (r < 0) {
+    if (r < 0 && !answer_stale(l, STORE_UNAVAILABLE)) {
         l->is_fetching = false;
         tell_error(&l->waits, ERROR_unavailable);
     }
@@ -287,6 +318,7 @@ static void ask(struct lookups *lookups, struct lookup_id id, struct lookup_wait
 {
     struct map_node *node = map_find(&lookups->entries, hash_slice(id.name), id_eq, &id);
     struct lookup *l = node ? container_of(node, struct lookup, node) : lookup_new(lookups, id);
+    uint64_t now_ms = env_now_ms(lookups->env);
     struct list alone;
 
     list_init(&wait->link);
@@ -296,7 +328,8 @@ static void ask(struct lookups *lookups, struct lookup_id id, struct lookup_wait
         tell_error(&alone, ERROR_overloaded);
         return;
     }
-    if (is_fresh(l, env_now_ms(lookups->env))) {
+    if (is_fresh(l, now_ms) ||
+        (is_usable(l, now_ms) && !lookups->store->ops->is_available(lookups->store))) {
         wait->fn(wait, l->status, buf_slice(&l->body));
         return;
     }

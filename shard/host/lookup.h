@@ -1,7 +1,8 @@
 /*
  * lookup.h - what gateways ask about projects and API keys, from memory for
- * PROJECT_CACHE_MS, and with one query for all who ask at once. Answers are
- * ready HTTP statuses and JSON bodies (common/wire/calls.def).
+ * PROJECT_CACHE_MS (while the store is away for PROJECT_STALE_MS), and with one
+ * query for all who ask at once. Answers are ready HTTP statuses and JSON bodies
+ * (common/wire/calls.def).
  */
 #pragma once
 

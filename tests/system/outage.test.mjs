@@ -48,6 +48,14 @@ test('without PostgreSQL sockets stay, typing flows, memory is read, writes are 
   assert.ok(['unavailable', 'outcome_unknown'].includes(error.code), error.code);
   assert.equal(error.retryable, true);
   assert.equal(error.clientMessageId, 'm2');
+  // Longer than any cache of who may enter: memory is still read, and who knows the way still comes in.
+  const down = Date.now();
+  await eventually('8 seconds without PostgreSQL', () => Date.now() - down > 8000);
+  const late = await call(cluster.http(1), 'GET', '/api/messages?roomId=storm&limit=1', { token: ada });
+  assert.equal(late.json?.messages?.[0]?.content, 'one', late.text);
+  const again = await Client.join(cluster.ws(1), 'storm', ada);
+  assert.equal(again.of('history')[0].messages.at(-1).content, 'one');
+  await again.close();
   await cluster.command('start', 'postgres');
   await eventually('writes flow again', async () => {
     a.message('two', 'm2');

@@ -1,7 +1,7 @@
 /*
  * test_commit_pg.c - committer and store on a real PostgreSQL whose backends
- * are killed at random moments: what was acknowledged is there exactly once, in
- * order, without a gap.
+ * are killed and stopped in the middle of things: what was acknowledged is
+ * there exactly once, in order, without a gap.
  */
 #include <errno.h>
 #include <signal.h>
@@ -15,6 +15,8 @@
 #define MESSAGES 400 /* per room */
 #define WINDOW 20    /* pushed and not answered, per room */
 #define KILLS 12
+#define DEADLINE_MS 300 /* of an item; shorter than a backend stands still */
+#define STOPPED_MS 700
 
 struct test_room {
     struct commit_queue queue;
@@ -32,6 +34,8 @@ struct run {
     struct committer *c;
     struct test_room rooms[ROOMS];
     unsigned n_unknown, n_lost, n_again;
+    pid_t stopped;
+    uint64_t stopped_until_ms;
 };
 
 static void on_settled(void *owner, const struct commit_result *result)
@@ -126,19 +130,46 @@ static void drive(struct test_room *room)
     }
 }
 
-static void kill_some(struct run *run, unsigned turn)
+/* A backend stands still with a batch in it: its senders are told `unknown`, and it commits in
+ * the end. */
+static void stop_one(struct run *run)
 {
-    static const char *const what[] = {
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
-        "'fluxy-shard lane'",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE "
-        "'fluxy%'",
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
-        "'fluxy-shard lane' AND "
-        "state = 'active'",
-    };
+    run->stopped = (pid_t)atoi(pgx_sql(&run->x, "SELECT pid FROM pg_stat_activity WHERE "
+                                                "application_name = 'fluxy-shard lane' "
+                                                "ORDER BY state = 'active' DESC LIMIT 1"));
+    assert_true(run->stopped > 0);
+    assert_int_equal(kill(run->stopped, SIGSTOP), 0);
+    run->stopped_until_ms = env_now_ms(loop_env(run->x.loop)) + STOPPED_MS;
+}
 
-    PQclear(PQexec(run->x.sql, what[turn % ARRAY_LEN(what)]));
+static void go_on(struct run *run)
+{
+    if (!run->stopped || env_now_ms(loop_env(run->x.loop)) < run->stopped_until_ms)
+        return;
+    assert_int_equal(kill(run->stopped, SIGCONT), 0);
+    run->stopped = 0;
+}
+
+static void disturb(struct run *run, unsigned turn)
+{
+    switch (turn % 4) {
+    case 0:
+        (void)pgx_sql(&run->x, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                               "WHERE application_name = 'fluxy-shard lane'");
+        break;
+    case 1:
+        (void)pgx_sql(&run->x, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                               "WHERE application_name LIKE 'fluxy%%'");
+        break;
+    case 2:
+        (void)pgx_sql(&run->x,
+                      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                      "WHERE application_name = 'fluxy-shard lane' AND state = 'active'");
+        break;
+    case 3:
+        stop_one(run);
+        break;
+    }
 }
 
 static bool all_acked(const struct run *run)
@@ -220,6 +251,7 @@ static void killed_backends_lose_and_double_nothing(void **state)
     (void)state;
     pgx_init(&run->x, 2);
     config.lanes = 2;
+    config.deadline_ms = DEADLINE_MS;
     assert_int_equal(committer_new(loop_env(run->x.loop), run->x.store, &config, &run->c), 0);
     for (int i = 0; i < ROOMS; i++) {
         run->rooms[i].run = run;
@@ -232,13 +264,16 @@ static void killed_backends_lose_and_double_nothing(void **state)
             fail_msg("%u of %d acknowledged", count_acked(run), ROOMS * MESSAGES);
         for (int i = 0; i < ROOMS; i++)
             drive(&run->rooms[i]);
-        if (kills < KILLS && count_acked(run) >= (kills + 1) * ROOMS * MESSAGES / (KILLS + 1))
-            kill_some(run, kills++);
+        go_on(run);
+        if (kills < KILLS && !run->stopped &&
+            count_acked(run) >= (kills + 1) * ROOMS * MESSAGES / (KILLS + 1))
+            disturb(run, kills++);
         turn(run);
     }
     assert_int_equal(kills, KILLS);
     check(run);
     assert_true(committer_stats(run->c)->lost_batches > 0); /* the kills have hit something */
+    assert_true(run->n_unknown > 0);
     print_message("again %u, unknown %u, lost %u, lost batches %u, refused batches %u\n",
                   run->n_again, run->n_unknown, run->n_lost,
                   (unsigned)committer_stats(run->c)->lost_batches,

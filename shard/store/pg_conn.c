@@ -134,8 +134,11 @@ int pg_conn_send(struct pg_conn *conn, struct pg_request *req, enum sql_id id, i
                                  1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
 
     assert(n <= (int)ARRAY_LEN(binary));
-    if (!PQsendQueryPrepared(conn->pq, sql_statements[id].name, n, values, lengths, binary, 1))
+    if (!PQsendQueryPrepared(conn->pq, sql_statements[id].name, n, values, lengths, binary,
+                             1)) {
+        env_later(conn->env, &conn->broken); /* half a statement may be in its buffer */
         return -ECONNRESET;
+    }
     req->n_statements++;
     return 0;
 }
@@ -227,6 +230,9 @@ static bool take_result(struct pg_conn *conn, PGresult *result)
         return req->on_result && !req->sqlstate[0] && req->on_result(req, n, result);
     case PGRES_PIPELINE_SYNC:
         conn->n_sent--;
+        if (strcmp(req->sqlstate, "25006") ==
+            0) /* a standby by now: the next host of the URL */
+            env_later(conn->env, &conn->broken);
         end(req, req->sqlstate[0] ? PG_END_ERROR : PG_END_OK);
         break;
     case PGRES_PIPELINE_ABORTED:
@@ -312,8 +318,6 @@ void pg_conn_close(struct pg_conn *conn)
     pg_conn_release(conn);
     conn->state = PG_CLOSED;
     env_timer_cancel(conn->env, &conn->due);
-    later_cancel(&conn->flush);
-    later_cancel(&conn->broken);
     conn->n_sent = conn->n_queue = 0;
     end_all(&conn->sent, PG_END_LOST);
     end_all(&conn->queue, PG_END_NOT_SENT);

@@ -32,6 +32,8 @@ void pg_conn_release(struct pg_conn *conn)
         event_free(TAKE(conn->writable));
     PQfinish(TAKE(conn->pq));
     list_del(&conn->setup.link);
+    later_cancel(&conn->flush);
+    later_cancel(&conn->broken);
 }
 
 void pg_connect_later(struct pg_conn *conn)

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/base/limits.h"
 #include "common/base/log.h"
 
 /* ---- life ---- */
@@ -55,6 +56,7 @@ void pgx_open_store(struct pgx *x, unsigned lanes, const char *url)
     struct store_pg_config config = {.url = url, .lanes = lanes, .keys = &x->keys};
 
     assert_int_equal(store_pg_new(x->loop, &config, NULL, NULL, &x->store), 0);
+    x->connections = lanes + PG_READ_CONNECTIONS + 1;
 }
 
 void pgx_init(struct pgx *x, unsigned lanes)
@@ -75,7 +77,7 @@ void pgx_init(struct pgx *x, unsigned lanes)
     migrate(x);
     assert_int_equal(loop_new(&x->loop), 0);
     pgx_open_store(x, lanes, x->url);
-    pgx_wait_up(x, true);
+    pgx_wait_up(x);
 }
 
 void pgx_deinit(struct pgx *x)
@@ -115,12 +117,22 @@ void pgx_wait(struct pgx *x, const bool *flag)
         turn(x, deadline);
 }
 
-void pgx_wait_up(struct pgx *x, bool up)
+void pgx_wait_up(struct pgx *x)
 {
     uint64_t deadline = env_now_ms(loop_env(x->loop)) + PG_WAIT_MS;
 
-    while (x->store->ops->is_available(x->store) != up ||
-           (up && store_pg_stats(x->store)->connections < 4))
+    while (store_pg_stats(x->store)->connections < x->connections)
+        turn(x, deadline);
+    assert_true(x->store->ops->is_available(x->store));
+}
+
+void pgx_cut(struct pgx *x, const char *sql, unsigned n)
+{
+    uint64_t deadline = env_now_ms(loop_env(x->loop)) + PG_WAIT_MS;
+    uint64_t before = store_pg_stats(x->store)->disconnects;
+
+    (void)run_sql(x->sql, sql);
+    while (store_pg_stats(x->store)->disconnects < before + n)
         turn(x, deadline);
 }
 

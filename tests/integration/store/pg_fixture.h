@@ -19,6 +19,7 @@ struct pgx {
     struct keyring keys;
     PGconn *sql; /* for looking and for mischief; blocking */
     char url[512];
+    unsigned connections; /* when all are up */
 };
 
 /* Opens everything in a fresh schema that migrations have made, waits until the store is up. */
@@ -27,7 +28,9 @@ void pgx_deinit(struct pgx *x);
 void pgx_open_store(struct pgx *x, unsigned lanes, const char *url);
 /* Turns the loop until *flag, or fails the test. */
 void pgx_wait(struct pgx *x, const bool *flag);
-void pgx_wait_up(struct pgx *x, bool up);
+void pgx_wait_up(struct pgx *x); /* all connections */
+/* Runs the statement that ends backends and waits until n connections have noticed. */
+void pgx_cut(struct pgx *x, const char *sql, unsigned n);
 /* One statement; returns the first value as text (a static buffer), "" without rows. */
 const char *pgx_sql(struct pgx *x, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <dirent.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -151,6 +152,14 @@ static double resident_bytes(void)
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
+/* What the program holds, without what the allocator keeps for later. */
+static double heap_bytes(void)
+{
+    struct mallinfo2 info = mallinfo2();
+
+    return (double)info.uordblks + (double)info.hblkhd;
+}
+
 /* Not counting the one that counts. */
 static double open_fds(void)
 {
@@ -199,6 +208,8 @@ void metrics_write_process(struct buf *out)
               cpu_seconds());
     write_one(out, "process_resident_memory_bytes", "gauge", "Resident memory",
               resident_bytes());
+    write_one(out, "fluxy_heap_bytes", "gauge", "Memory that is allocated and not freed",
+              heap_bytes());
     write_one(out, "process_open_fds", "gauge", "Open file descriptors", open_fds());
     if (getrlimit(RLIMIT_NOFILE, &fds) == 0)
         write_one(out, "process_max_fds", "gauge", "Most file descriptors",

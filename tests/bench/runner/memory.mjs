@@ -3,6 +3,7 @@
 import { pssBytes, ROOM_IDLE_MS } from './cluster.mjs';
 
 const ROOMS_GAUGE = 'fluxy_rooms';
+const HEAP_GAUGE = 'fluxy_heap_bytes';
 const EVICTION_DEADLINE_MS = 30000;
 const EVICTION_ROUNDS = 4; // after the one that warms up
 const PARALLEL_REQUESTS = 16;
@@ -89,14 +90,14 @@ async function useRooms(cluster, names, authorization) {
     await Promise.all(Array.from({ length: PARALLEL_REQUESTS }, worker));
 }
 
-// Rooms are made, used once and left alone until they are evicted. The first round warms the
-// allocator up; what the others add is what evicted rooms leave behind.
+// Rooms are made, used once and left alone until they are evicted. The first round warms up; what
+// the others add to the memory that the shard has allocated and not freed is what they leave behind.
 export async function measureEvicted(programs, roomsPerRound, rep) {
     const { cluster } = programs;
     const user = { userId: `evict-${process.pid}-${rep}`, roles: ['admin'] };
     const { token } = await post(cluster, '/auth/token', { 'X-Fluxy-Api-Key': cluster.apiKey }, user);
     const authorization = { Authorization: `Bearer ${token}` };
-    const bytes = [];
+    const heap = [], pss = [];
     let peakRooms = 0, roomsLeft = 0;
 
     for (let round = 0; round <= EVICTION_ROUNDS; round++) {
@@ -104,13 +105,16 @@ export async function measureEvicted(programs, roomsPerRound, rep) {
         await useRooms(cluster, names, authorization);
         peakRooms = Math.max(peakRooms, await roomsInMemory(cluster));
         roomsLeft = Math.max(roomsLeft, await untilNoRooms(cluster));
-        bytes.push(pssBytes(cluster.shard.pid));
+        heap.push(await cluster.metric(cluster.shard, HEAP_GAUGE));
+        pss.push(pssBytes(cluster.shard.pid));
     }
+    const rooms = roomsPerRound * EVICTION_ROUNDS;
     return {
         ok: peakRooms > 0,
-        rooms: roomsPerRound * EVICTION_ROUNDS,
+        rooms,
         roomsLeft,
         peakRooms,
-        bytesPerEvictedRoom: (bytes.at(-1) - bytes[0]) / (roomsPerRound * EVICTION_ROUNDS),
+        heapBytesPerEvictedRoom: (heap.at(-1) - heap[0]) / rooms,
+        pssBytesPerEvictedRoom: (pss.at(-1) - pss[0]) / rooms,
     };
 }

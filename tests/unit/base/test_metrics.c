@@ -47,7 +47,7 @@ static void text_has_every_series(void **state)
 static void process_tells_about_itself(void **state)
 {
     AUTO_BUF out = BUF_INIT;
-    double start = 0, resident = 0;
+    double start = 0, resident = 0, heap = -1;
     const char *at;
 
     (void)state;
@@ -61,6 +61,10 @@ static void process_tells_about_itself(void **state)
     assert_non_null(at);
     assert_int_equal(sscanf(at, " process_resident_memory_bytes %lf", &resident), 1);
     assert_true(resident > 100000);
+    at = strstr(out.data, "\nfluxy_heap_bytes ");
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, " fluxy_heap_bytes %lf", &heap), 1);
+    assert_true(heap >= 0 && heap < 1e9); /* 0 with AddressSanitizer's allocator */
     assert_non_null(strstr(out.data, "fluxy_build_info{version=\"" FLUXY_VERSION "\"} 1\n"));
 }
 

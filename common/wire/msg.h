@@ -18,6 +18,8 @@
 #define ATTACH_NO_REPLAY 0x8u  /* replay=off */
 #define ATTACH_AS_REPLAY 0x10u /* snapshot goes out as `replay`, not as `history` */
 #define ATTACH_CACHE 0x20u     /* wants cache_snapshot first */
+#define ATTACH_OBSERVER 0x40u  /* reads without being here: no part of presence */
+#define ATTACH_SUBSCRIBE 0x80u /* subscription_succeeded precedes the catch-up */
 
 /* FRAME.flags */
 #define FRAME_RESENT                                                                           \
@@ -27,6 +29,7 @@
 #define EVENT_NATIVE_ONLY 0x1u /* only native sockets get the bytes; all move their cursor */
 #define EVENT_EPHEMERAL 0x2u   /* no seq; first to be dropped for a slow socket */
 #define EVENT_OLD_ONLY 0x4u    /* only sockets that are not native get the bytes */
+#define EVENT_PRESENCE 0x8u    /* who is here: not to sockets that do not want to know */
 
 enum msg_type {
 #define MSG(name, number, fields) MSG_##name = number,

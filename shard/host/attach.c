@@ -275,6 +275,22 @@ void attach_on_more(struct gate *gate, const struct msg_MORE *msg)
 
 /* ---- entering ---- */
 
+/* Who could only enter by roles that he has lost leaves. */
+void attach_on_roles(struct gate *gate, const struct msg_ROLES *msg)
+{
+    struct attach *attach = gate_find_attach(gate, msg->attach);
+    struct actor actor;
+
+    if (!attach)
+        return; /* its room sleeps, or has moved: the next ATTACH bears them */
+    attach->project_roles = project_roles_parse(msg->roles);
+    if (attach->room->state != ROOM_ACTIVE || !attach_is_inside(attach))
+        return; /* asked when it enters */
+    actor = room_actor(attach->room, attach->user, attach->project_roles);
+    if (rules_enter(&actor) != ENTER_YES)
+        attach_close(attach, 1008, "not_member");
+}
+
 static void on_joined(struct change_wait *wait, enum change_outcome outcome,
                       enum error_code error)
 {
@@ -314,10 +330,12 @@ static void join(struct attach *attach)
 
 static void enter(struct attach *attach)
 {
-    if (!attach->present)
+    bool is_observer = attach->flags & ATTACH_OBSERVER;
+
+    if (!attach->present && !is_observer)
         attach->present = roster_add(&attach->room->roster, attach->user, attach->user_info);
     attach->state = ATTACH_CATCHING;
-    if (!attach->present || catchup_start(attach) < 0)
+    if ((!attach->present && !is_observer) || catchup_start(attach) < 0)
         attach_close(attach, 1013, "overloaded");
 }
 
@@ -354,6 +372,7 @@ void attach_become_live(struct attach *attach, uint64_t at)
     gate_send(attach->gate, &msg);
     attach->state = ATTACH_LIVE;
     attach->room_gate->n_live++;
-    presence_on_live(attach, attach->flags & ATTACH_REATTACH);
+    if (attach->present)
+        presence_on_live(attach, attach->flags & ATTACH_REATTACH);
     frames_run_held(attach);
 }

@@ -34,7 +34,7 @@ struct attach {
     struct gate *gate;
     struct room_host *room;
     struct room_gate *room_gate;
-    struct roster_user *present; /* counted in the roster; NULL: not yet */
+    struct roster_user *present; /* counted in the roster; NULL: not yet, or an observer */
     enum attach_state state;
     uint64_t number;
     /* Of the newest ATTACH. */
@@ -65,8 +65,15 @@ struct attach {
 void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg);
 void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg);
 void attach_on_more(struct gate *gate, const struct msg_MORE *msg);
+void attach_on_roles(struct gate *gate, const struct msg_ROLES *msg);
 
 /* ---- inside the host ---- */
+
+/* It has passed attach_begin(): it gets, or is about to get, what happens in the room. */
+static inline bool attach_is_inside(const struct attach *attach)
+{
+    return attach->present || attach->state == ATTACH_CATCHING || attach->state == ATTACH_LIVE;
+}
 
 /* The room is active: authorises and goes on. May close the attach. */
 void attach_begin(struct attach *attach);

@@ -151,7 +151,7 @@ static void finish(struct catchup *c)
         frames_run_held(attach);
         return;
     }
-    if (!(attach->flags & ATTACH_REATTACH))
+    if (!(attach->flags & (ATTACH_REATTACH | ATTACH_SUBSCRIBE)))
         send_subscribed(attach, at);
     attach_become_live(attach, at);
 }
@@ -514,8 +514,12 @@ int catchup_start(struct attach *attach)
 
     if (!c)
         return -ENOMEM;
+    if ((attach->flags & ATTACH_SUBSCRIBE) && !(attach->flags & ATTACH_REATTACH))
+        send_subscribed(attach, 0);
     if ((attach->flags & ATTACH_CACHE) && !(attach->flags & ATTACH_REATTACH))
         send_cached(attach);
+    if (!attach->catchup)
+        return 0; /* could not be sent */
     if (attach->flags & ATTACH_REATTACH) {
         set_cursor(c, CATCHUP_LIVE, attach->last_seq, generation);
     } else if (attach->flags & ATTACH_HAS_SEQ) {

@@ -169,7 +169,7 @@ static struct attach *find_expelled(const struct room_host *room, struct slice u
             struct actor actor = room_actor(room, user, attach->project_roles);
 
             /* Who is still on his way in is asked again when he enters. */
-            if (attach->present && slice_eq(attach->user, user) &&
+            if (attach_is_inside(attach) && slice_eq(attach->user, user) &&
                 rules_enter(&actor) != ENTER_YES)
                 return attach;
         }

@@ -12,9 +12,10 @@ static void arm(struct room_host *room, struct timer *timer, uint64_t delay_ms)
 
 /* ---- the coalesced frames ---- */
 
+/* About who is here: left out where nobody wants to know. */
 static void broadcast(struct room_host *room, const struct attach *except, struct slice json)
 {
-    room_fanout(room, 0, EVENT_EPHEMERAL, except, json);
+    room_fanout(room, 0, EVENT_EPHEMERAL | EVENT_PRESENCE, except, json);
 }
 
 static void send_presence(struct room_host *room, uint64_t now_ms)
@@ -94,7 +95,7 @@ static void send_typing(struct room_host *room, const struct attach *except,
 
     buf_clear(json);
     frame_typing(json, room->id, user->user, user->is_typing, (enum typing_intent)user->intent);
-    broadcast(room, except, buf_slice(json));
+    room_fanout(room, 0, EVENT_EPHEMERAL, except, buf_slice(json));
 }
 
 void presence_on_gone(struct attach *attach)

@@ -286,6 +286,9 @@ static int dispatch(struct peer *peer, const struct msg *msg)
     case MSG_MORE:
         attach_on_more(peer->gate, &msg->MORE);
         return 0;
+    case MSG_ROLES:
+        attach_on_roles(peer->gate, &msg->ROLES);
+        return 0;
     case MSG_CALL:
         peer->peers->hooks->on_call(peer->peers->owner, peer->gate, &msg->CALL);
         return 0;

@@ -1,0 +1,155 @@
+/* test_attach_modes.c - sockets that read without being here, subscriptions of a socket that is
+ * in many rooms, roles that change while a socket is open. */
+#include "tests/unit/shard/host/fixture.h"
+
+#include "common/wire/msg.h"
+#include "shard/host/attach.h"
+
+static void an_observer_reads_and_is_not_here(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
+
+    (void)state;
+    fx_init(&fx);
+    a->hides_presence = b->hides_presence = false;
+    FX_ATTACH(a, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_forget(a);
+    fx_forget(b);
+    FX_ATTACH(b, .number = 1, .room = "g", .user = "bob", .flags = ATTACH_OBSERVER);
+    fx_run(&fx);
+    fx_expect(b,
+              "to 1 {history hasMore=0 currentSeq=0 []}\n"
+              "to 1 {subscription_succeeded currentSeq=0 subscriptionCount=1}\n"
+              "attached 1 @0\n",
+              "the observer");
+    fx_expect(a, "", "nobody is told");
+    fx_say(a, 1, 1, "hi", NULL);
+    fx_run(&fx);
+    assert_true(fx_got(b, "event 1 {message seq=1"));
+    fx_forget(a);
+    fx_link_down(b);
+    fx_run(&fx);
+    fx_expect(a, "", "its link breaks");
+    fx_link_up(b);
+    FX_ATTACH(b, .number = 1, .room = "g", .user = "bob",
+              .flags = ATTACH_OBSERVER | ATTACH_REATTACH, .last_seq = 1);
+    fx_run(&fx);
+    fx_detach(b, 1);
+    fx_run(&fx);
+    fx_expect(a, "", "it comes back and goes");
+    fx_deinit(&fx);
+}
+
+static void an_observer_who_is_removed_hears_no_more(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    fx_init(&fx);
+    FX_ATTACH(g, .number = 1, .room = "g", .user = "bob",
+              .flags = ATTACH_OBSERVER | ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_forget(g);
+    fx_call(g, CALL_MEMBER_REMOVE, "g", "ann", "", "{\"userId\":\"bob\"}");
+    fx_run(&fx);
+    assert_true(fx_got(g, "close 1 1008 not_member\n"));
+    assert_int_equal(fx.metrics.attaches, 0);
+    fx_deinit(&fx);
+}
+
+static void a_subscription_is_confirmed_before_what_was_missed(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    fx_init(&fx);
+    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_say(g, 1, 1, "one", NULL);
+    fx_run(&fx);
+    fx_forget(g);
+    FX_ATTACH(g, .number = 2, .room = "g", .user = "bob",
+              .flags = ATTACH_NATIVE | ATTACH_SUBSCRIBE | ATTACH_HAS_SEQ);
+    fx_run(&fx);
+    assert_true(fx_got(g, "to 2 {subscription_succeeded currentSeq=1"));
+    assert_true(fx_got(g, "to 2 cur=1 {replay"));
+    assert_ptr_equal(strstr(g->log.data, "to 2 "), strstr(g->log.data, "to 2 {subscription"));
+    assert_int_equal(fx_count(g, "subscription_succeeded"), 1);
+    fx_forget(g);
+    FX_ATTACH(g, .number = 2, .room = "g", .user = "bob",
+              .flags = ATTACH_NATIVE | ATTACH_SUBSCRIBE | ATTACH_REATTACH, .last_seq = 1);
+    fx_run(&fx);
+    assert_int_equal(fx_count(g, "subscription_succeeded"), 0);
+    fx_deinit(&fx);
+}
+
+static void roles(struct fx_gate *g, uint64_t attach, const char *text)
+{
+    struct msg_ROLES msg = {.attach = attach, .roles = slice_str(text)};
+
+    attach_on_roles(g->gate, &msg);
+}
+
+static void who_loses_the_role_that_let_him_in_leaves(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    fx_init(&fx);
+    FX_ATTACH(g, .number = 1, .room = "g", .user = "root", .roles = "admin",
+              .flags = ATTACH_NO_REPLAY);
+    FX_ATTACH(g, .number = 2, .room = "g", .user = "bob", .roles = "admin",
+              .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_forget(g);
+    roles(g, 1, "owner");
+    roles(g, 2, "member");
+    roles(g, 99, "member"); /* nobody has that number */
+    fx_run(&fx);
+    fx_expect(g, "", "both may stay");
+    roles(g, 1, "member");
+    fx_run(&fx);
+    assert_true(fx_got(g, "close 1 1008 not_member\n"));
+    assert_false(fx_got(g, "close 2"));
+    fx_deinit(&fx);
+}
+
+static void roles_count_for_the_frames_behind_them(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    fx_init(&fx);
+    FX_ATTACH(g, .number = 1, .room = "c", .user = "bob", .roles = "member",
+              .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_say(g, 1, 1, "may I?", NULL);
+    fx_run(&fx);
+    assert_true(fx_got(g, "forbidden"));
+    fx_forget(g);
+    roles(g, 1, "admin");
+    fx_say(g, 1, 2, "now?", NULL);
+    fx_run(&fx);
+    assert_false(fx_got(g, "forbidden"));
+    assert_true(fx_got(g, "event 1 {message seq=1"));
+    fx_deinit(&fx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_observer_reads_and_is_not_here),
+        cmocka_unit_test(an_observer_who_is_removed_hears_no_more),
+        cmocka_unit_test(a_subscription_is_confirmed_before_what_was_missed),
+        cmocka_unit_test(who_loses_the_role_that_let_him_in_leaves),
+        cmocka_unit_test(roles_count_for_the_frames_behind_them),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -78,6 +78,9 @@
 #define HTTP_HEAD_TIMEOUT_MS 10000
 /* A whole body, from the end of its head. */
 #define HTTP_BODY_TIMEOUT_MS 30000
+/* Of a body that is taken in parts: between two reads, and the whole. */
+#define HTTP_PART_TIMEOUT_MS 30000
+#define HTTP_PARTS_TIMEOUT_MS 600000
 /* What is left of it when the process goes down. */
 #define HTTP_DRAIN_TIMEOUT_MS 2000
 /* A kept-alive connection without a request. */

@@ -305,7 +305,10 @@ void api_free(struct api *api)
         struct api_request *req = list_first(&api->requests, struct api_request, link);
 
         admission_cancel(&req->admission);
-        api_reply_error(req, ERROR_unavailable, slice_of(NULL, 0));
+        if (req->streams)
+            api_reply_abort(req);
+        else
+            api_reply_error(req, ERROR_unavailable, slice_of(NULL, 0));
     }
     rate_table_deinit(&api->mint_limit);
     rate_table_deinit(&api->bad_key_limit);

@@ -99,16 +99,13 @@ static void log_request(const struct http_exchange *ex, unsigned status, uint64_
            L_U64("ms", now_ms - ex->started_ms), L_STR("trace_id", ex->trace.id));
 }
 
-/* The end of every request. */
-static void finish(struct api_request *req, struct http_response *response,
-                   struct headers *headers, uint64_t retry_after_ms)
+/* What every answer bears. */
+static void add_common(struct api_request *req, struct headers *headers,
+                       uint64_t retry_after_ms)
 {
-    struct api *api = req->api;
-    struct http_exchange *ex = req->ex;
-
-    add(headers, "X-Trace-Id", trace_slice(&ex->trace));
+    add(headers, "X-Trace-Id", trace_slice(&req->ex->trace));
     add(headers, "X-Content-Type-Options", SLICE_LIT("nosniff"));
-    add_cors(headers, api, &ex->request);
+    add_cors(headers, req->api, &req->ex->request);
     if (retry_after_ms) {
         snprintf(headers->retry_after, sizeof(headers->retry_after), "%llu",
                  (unsigned long long)((retry_after_ms + 999) / 1000));
@@ -116,17 +113,33 @@ static void finish(struct api_request *req, struct http_response *response,
     }
     if (req->has_limit)
         add_limit(headers, req);
-    response->headers = headers->items;
-    response->n_headers = headers->n;
-    count(api->metrics, response->status);
-    log_request(ex, response->status, env_now_ms(api->env));
-    http_exchange_reply(ex, response);
+}
+
+static void request_free(struct api_request *req)
+{
+    if (req->free_state)
+        req->free_state(req->state);
     if (req->credential.data)
         secret_wipe(req->credential.data, req->credential.cap);
     buf_deinit(&req->credential);
     json_decref(req->body);
     list_del(&req->link);
     free(req);
+}
+
+/* The end of every request with a whole answer. */
+static void finish(struct api_request *req, struct http_response *response,
+                   struct headers *headers, uint64_t retry_after_ms)
+{
+    struct api *api = req->api;
+
+    add_common(req, headers, retry_after_ms);
+    response->headers = headers->items;
+    response->n_headers = headers->n;
+    count(api->metrics, response->status);
+    log_request(req->ex, response->status, env_now_ms(api->env));
+    http_exchange_reply(req->ex, response);
+    request_free(req);
 }
 
 static bool accepts_problem(const struct http_request *request)
@@ -242,6 +255,44 @@ void api_reply_redirect(struct api_request *req, const char *to)
 
     add(&headers, "Location", slice_str(to));
     finish(req, &response, &headers, 0);
+}
+
+/* ---- answers in parts ---- */
+
+int api_reply_begin(struct api_request *req, const struct http_stream_head *head,
+                    const struct http_stream_events *events, void *owner)
+{
+    struct http_stream_head full = *head;
+    struct headers headers = {0};
+
+    for (size_t i = 0; i < head->n_headers; i++)
+        add(&headers, head->headers[i].name, head->headers[i].value);
+    add_common(req, &headers, 0);
+    full.headers = headers.items;
+    full.n_headers = headers.n;
+    req->streams = true;
+    req->stream_status = head->status;
+    count(req->api->metrics, head->status);
+    return http_exchange_begin(req->ex, &full, events, owner);
+}
+
+int api_reply_part(struct api_request *req, struct slice part)
+{
+    return http_exchange_write(req->ex, part);
+}
+
+void api_reply_end(struct api_request *req)
+{
+    log_request(req->ex, req->stream_status, env_now_ms(req->api->env));
+    http_exchange_end(req->ex);
+    request_free(req);
+}
+
+void api_reply_abort(struct api_request *req)
+{
+    log_debug("answer cut", L_STR("trace_id", req->ex->trace.id));
+    http_exchange_abort(req->ex);
+    request_free(req);
 }
 
 /* ---- answers of the cluster ---- */

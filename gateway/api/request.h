@@ -48,6 +48,12 @@ struct api_request {
     bool only_member;    /* minting: no other role, whatever is asked for */
     uint64_t limit_left; /* of rate-limited routes, for the RateLimit header */
     bool has_limit;
+    /* Of endpoints that take steps; free_state (may be NULL) is called when the request ends.
+     */
+    void *state;
+    void (*free_state)(void *state);
+    unsigned stream_status;
+    bool streams; /* an answer in parts has begun */
 };
 
 /* ---- ends ---- */
@@ -61,6 +67,14 @@ void api_reply_redirect(struct api_request *req, const char *to);
 /* allow: "GET, HEAD, OPTIONS" */
 void api_reply_method_not_allowed(struct api_request *req, const char *allow);
 void api_reply_options(struct api_request *req, const char *allow);
+
+/* An answer in parts, with the headers that every answer has; see gateway/http/exchange.h for
+ * what the functions promise. The request lives until one of the last two. */
+int api_reply_begin(struct api_request *req, const struct http_stream_head *head,
+                    const struct http_stream_events *events, void *owner) MUST_CHECK;
+int api_reply_part(struct api_request *req, struct slice part) MUST_CHECK;
+void api_reply_end(struct api_request *req);
+void api_reply_abort(struct api_request *req);
 
 /* Asks the owner of the room, or any shard, on behalf of the caller, and passes the answer on.
  */

@@ -60,7 +60,7 @@ static void on_done(void *owner, void *context, bool upgraded)
     front->parts.metrics->http_connections--;
 }
 
-static const struct http_events http_events = {on_request, on_refused, on_done};
+static const struct http_events http_events = {NULL, on_request, on_refused, on_done};
 
 int front_new(const struct front_parts *parts, struct front **ret_front)
 {

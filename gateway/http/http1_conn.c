@@ -1,7 +1,8 @@
 /*
  * http1_conn.c - the life of a connection:
  *
- *   IDLE -> READING -> ANSWERING -+-> IDLE ...
+ *   IDLE -> READING -> ANSWERING -+-> STREAMING (an answer in parts) -+-> IDLE ...
+ *             |            |      +-----------------------------------+
  *             |            |      +-> BLOCKED (the client does not read its answers) -> IDLE
  *             +-> refused -+-> LINGERING -> closed
  *
@@ -12,39 +13,11 @@
  * thrown away for a moment. Closing with unread input makes the kernel send a
  * reset, which can destroy the answer before the client has read it.
  */
-#include "gateway/http/http1_conn.h"
-
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
+#include "gateway/http/http1_internal.h"
 #include "gateway/http/http1_response.h"
-
-enum conn_state {
-    CONN_IDLE,
-    CONN_READING,
-    CONN_ANSWERING,
-    CONN_BLOCKED,
-    CONN_LINGERING,
-    CONN_CLOSED
-};
-
-struct http1_conn {
-    struct http_server *server;
-    struct stream *stream;          /* owned; NULL when closed or handed over */
-    struct http_exchange *exchange; /* owned while READING; the handler's while ANSWERING */
-    struct http1_parser *parser;    /* owned while READING */
-    struct buf backlog;             /* bytes behind the request that is being answered */
-    struct wheel_entry timeout;
-    struct http_peer peer;
-    struct list link; /* http_server.conns */
-    struct later dead;
-    uint32_t n_requests;
-    enum conn_state state;
-    bool in_body; /* READING: the head is complete */
-    bool refused; /* the request was not read to its end */
-    bool parsing; /* process() is on the stack */
-};
 
 static void conn_process(struct http1_conn *conn, struct slice in);
 
@@ -60,23 +33,22 @@ static void exchange_free_now(struct later *later, void *arg)
     free(ex);
 }
 
-/* The client does not wait for this exchange any more: it is answered, or the connection is
- * gone. */
-static void exchange_detach(struct http_exchange *ex)
+void exchange_detach(struct http_exchange *ex)
 {
     ex->conn->server->body_bytes -= ex->body.len;
     ex->conn->exchange = NULL;
     ex->conn = NULL;
 }
 
-static void exchange_release(struct http_exchange *ex)
+void exchange_release(struct http_exchange *ex)
 {
     if (ex->conn)
         exchange_detach(ex);
+    ex->body_events = NULL;
     env_free_later(ex->env, &ex->dead);
 }
 
-static void parser_release(struct http1_conn *conn)
+void conn_parser_release(struct http1_conn *conn)
 {
     if (conn->parser)
         http1_parser_deinit(conn->parser);
@@ -133,25 +105,32 @@ static void conn_free_now(struct later *later, void *arg)
     free(conn);
 }
 
-/* The one way out, for closed and for handed-over connections alike. */
-static void conn_finish(struct http1_conn *conn, bool upgraded)
+void conn_finish(struct http1_conn *conn, bool upgraded)
 {
     struct http_server *server = conn->server;
+    struct http_exchange *told = NULL;
 
-    if (conn->exchange && conn->state == CONN_READING)
+    if (conn->exchange && conn->state == CONN_READING) {
         exchange_release(conn->exchange);
-    else if (conn->exchange)
-        exchange_detach(conn->exchange); /* the handler still answers, into nothing */
-    parser_release(conn);
+    } else if (conn->exchange) {
+        told = conn->exchange;
+        exchange_detach(told); /* the handler still answers, into nothing */
+    }
+    conn_parser_release(conn);
+    later_cancel(&conn->feed);
     conn->state = CONN_CLOSED;
     conn->stream = NULL;
     wheel_cancel(&conn->timeout);
     list_del(&conn->link);
     env_free_later(server->env, &conn->dead);
     server->events->on_done(server->owner, conn->peer.context, upgraded);
+    if (told && told->stream_events)
+        stream_gone(told);
+    else if (told)
+        body_fail(told, NULL);
 }
 
-static void conn_close(struct http1_conn *conn, bool flush)
+void conn_close(struct http1_conn *conn, bool flush)
 {
     if (conn->state == CONN_CLOSED)
         return;
@@ -187,7 +166,7 @@ static void conn_on_timeout(struct wheel_entry *entry)
 
         if (!conn->in_body)
             exchange_set_trace(ex);
-        parser_release(conn);
+        conn_parser_release(conn);
         conn->state = CONN_ANSWERING;
         conn->refused = true;
         ex->request.keep_alive = false;
@@ -199,17 +178,20 @@ static void conn_on_timeout(struct wheel_entry *entry)
         conn_close(conn, true);
         return;
     case CONN_BLOCKED:
+    case CONN_STREAMING:
         conn_close(conn, false);
         return;
     case CONN_ANSWERING:
+        body_on_timeout(conn);
+        return;
     case CONN_CLOSED:
         return;
     }
 }
 
-/* ---- answers ---- */
+/* ---- after an answer ---- */
 
-static const char *server_date(struct http_server *server)
+const char *http_server_date(struct http_server *server)
 {
     int64_t now_s = env_wall_us(server->env) / 1000000;
 
@@ -220,8 +202,7 @@ static const char *server_date(struct http_server *server)
     return server->date;
 }
 
-/* The answer is written: the next request, or the end. */
-static void conn_after_reply(struct http1_conn *conn, bool keep_alive)
+void conn_after_reply(struct http1_conn *conn, bool keep_alive)
 {
     struct buf backlog;
 
@@ -246,67 +227,26 @@ static void conn_after_reply(struct http1_conn *conn, bool keep_alive)
     buf_deinit(&backlog);
 }
 
-void http_exchange_reply(struct http_exchange *ex, const struct http_response *response)
-{
-    struct http1_conn *conn = ex->conn;
-    struct http_server *server;
-    AUTO_BUF out = BUF_INIT;
-    AUTO(blob_unref) struct blob *blob = NULL;
-    bool keep_alive;
-
-    if (!conn) {
-        exchange_release(ex);
-        return;
-    }
-    assert(conn->state == CONN_ANSWERING && conn->exchange == ex);
-    server = conn->server;
-    keep_alive = ex->request.keep_alive && !response->close && !server->draining &&
-                 conn->n_requests < HTTP_REQUESTS_PER_CONNECTION;
-    http1_response_write(&out, response, server_date(server), ex->request.method == HTTP_HEAD,
-                         keep_alive);
-    blob = buf_to_blob(&out);
-    exchange_release(ex);
-    if (!blob || stream_write(conn->stream, blob) < 0) {
-        conn_close(conn, false);
-        return;
-    }
-    conn_after_reply(conn, keep_alive);
-}
-
-struct stream *http_exchange_upgrade(struct http_exchange *ex,
-                                     const struct http_header *headers, size_t n_headers,
-                                     struct buf *ret_rest)
-{
-    struct http_response response = {.status = 101, .headers = headers, .n_headers = n_headers};
-    struct http1_conn *conn = ex->conn;
-    struct stream *stream = NULL;
-    AUTO_BUF out = BUF_INIT;
-
-    exchange_release(ex);
-    if (!conn)
-        return NULL;
-    http1_response_write(&out, &response, "", true, true);
-    if (buf_failed(&out) || stream_write_bytes(conn->stream, buf_slice(&out)) < 0) {
-        conn_close(conn, false);
-        return NULL;
-    }
-    stream = conn->stream;
-    stream_pause(stream, false);
-    *ret_rest = conn->backlog;
-    conn->backlog = BUF_INIT;
-    conn_finish(conn, true);
-    return stream;
-}
-
 /* ---- requests ---- */
 
-static int conn_on_head(struct http1_conn *conn, bool body_is_here)
+/* The head is here: the body is collected, unless *ret_in_parts. */
+static int conn_on_head(struct http1_conn *conn, bool body_is_here, bool *ret_in_parts)
 {
     struct http_exchange *ex = conn->exchange;
+    struct http_server *server = conn->server;
+    uint64_t limit =
+        server->events->body_limit ? server->events->body_limit(server->owner, ex) : 0;
 
     exchange_set_trace(ex);
     conn->in_body = true;
-    wheel_set(conn->server->wheel, &conn->timeout, HTTP_BODY_TIMEOUT_MS);
+    if (limit)
+        conn->parser->body_max = limit;
+    if (ex->request.content_length > conn->parser->body_max)
+        return 0; /* the parser refuses it */
+    *ret_in_parts = limit > 0;
+    if (limit)
+        return 0;
+    wheel_set(server->wheel, &conn->timeout, HTTP_BODY_TIMEOUT_MS);
     if (ex->request.expect_continue && !body_is_here)
         return stream_write_bytes(conn->stream, SLICE_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
     return 0;
@@ -344,11 +284,12 @@ static void conn_dispatch(struct http1_conn *conn, struct slice rest,
             exchange_set_trace(ex);
         conn->refused = true;
         ex->request.keep_alive = false;
-        parser_release(conn);
+        conn_parser_release(conn);
         server->events->on_refused(server->owner, ex, &why);
         return;
     }
-    parser_release(conn);
+    if (conn->body == BODY_NONE)
+        conn_parser_release(conn);
     buf_put_slice(&conn->backlog, rest);
     if (buf_failed(&conn->backlog)) {
         ex->request.keep_alive = false;
@@ -356,7 +297,8 @@ static void conn_dispatch(struct http1_conn *conn, struct slice rest,
         return;
     }
     server->events->on_request(server->owner, ex);
-    if (conn->state == CONN_ANSWERING)
+    if (conn->state == CONN_ANSWERING ||
+        (conn->state == CONN_STREAMING && !conn->exchange->stream_watched))
         stream_pause(conn->stream, true);
 }
 
@@ -368,13 +310,19 @@ static void conn_read(struct http1_conn *conn, struct slice *in)
 
     while (conn->state == CONN_READING) {
         struct slice part = {0};
+        bool in_parts = false;
 
         switch (http1_parse(conn->parser, in, &part)) {
         case HTTP1_MORE:
             return;
         case HTTP1_HEAD:
-            if (conn_on_head(conn, in->len > 0) < 0)
+            if (conn_on_head(conn, in->len > 0, &in_parts) < 0) {
                 conn_close(conn, false);
+            } else if (in_parts) {
+                body_open(conn);
+                conn_dispatch(conn, *in, NULL);
+                *in = slice_of(NULL, 0);
+            }
             break;
         case HTTP1_BODY:
             if (!conn_on_body(conn, part)) {
@@ -431,7 +379,13 @@ static void conn_on_bytes(void *owner, struct slice bytes)
         conn_process(conn, bytes);
         return;
     case CONN_ANSWERING:
+    case CONN_STREAMING:
     case CONN_BLOCKED:
+        if (conn->body != BODY_NONE) {
+            body_on_bytes(conn, bytes);
+            return;
+        }
+        stream_pause(conn->stream, true); /* an event stream is read until then */
         buf_put_slice(&conn->backlog, bytes);
         if (buf_failed(&conn->backlog) || conn->backlog.len > HTTP_PIPELINE_MAX)
             conn_close(conn, false);
@@ -448,6 +402,8 @@ static void conn_on_drained(void *owner)
 
     if (conn->state == CONN_BLOCKED)
         conn_after_reply(conn, true);
+    else if (conn->state == CONN_STREAMING)
+        stream_on_writable(conn);
 }
 
 static void conn_on_close(void *owner, enum stream_end end)
@@ -475,6 +431,7 @@ int http1_conn_new(struct http_server *server, struct stream *stream,
     conn->stream = stream;
     conn->peer = *peer;
     later_init(&conn->dead, conn_free_now, conn);
+    later_init(&conn->feed, body_on_feed, conn);
     wheel_entry_init(&conn->timeout, conn_on_timeout);
     wheel_set(server->wheel, &conn->timeout, HTTP_HEAD_TIMEOUT_MS);
     list_add_tail(&server->conns, &conn->link);

@@ -10,6 +10,10 @@
 #include "gateway/http/http1_parse.h"
 
 struct http_events {
+    /* Asked when the head is complete. 0: the body is collected before on_request (at most
+     * HTTP_BODY_MAX). Else it is taken in parts, at most that many bytes, and on_request comes
+     * at once. NULL: always 0. */
+    uint64_t (*body_limit)(void *owner, struct http_exchange *ex);
     /* A whole request. The callee owns the exchange. */
     void (*on_request)(void *owner, struct http_exchange *ex);
     /* A request that was refused while it was read (request may be half empty). The callee owns

@@ -299,8 +299,6 @@ static enum http1_event read_framing(struct http1_parser *p)
     if (!parse_length(value, &request->content_length))
         return bad(p, "malformed Content-Length");
     request->has_length = true;
-    if (request->content_length > p->body_max)
-        return refuse(p, 413, "payload_too_large", "the body is larger than allowed");
     return HTTP1_MORE;
 }
 
@@ -403,6 +401,9 @@ static enum http1_event step_data(struct http1_parser *p, struct slice *in,
 {
     size_t n = in->len < p->body_left ? in->len : (size_t)p->body_left;
 
+    /* Only now: the limit depends on the head. */
+    if (p->request->has_length && p->request->content_length > p->body_max)
+        return refuse(p, 413, "payload_too_large", "the body is larger than allowed");
     if (n == 0)
         return HTTP1_MORE;
     *ret_body = slice_of(in->data, n);

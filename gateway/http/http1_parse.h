@@ -47,7 +47,7 @@ struct http1_parser {
     size_t lines_bytes;  /* bytes of chunk extensions and trailers so far */
     uint64_t body_left;  /* of the body, or of the current chunk */
     uint64_t body_bytes; /* seen so far */
-    uint64_t body_max;
+    uint64_t body_max;   /* may be changed at HTTP1_HEAD */
     bool skipped_empty_line;
     struct http_refusal refusal; /* after HTTP1_BAD */
 };

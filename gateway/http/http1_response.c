@@ -12,6 +12,7 @@ static const struct {
     {200, "OK"},
     {201, "Created"},
     {204, "No Content"},
+    {206, "Partial Content"},
     {302, "Found"},
     {304, "Not Modified"},
     {400, "Bad Request"},
@@ -26,6 +27,7 @@ static const struct {
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
+    {416, "Range Not Satisfiable"},
     {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
     {426, "Upgrade Required"},
@@ -68,24 +70,47 @@ static void put_header(struct buf *out, const char *name, struct slice value)
     buf_put_str(out, "\r\n");
 }
 
+static void put_head(struct buf *out, unsigned status, const char *content_type,
+                     const char *date)
+{
+    buf_printf(out, "HTTP/1.1 %u %s\r\n", status, http_reason(status));
+    if (status >= 200)
+        put_header(out, "Date", slice_str(date));
+    if (content_type)
+        put_header(out, "Content-Type", slice_str(content_type));
+}
+
+static void put_rest(struct buf *out, unsigned status, const struct http_header *headers,
+                     size_t n_headers, bool keep_alive)
+{
+    for (size_t i = 0; i < n_headers; i++)
+        put_header(out, headers[i].name, headers[i].value);
+    if (!keep_alive && status >= 200)
+        put_header(out, "Connection", SLICE_LIT("close"));
+    buf_put_str(out, "\r\n");
+}
+
 void http1_response_write(struct buf *out, const struct http_response *response,
                           const char *date, bool head_only, bool keep_alive)
 {
     bool has_body =
         response->status >= 200 && response->status != 204 && response->status != 304;
 
-    buf_printf(out, "HTTP/1.1 %u %s\r\n", response->status, http_reason(response->status));
-    if (response->status >= 200)
-        put_header(out, "Date", slice_str(date));
-    if (response->content_type)
-        put_header(out, "Content-Type", slice_str(response->content_type));
+    put_head(out, response->status, response->content_type, date);
     if (has_body)
         buf_printf(out, "Content-Length: %zu\r\n", response->body.len);
-    for (size_t i = 0; i < response->n_headers; i++)
-        put_header(out, response->headers[i].name, response->headers[i].value);
-    if (!keep_alive && response->status >= 200)
-        put_header(out, "Connection", SLICE_LIT("close"));
-    buf_put_str(out, "\r\n");
+    put_rest(out, response->status, response->headers, response->n_headers, keep_alive);
     if (has_body && !head_only)
         buf_put_slice(out, response->body);
+}
+
+void http1_stream_head_write(struct buf *out, const struct http_stream_head *head,
+                             const char *date, bool chunked, bool keep_alive)
+{
+    put_head(out, head->status, head->content_type, date);
+    if (head->length != HTTP_LENGTH_UNKNOWN)
+        buf_printf(out, "Content-Length: %llu\r\n", (unsigned long long)head->length);
+    else if (chunked)
+        put_header(out, "Transfer-Encoding", SLICE_LIT("chunked"));
+    put_rest(out, head->status, head->headers, head->n_headers, keep_alive);
 }

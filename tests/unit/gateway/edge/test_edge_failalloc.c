@@ -80,7 +80,7 @@ static void on_done(void *owner, void *context, bool upgraded)
 
 static void http_requests(void *arg)
 {
-    static const struct http_events events = {on_request, on_refused, on_done};
+    static const struct http_events events = {NULL, on_request, on_refused, on_done};
     static const char wire[] =
         "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"
         "GET /b HTTP/1.1\r\nHost: a\r\n\r\nGET /bad\r\n\r\n";

@@ -63,7 +63,7 @@ static void on_done(void *owner, void *context, bool upgraded)
     w->done_upgraded += upgraded;
 }
 
-static const struct http_events events = {on_request, on_refused, on_done};
+static const struct http_events events = {NULL, on_request, on_refused, on_done};
 
 static void world_open(struct world *w)
 {

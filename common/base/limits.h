@@ -33,6 +33,12 @@
 #define ATTACHMENT_TYPE_MAX 128
 /* Members mentioned in one message: each will be a row and a notification. */
 #define MENTIONS_MAX 32
+/* Reactions of one message: without a bound each would make the entry larger for ever. */
+#define REACTION_EMOJI_MAX 64 /* bytes of one */
+#define REACTION_KINDS_MAX 64
+#define REACTION_USERS_MAX 2000 /* users over all kinds */
+/* Who may see a whisper, the author included. */
+#define VISIBLE_TO_MAX 100
 /* presenceInfo as sent, characters; what survives of it goes to all members on every join. */
 #define PRESENCE_INFO_MAX_CHARS 2048
 #define PRESENCE_NAME_MAX_CHARS 64
@@ -398,6 +404,11 @@
 
 /* Connections of a shard for reads, besides one per lane and one for what waits for row locks.
  */
+/* Connections for what REST asks beside the timeline (search, lists, export). Few out at a time
+ * on each: a dear one holds back those behind it. */
+#define PG_QUERY_CONNECTIONS 2
+#define PG_QUERY_DEPTH 2
+#define PG_QUERY_TIMEOUT_MS 8000
 #define PG_READ_CONNECTIONS 2
 /* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory.
  */

@@ -37,6 +37,8 @@ static void on_settled(struct room_request *request, const struct commit_result 
             room_publish_refund(room, call->user, LIMITER_REST);
         reply_message(call, result->entry);
         return;
+    case COMMIT_NOTHING:
+    case COMMIT_REJECTED:
     case COMMIT_REFUSED:
     case COMMIT_UNAVAILABLE:
     case COMMIT_UNKNOWN:

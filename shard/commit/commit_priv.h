@@ -22,6 +22,26 @@ enum item_state {
                    */
     ITEM_DUPLICATE, /* original is known */
     ITEM_REFUSED,   /* the store refuses it */
+    ITEM_VOID, /* in a part: its mutation has nothing to change, or does not suit the entry;
+                  takes no number. Decided anew when the part is given up */
+};
+
+/* The side_ops of one item with their texts. Shared by the item and by the part that is out
+ * with it. */
+struct side_block {
+    uint32_t refs;
+    size_t n;
+    struct side_op ops[];
+};
+
+/* An entry of which changes are not settled yet: what they are applied to. */
+struct commit_target {
+    struct map_node node; /* committer->targets */
+    const struct commit_queue *queue;
+    uint64_t seq;
+    size_t refs;           /* items */
+    struct entry *current; /* the last image that is committed; owned reference */
+    struct entry *staged;  /* after the changes in the part that is out; owned, or NULL */
 };
 
 struct commit_item {
@@ -32,18 +52,26 @@ struct commit_item {
     struct list repeats;   /* of the first of its key: struct commit_item.repeat_link */
     struct list repeat_link;
     struct map_node by_key; /* in committer->keys when has_key */
-    bool has_key;
-    bool has_op;
-    bool answered; /* COMMIT_UNKNOWN was reported */
-    bool checked;  /* its key has been looked up and was not there */
-    bool finished; /* has left items and part for good, waits in done */
+    bool has_key;           /* is in the map */
+    bool bears_key;         /* a change asked for without a key is never recognised */
+    bool answered;          /* COMMIT_UNKNOWN was reported */
+    bool checked;           /* its key has been looked up and was not there */
+    bool finished;          /* has left items and part for good, waits in done */
     enum item_state state;
     enum commit_outcome outcome; /* while on done */
-    enum member_role op_role;
+    struct committer *committer;
     struct commit_queue *queue;
     struct commit_part *part; /* NULL: in queue->items, or finished */
-    struct entry *entry;      /* owned reference */
-    struct entry *original;   /* owned reference; DUPLICATE */
+    struct entry *entry; /* owned reference; as pushed, and for a new entry with its numbers */
+    struct entry *original;       /* owned reference; DUPLICATE */
+    uint64_t change_seq;          /* DUPLICATE of a change: the seq that it took */
+    struct mutation *mutation;    /* owned reference; NULL: the entry is new */
+    struct commit_target *target; /* of a mutation; a reference */
+    struct entry *image; /* owned; of a mutation in a part: the entry after it, or as it is */
+    enum commit_outcome verdict; /* VOID: NOTHING or REJECTED */
+    enum error_code error;       /* REJECTED */
+    uint8_t key[DEDUPE_LEN];
+    struct side_block *side; /* owned reference; NULL: none */
     void *requester;
     uint64_t due_ms;
     size_t bytes;
@@ -65,9 +93,13 @@ struct commit_part {
     enum part_state state;
     struct commit_queue *queue; /* NULL: the room was closed underneath */
     struct list items;
-    struct entry **entries; /* owned references */
-    struct member_op *ops;
-    size_t n_rows, n_ops, bytes;
+    struct entry **entries; /* owned references: new ones, */
+    struct entry **changed; /* and last images of older ones */
+    struct batch_key *keys;
+    struct side_op *ops;
+    struct side_block **sides; /* owned references: what the texts of ops are in */
+    size_t n_sides;
+    size_t n_rows, n_ops, bytes; /* rows: events, each of which takes a seq */
     struct commit_lane *lane;
     bool may_commit;             /* an earlier submission of it may still commit */
     uint64_t retry_ms, pause_ms; /* not before; the last pause */
@@ -127,6 +159,7 @@ struct committer {
     struct commit_config config;
     struct commit_stats stats;
     struct map keys;              /* struct commit_item.by_key: not settled yet */
+    struct map targets;           /* struct commit_target */
     struct list ages;             /* oldest first */
     struct list suspects;         /* not being looked up yet */
     struct list settle;           /* struct commit_queue.settle */
@@ -157,7 +190,20 @@ void committer_kick_later(struct committer *c);
 /* Without memory for the timer the next turns look instead. */
 void committer_arm(struct committer *c, struct timer *timer, uint64_t delay_ms);
 
+/* side.c */
+struct side_block *side_block_new(const struct side_op *ops,
+                                  size_t n); /* NULL: out of memory */
+struct side_block *side_block_ref(struct side_block *block);
+void side_block_unref(struct side_block *block); /* NULL does nothing */
+size_t side_ops_size(const struct side_op *ops, size_t n);
+/* May two items with these stand in one part? Of most kinds the order of two would be lost. */
+bool side_blocks_agree(const struct side_block *a, const struct side_block *b);
+
 /* item.c */
+static inline size_t item_n_ops(const struct commit_item *item)
+{
+    return item->side ? item->side->n : 0;
+}
 int item_new(struct commit_queue *q, const struct commit_push *push, size_t bytes,
              struct commit_item **ret_item);
 /* The item has left queue->items or its part: answer it when its turn comes. */
@@ -167,10 +213,25 @@ void item_expire(struct commit_item *item);
 /* COMMIT_DROPPED, at once. */
 void item_drop(struct committer *c, struct commit_item *item);
 /* The key turned out to be that of an older entry (a reference is taken). */
-void item_set_duplicate(struct commit_item *item, struct entry *original);
+void item_set_duplicate(struct commit_item *item, struct entry *original, uint64_t change_seq);
 /* Reports what is in done, of all queues. Last in every callback from below: queues may close
  * in it. */
 void committer_settle(struct committer *c);
+
+/* target.c */
+/* The target of a change of this entry, with one more reference; made from `base` when there is
+ * none. NULL: out of memory. */
+struct commit_target *target_get(struct commit_queue *q, struct entry *base);
+void target_put(struct committer *c, struct commit_target *target);
+/* The image that the next change in a part is applied to. */
+static inline struct entry *target_newest(const struct commit_target *target)
+{
+    return target->staged ? target->staged : target->current;
+}
+void target_stage(struct commit_target *target, struct entry *image); /* takes a reference */
+void target_commit(
+    struct commit_target *target); /* what is staged is committed; may be nothing */
+void target_unstage(struct commit_target *target);
 
 /* batch.c */
 void lane_kick(struct commit_lane *lane); /* sends a batch when there is one to send */
@@ -183,7 +244,8 @@ void part_free(struct commit_part *part);
 /* Moves items of the queue into the part: at most max_rows rows and, after the first,
  * max_bytes. */
 enum part_take part_take(struct commit_part *part, size_t max_rows, size_t max_bytes);
-/* Numbers the rows. False: no ids or memory for any of them, the part is dissolved. */
+/* Numbers the rows. False: there is nothing to submit, and the part is gone: what needs no
+ * number has been finished, the rest is back in the queue. */
 bool part_build(struct commit_part *part, int64_t now_us);
 void part_committed(struct commit_part *part);
 /* Known not to be written: the items go back to the head of their queue; answered ones are

@@ -160,6 +160,7 @@ int committer_new(struct env *env, struct store *store, const struct commit_conf
     c->store = store;
     c->config = *config;
     map_init(&c->keys);
+    map_init(&c->targets);
     list_init(&c->ages);
     list_init(&c->settle);
     lookup_init(c);
@@ -200,6 +201,7 @@ void committer_free(struct committer *c)
     env_timer_cancel(c->env, &c->ids_timer);
     later_cancel(&c->kick);
     map_deinit(&c->keys);
+    map_deinit(&c->targets);
     free(c);
 }
 
@@ -269,6 +271,8 @@ void queue_advance(struct commit_queue *q)
             item_finish(item, COMMIT_DUPLICATE);
         } else if (item->state == ITEM_REFUSED) {
             item_finish(item, COMMIT_REFUSED);
+        } else if (item->state == ITEM_VOID) { /* the repeat of one that was rejected */
+            item_finish(item, item->verdict);
         } else {
             ready = item->state == ITEM_NEW;
             break;
@@ -320,7 +324,8 @@ int committer_push(struct commit_queue *q, const struct commit_push *push)
     struct committer *c = q->committer;
     const struct commit_config *config = &c->config;
     struct commit_lane *lane = &c->lanes[q->lane];
-    size_t bytes = entry_size(push->entry);
+    size_t bytes = side_ops_size(push->ops, push->n_ops) +
+                   (push->mutation ? mutation_size(push->mutation) : entry_size(push->entry));
     struct commit_item *item;
     int r;
 

@@ -15,6 +15,7 @@
 
 #include "common/base/env.h"
 #include "common/base/map.h"
+#include "shard/room/mutation.h"
 #include "shard/store/store.h"
 
 struct committer;
@@ -38,6 +39,8 @@ struct commit_config commit_config_default(void);
 enum commit_outcome {
     COMMIT_DONE = 1,    /* committed: entry has its numbers. Fan out, then acknowledge */
     COMMIT_DUPLICATE,   /* the key exists: entry is the original */
+    COMMIT_NOTHING,     /* the mutation had nothing to change */
+    COMMIT_REJECTED,    /* the mutation does not suit the entry as it is by now */
     COMMIT_REFUSED,     /* the store does not take this value; nothing was written */
     COMMIT_UNAVAILABLE, /* not written in time, and it never will be */
     COMMIT_UNKNOWN, /* no answer in time; it may commit yet and then comes again as COMMIT_DONE
@@ -48,10 +51,15 @@ enum commit_outcome {
 
 struct commit_result {
     enum commit_outcome outcome;
-    struct entry *entry; /* borrowed. DONE: with numbers; DUPLICATE: the original; else as it
-                            was pushed */
-    bool has_op;         /* DONE: the member change of the entry is committed with it */
-    enum member_role op_role;
+    /* Borrowed. DONE: with numbers; for a mutation the entry as it is after it, and updated_seq
+     * is the seq of the event. DUPLICATE: the original, or the entry that the mutation with
+     * this key has changed. NOTHING: as it is. Else as it was pushed. */
+    struct entry *entry;
+    struct mutation *mutation; /* as pushed; borrowed */
+    uint64_t change_seq;       /* DUPLICATE of a mutation: the seq that it took then */
+    enum error_code error;     /* REJECTED: why */
+    const struct side_op *ops; /* DONE: are committed with it */
+    size_t n_ops;
     void *requester; /* as pushed; NULL: was answered before, only release the entry */
 };
 
@@ -71,6 +79,7 @@ struct commit_head {
     uint64_t last_seq;
     int64_t last_id;
     int64_t last_created_us;
+    uint64_t message_count;
 };
 
 /* One room's queue, embedded in the room host's room. Fields are the committer's; head may be
@@ -97,11 +106,15 @@ struct commit_queue {
 };
 
 struct commit_push {
-    struct entry *entry; /* without numbers; a reference is taken; the committer writes seq,
-                            updated_seq, id, created_us */
-    bool has_op; /* entry->user becomes a member with op_role (ROLE_NONE: is removed) in the
-                    same commit */
-    enum member_role op_role;
+    /* Without a mutation: a new entry, without numbers; the committer writes seq, updated_seq,
+     * id, created_us, message_no. With one: the newest released image of the entry that changes
+     * (which counts unless changes of it are queued already). A reference is taken. */
+    struct entry *entry;
+    struct mutation *mutation; /* NULL: the entry is new; else a reference is taken */
+    const uint8_t *key; /* DEDUPE_LEN bytes: of the mutation, so that a repeat is recognised;
+                           NULL: none. A new entry bears its own. */
+    const struct side_op *ops; /* committed with it; copied */
+    size_t n_ops;
     bool is_suspect; /* probably a repeat: look its key up before it joins a batch */
     void *requester;
 };
@@ -115,6 +128,7 @@ struct commit_flush {
 
 struct commit_stats {
     uint64_t batches, entries; /* committed */
+    uint64_t voids;            /* changes that had nothing to change or came too late */
     uint64_t duplicates, refused, unavailable, unknown, lost;
     uint64_t bad_batches;                /* came back with STORE_BAD_DATA */
     uint64_t lost_batches;               /* came back with STORE_UNKNOWN */

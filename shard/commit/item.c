@@ -25,8 +25,7 @@ static bool key_eq(const struct map_node *node, const void *arg)
     const struct commit_item *item = container_of(node, struct commit_item, by_key);
     const struct item_key *key = arg;
 
-    return item->queue == key->queue &&
-           memcmp(item->entry->dedupe, key->dedupe, DEDUPE_LEN) == 0;
+    return item->queue == key->queue && memcmp(item->key, key->dedupe, DEDUPE_LEN) == 0;
 }
 
 static struct commit_item *key_find(struct commit_queue *q, const uint8_t *dedupe)
@@ -39,7 +38,7 @@ static struct commit_item *key_find(struct commit_queue *q, const uint8_t *dedup
 
 static int key_add(struct committer *c, struct commit_item *item)
 {
-    int r = map_insert(&c->keys, &item->by_key, key_hash(item->queue, item->entry->dedupe));
+    int r = map_insert(&c->keys, &item->by_key, key_hash(item->queue, item->key));
 
     item->has_key = r >= 0;
     return r;
@@ -52,22 +51,41 @@ static void key_remove(struct committer *c, struct commit_item *item)
     item->has_key = false;
 }
 
-void item_set_duplicate(struct commit_item *item, struct entry *original)
+void item_set_duplicate(struct commit_item *item, struct entry *original, uint64_t change_seq)
 {
     item->state = ITEM_DUPLICATE;
     item->original = entry_ref(original);
+    item->change_seq = change_seq;
 }
 
 /* What became of the first of its key becomes of this one. */
 static void repeat_follow(struct commit_item *item, const struct commit_item *first)
 {
+    struct entry *image = first->image ? first->image : first->entry;
+
     list_del(&item->repeat_link);
-    if (first->outcome == COMMIT_DONE)
-        item_set_duplicate(item, first->entry);
-    else if (first->outcome == COMMIT_DUPLICATE)
-        item_set_duplicate(item, first->original);
-    else
+    switch (first->outcome) {
+    case COMMIT_DONE:
+        item_set_duplicate(item, image, first->mutation ? image->updated_seq : 0);
+        return;
+    case COMMIT_NOTHING:
+        item_set_duplicate(item, image, image->updated_seq);
+        return;
+    case COMMIT_DUPLICATE:
+        item_set_duplicate(item, first->original, first->change_seq);
+        return;
+    case COMMIT_REJECTED:
+        item->state = ITEM_VOID;
+        item->verdict = COMMIT_REJECTED;
+        item->error = first->error;
+        return;
+    case COMMIT_REFUSED:
+    case COMMIT_UNAVAILABLE:
+    case COMMIT_UNKNOWN:
+    case COMMIT_DROPPED:
         item->state = ITEM_REFUSED;
+        return;
+    }
 }
 
 /* The first of its key goes without having been written: the next one takes its place. */
@@ -90,9 +108,35 @@ static void repeat_promote(struct committer *c, struct commit_item *first)
 
 static void item_free(struct commit_item *item)
 {
+    if (item->target)
+        target_put(item->committer, item->target);
     entry_unref(item->entry);
     entry_unref(item->original);
+    entry_unref(item->image);
+    mutation_unref(item->mutation);
+    side_block_unref(item->side);
     free(item);
+}
+
+/* Takes what the push refers to. -ENOMEM: some of it, item_free() gives it back. */
+static int item_take(struct commit_item *item, const struct commit_push *push)
+{
+    item->entry = entry_ref(push->entry);
+    if (push->n_ops > 0) {
+        item->side = side_block_new(push->ops, push->n_ops);
+        if (!item->side)
+            return -ENOMEM;
+    }
+    if (push->mutation) {
+        item->mutation = mutation_ref(push->mutation);
+        item->target = target_get(item->queue, push->entry);
+        if (!item->target)
+            return -ENOMEM;
+    }
+    item->bears_key = !push->mutation || push->key;
+    if (item->bears_key)
+        memcpy(item->key, push->mutation ? push->key : push->entry->dedupe, DEDUPE_LEN);
+    return 0;
 }
 
 static void item_account(struct committer *c, struct commit_item *item, int sign)
@@ -114,11 +158,12 @@ int item_new(struct commit_queue *q, const struct commit_push *push, size_t byte
              struct commit_item **ret_item)
 {
     struct committer *c = q->committer;
-    struct commit_item *first = key_find(q, push->entry->dedupe);
     struct commit_item *item = calloc(1, sizeof(*item));
+    struct commit_item *first;
 
     if (!item)
         return -ENOMEM;
+    item->committer = c;
     list_init(&item->link);
     list_init(&item->done_link);
     list_init(&item->age);
@@ -126,18 +171,19 @@ int item_new(struct commit_queue *q, const struct commit_push *push, size_t byte
     list_init(&item->repeats);
     list_init(&item->repeat_link);
     item->queue = q;
-    item->entry = push->entry;
     item->bytes = bytes;
-    item->has_op = push->has_op;
-    item->op_role = push->op_role;
     item->requester = push->requester;
     item->due_ms = env_now_ms(c->env) + c->config.deadline_ms;
-    item->state = push->is_suspect ? ITEM_SUSPECT : ITEM_NEW;
-    if (!first && key_add(c, item) < 0) {
-        free(item);
+    if (item_take(item, push) < 0) {
+        item_free(item);
         return -ENOMEM;
     }
-    entry_ref(item->entry);
+    item->state = push->is_suspect && item->bears_key ? ITEM_SUSPECT : ITEM_NEW;
+    first = item->bears_key ? key_find(q, item->key) : NULL;
+    if (item->bears_key && !first && key_add(c, item) < 0) {
+        item_free(item);
+        return -ENOMEM;
+    }
     if (first && first->finished) {
         repeat_follow(item, first);
     } else if (first) {
@@ -199,6 +245,8 @@ void item_expire(struct commit_item *item)
         return;
     if (item->state == ITEM_DUPLICATE || item->state == ITEM_REFUSED) {
         item_finish(item, item->state == ITEM_REFUSED ? COMMIT_REFUSED : COMMIT_DUPLICATE);
+    } else if (item->state == ITEM_VOID && !item->part) {
+        item_finish(item, item->verdict);
     } else if (item->part) { /* nobody knows; all older ones of its room have been told the same
                               */
         item->outcome = COMMIT_UNKNOWN;
@@ -220,6 +268,10 @@ static void count_outcome(struct commit_stats *stats, enum commit_outcome outcom
     case COMMIT_DUPLICATE:
         stats->duplicates++;
         break;
+    case COMMIT_NOTHING:
+    case COMMIT_REJECTED:
+        stats->voids++;
+        break;
     case COMMIT_REFUSED:
         stats->refused++;
         break;
@@ -237,11 +289,17 @@ static void count_outcome(struct commit_stats *stats, enum commit_outcome outcom
 /* The owner may close the queue in it, which frees what is still in its lists. */
 static void item_report(struct commit_queue *q, struct commit_item *item)
 {
+    bool is_done = item->outcome == COMMIT_DONE;
     struct commit_result result = {
         .outcome = item->outcome,
-        .entry = item->outcome == COMMIT_DUPLICATE ? item->original : item->entry,
-        .has_op = item->outcome == COMMIT_DONE && item->has_op,
-        .op_role = item->op_role,
+        .entry = item->outcome == COMMIT_DUPLICATE ? item->original
+                 : item->image                     ? item->image
+                                                   : item->entry,
+        .mutation = item->mutation,
+        .change_seq = item->change_seq,
+        .error = item->error,
+        .ops = is_done && item->side ? item->side->ops : NULL,
+        .n_ops = is_done ? item_n_ops(item) : 0,
         .requester = TAKE(item->requester),
     };
 
@@ -257,6 +315,8 @@ static void settle_one(struct committer *c, struct commit_queue *q)
     count_outcome(&c->stats, item->outcome);
     if (!item->finished) { /* UNKNOWN: it stays in its part */
         AUTO(entry_unref) struct entry *entry UNUSED = entry_ref(item->entry);
+        AUTO(mutation_unref)
+        struct mutation *mutation UNUSED = item->mutation ? mutation_ref(item->mutation) : NULL;
 
         item->answered = true;
         item_report(q, item);

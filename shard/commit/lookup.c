@@ -43,7 +43,8 @@ static void put_off(struct committer *c)
     committer_arm(c, &c->lookup_timer, env_jitter_ms(c->env, c->lookup_backoff_ms));
 }
 
-static void lookup_on_found(void *arg, enum store_result result, struct entry *const *found)
+static void lookup_on_found(void *arg, enum store_result result,
+                            const struct dedupe_found *found)
 {
     struct committer *c = arg;
     struct commit_lookup *lookup = TAKE(c->lookup);
@@ -61,8 +62,8 @@ static void lookup_on_found(void *arg, enum store_result result, struct entry *c
         }
         item->checked = true;
         item->state = ITEM_NEW;
-        if (found[i])
-            item_set_duplicate(item, found[i]);
+        if (found[i].entry)
+            item_set_duplicate(item, found[i].entry, found[i].change_seq);
     }
     for (size_t i = 0; i < lookup->n; i++) {
         if (lookup->items[i])
@@ -85,7 +86,7 @@ static void fill(struct commit_lookup *lookup, struct list *suspects, struct ded
         list_del(&item->suspect);
         key->project = item->queue->project;
         key->room = item->queue->room;
-        memcpy(key->dedupe, item->entry->dedupe, DEDUPE_LEN);
+        memcpy(key->dedupe, item->key, DEDUPE_LEN);
         item->lookup = lookup;
         item->lookup_slot = lookup->n;
         lookup->items[lookup->n++] = item;

@@ -39,28 +39,32 @@ void part_free(struct commit_part *part)
     list_del(&part->link);
     for (size_t i = 0; i < part->row.n_entries; i++)
         entry_unref(part->entries[i]);
+    for (size_t i = 0; i < part->row.n_changed; i++)
+        entry_unref(part->changed[i]);
+    for (size_t i = 0; i < part->n_sides; i++)
+        side_block_unref(part->sides[i]);
     free(part->entries);
+    free(part->changed);
+    free(part->keys);
     free(part->ops);
+    free(part->sides);
     free(part);
 }
 
-/* A user may change once in a part: the order of two changes would be lost. */
-static bool has_op_for(const struct commit_part *part, struct slice user)
+static bool ops_fit(const struct commit_part *part, const struct commit_item *item)
 {
-    const struct commit_item *item;
+    const struct commit_item *other;
 
-    list_for_each(item, &part->items, link)
+    if (!item->side || part->n_ops == 0)
+        return true;
+    if (part->n_ops + item->side->n > COMMIT_PART_OPS)
+        return false;
+    list_for_each(other, &part->items, link)
     {
-        if (item->has_op && slice_eq(item->entry->user, user))
-            return true;
+        if (other->side && !side_blocks_agree(item->side, other->side))
+            return false;
     }
-    return false;
-}
-
-static bool op_fits(const struct commit_part *part, const struct commit_item *item)
-{
-    return !item->has_op ||
-           (part->n_ops < COMMIT_PART_OPS && !has_op_for(part, item->entry->user));
+    return true;
 }
 
 enum part_take part_take(struct commit_part *part, size_t max_rows, size_t max_bytes)
@@ -74,7 +78,7 @@ enum part_take part_take(struct commit_part *part, size_t max_rows, size_t max_b
         if (item->state == ITEM_SUSPECT)
             return PART_TAKE_ALL;
         if (item->state == ITEM_NEW) {
-            if (!op_fits(part, item))
+            if (!ops_fit(part, item))
                 return PART_TAKE_ALL;
             if (rows == max_rows || (rows > 0 && bytes + item->bytes > max_bytes))
                 return PART_TAKE_MORE;
@@ -82,13 +86,25 @@ enum part_take part_take(struct commit_part *part, size_t max_rows, size_t max_b
             bytes += item->bytes;
             part->n_rows++;
             part->bytes += item->bytes;
-            part->n_ops += item->has_op;
+            part->n_ops += item_n_ops(item);
         }
         list_del(&item->link);
         list_add_tail(&part->items, &item->link);
         item->part = part;
     }
     return PART_TAKE_ALL;
+}
+
+/* Back in the queue it is as if it had never been in a part. */
+static void forget_numbers(struct commit_item *item)
+{
+    item->part = NULL;
+    if (!item->image) /* had none */
+        return;
+    target_unstage(item->target);
+    entry_unref(TAKE(item->image));
+    if (item->state == ITEM_VOID)
+        item->state = ITEM_NEW;
 }
 
 /* The items from this one on go back to the head of the queue. */
@@ -103,22 +119,142 @@ static void give_back(struct commit_part *part, struct commit_item *from)
         is_last = item == from;
         list_del(&item->link);
         list_add_head(head, &item->link);
-        item->part = NULL;
+        forget_numbers(item);
     } while (!is_last);
 }
 
-static void number(struct commit_part *part, struct commit_item *item, int64_t id,
-                   int64_t now_us)
+static void number_side(struct commit_part *part, struct commit_item *item, uint64_t seq,
+                        int64_t at_us)
+{
+    struct batch_room *row = &part->row;
+
+    if (!item->side)
+        return;
+    part->sides[part->n_sides++] = side_block_ref(item->side);
+    for (size_t i = 0; i < item->side->n; i++) {
+        struct side_op *op = &item->side->ops[i];
+
+        op->seq = seq;
+        op->at_us = at_us;
+        part->ops[row->n_ops++] = *op;
+    }
+}
+
+/* False: no id for it yet. */
+static bool number_new(struct commit_part *part, struct commit_item *item, int64_t now_us)
 {
     struct batch_room *row = &part->row;
     struct entry *e = item->entry;
+    int64_t id;
 
+    if (!ids_take(part->queue->committer, row->last_id, &id))
+        return false;
     e->seq = e->updated_seq = ++row->new_seq;
     e->id = row->last_id = id;
     e->created_us = row->last_created_us = commit_next_created_us(row->last_created_us, now_us);
+    if (e->kind == ENTRY_MESSAGE)
+        row->message_count++;
+    e->message_no = row->message_count;
     part->entries[row->n_entries++] = entry_ref(e);
-    if (item->has_op)
-        part->ops[row->n_ops++] = (struct member_op){e->user, item->op_role, e->created_us};
+    number_side(part, item, e->seq, e->created_us);
+    return true;
+}
+
+/* False: out of memory. */
+static bool number_change(struct commit_part *part, struct commit_item *item, int64_t now_us)
+{
+    struct batch_room *row = &part->row;
+    struct entry *base = target_newest(item->target);
+    int64_t at_us = MAX(now_us, row->last_created_us);
+    int r = mutation_apply(item->mutation, base, row->new_seq + 1, at_us, &item->image,
+                           &item->error);
+
+    if (r < 0)
+        return false;
+    if (r > 0) {
+        item->state = ITEM_VOID;
+        item->verdict = r == MUTATION_NOTHING ? COMMIT_NOTHING : COMMIT_REJECTED;
+        item->image = entry_ref(base);
+        return true;
+    }
+    row->new_seq++;
+    target_stage(item->target, item->image);
+    if (item->bears_key) {
+        struct batch_key *key = &part->keys[row->n_keys++];
+
+        memcpy(key->key, item->key, DEDUPE_LEN);
+        key->seq = row->new_seq;
+        key->target = item->image->seq;
+    }
+    number_side(part, item, row->new_seq, at_us);
+    return true;
+}
+
+/* Of each entry that changes the last image, once. */
+static void collect_changed(struct commit_part *part)
+{
+    struct batch_room *row = &part->row;
+    struct commit_item *item;
+
+    list_for_each(item, &part->items, link)
+    {
+        if (item->state == ITEM_NEW && item->target && item->target->staged == item->image)
+            part->changed[row->n_changed++] = entry_ref(item->image);
+    }
+}
+
+static bool make_room(struct commit_part *part)
+{
+    size_t n = part->n_rows + 1;
+
+    part->entries = calloc(n, sizeof(struct entry *));
+    part->changed = calloc(n, sizeof(struct entry *));
+    part->keys = calloc(n, sizeof(*part->keys));
+    part->sides = calloc(n, sizeof(struct side_block *));
+    part->ops = calloc(part->n_ops + 1, sizeof(*part->ops));
+    return part->entries && part->changed && part->keys && part->sides && part->ops;
+}
+
+static void finish_items(struct commit_part *part)
+{
+    while (!list_empty(&part->items)) {
+        struct commit_item *item = list_first(&part->items, struct commit_item, link);
+
+        /* A repeat follows its first, which is older: by now it is a duplicate. */
+        assert(item->state != ITEM_REPEAT && item->state != ITEM_SUSPECT);
+        switch (item->state) {
+        case ITEM_NEW:
+            if (item->target)
+                target_commit(item->target);
+            item_finish(item, COMMIT_DONE);
+            break;
+        case ITEM_VOID:
+            item_finish(item, item->verdict);
+            break;
+        case ITEM_REFUSED:
+            item_finish(item, COMMIT_REFUSED);
+            break;
+        case ITEM_DUPLICATE:
+        case ITEM_SUSPECT:
+        case ITEM_REPEAT:
+            item_finish(item, COMMIT_DUPLICATE);
+            break;
+        }
+    }
+}
+
+/* Nothing in it takes a number, so there is nothing to wait for. */
+static void part_finish_empty(struct commit_part *part)
+{
+    struct commit_queue *q = part->queue;
+    bool is_progress = !list_empty(&part->items);
+
+    finish_items(part);
+    q->part = NULL;
+    part_free(part);
+    queue_advance(q);
+    if (is_progress) /* what did not go into the part has its turn now */
+        committer_kick_later(q->committer);
 }
 
 bool part_build(struct commit_part *part, int64_t now_us)
@@ -126,31 +262,33 @@ bool part_build(struct commit_part *part, int64_t now_us)
     struct commit_queue *q = part->queue;
     struct batch_room *row = &part->row;
     struct commit_item *item, *tmp;
-    int64_t id;
+    bool has_room = make_room(part);
 
     row->expect_seq = row->new_seq = q->head.last_seq;
     row->last_id = q->head.last_id;
     row->last_created_us = q->head.last_created_us;
-    part->entries = calloc(part->n_rows, sizeof(struct entry *));
-    part->ops = calloc(part->n_ops + 1, sizeof(*part->ops));
+    row->message_count = q->head.message_count;
     list_for_each_safe(item, tmp, &part->items, link)
     {
         if (item->state != ITEM_NEW)
             continue;
-        if (!part->entries || !part->ops || !ids_take(q->committer, row->last_id, &id)) {
+        if (!has_room || !(item->mutation ? number_change(part, item, now_us)
+                                          : number_new(part, item, now_us))) {
             give_back(part, item);
             break;
         }
-        number(part, item, id, now_us);
     }
-    part->n_rows = row->n_entries;
+    collect_changed(part);
+    part->n_rows = (size_t)(row->new_seq - row->expect_seq);
     part->n_ops = row->n_ops;
     row->entries = part->entries;
+    row->changed = part->changed;
+    row->keys = part->keys;
     row->ops = part->ops;
     part->state = PART_WAITING;
     if (part->n_rows > 0)
         return true;
-    part_dissolve(part);
+    part_finish_empty(part);
     return false;
 }
 
@@ -159,20 +297,11 @@ void part_committed(struct commit_part *part)
     struct commit_queue *q = part->queue;
     size_t rows = MIN(part->n_rows, q->lone_rows);
 
-    q->head =
-        (struct commit_head){part->row.new_seq, part->row.last_id, part->row.last_created_us};
+    q->head = (struct commit_head){part->row.new_seq, part->row.last_id,
+                                   part->row.last_created_us, part->row.message_count};
     q->lone_rows -= rows;
     q->lone_limit = q->lone_rows / 2 + 1;
-    while (!list_empty(&part->items)) {
-        struct commit_item *item = list_first(&part->items, struct commit_item, link);
-
-        /* A repeat follows its first, which is older: by now it is a duplicate. */
-        assert(item->state != ITEM_REPEAT && item->state != ITEM_SUSPECT);
-        if (item->state == ITEM_NEW)
-            item_finish(item, COMMIT_DONE);
-        else
-            item_finish(item, item->state == ITEM_REFUSED ? COMMIT_REFUSED : COMMIT_DUPLICATE);
-    }
+    finish_items(part);
     q->part = NULL;
     part_free(part);
     queue_advance(q);

@@ -53,7 +53,7 @@ static bool look_up_all(struct list *parts)
     list_for_each(part, parts, link)
     {
         list_for_each(item, &part->items, link) any |=
-            item->state == ITEM_NEW && !item->checked;
+            item->state == ITEM_NEW && item->bears_key && !item->checked;
     }
     if (!any)
         return false;
@@ -61,7 +61,8 @@ static bool look_up_all(struct list *parts)
     {
         list_for_each(item, &part->items, link)
         {
-            if (item->state == ITEM_NEW && !item->checked && !item->answered) {
+            if (item->state == ITEM_NEW && item->bears_key && !item->checked &&
+                !item->answered) {
                 item->state = ITEM_SUSPECT;
                 lookup_add(item);
             }

@@ -51,6 +51,8 @@ static void on_settled(struct room_request *request, const struct commit_result 
     case COMMIT_DUPLICATE: /* our keys are unique: the same entry, committed after all */
         tell(&change->own, CHANGE_AGAIN, ERROR_NONE);
         break;
+    case COMMIT_NOTHING:
+    case COMMIT_REJECTED:
     case COMMIT_REFUSED:
     case COMMIT_UNAVAILABLE:
     case COMMIT_UNKNOWN:
@@ -117,7 +119,8 @@ static struct member_change *change_new(struct room_host *room, const struct cha
 int change_start(struct room_host *room, const struct change *change, struct change_wait *wait)
 {
     enum member_role old_role = members_role(&room->members, change->user);
-    struct commit_push push = {.has_op = true, .op_role = change->role};
+    struct side_op op = {.kind = SIDE_MEMBER, .user = change->user, .role = change->role};
+    struct commit_push push = {.ops = &op, .n_ops = 1};
     AUTO(entry_unref) struct entry *e = NULL;
     struct member_change *c = find(room, change->user);
     int r;

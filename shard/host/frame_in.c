@@ -110,6 +110,8 @@ static void op_on_settled(struct room_request *request, const struct commit_resu
             room_publish_refund(op->attach->room, op->attach->user, LIMITER_SOCKET);
         acknowledge_repeat(op, result->entry);
         return;
+    case COMMIT_NOTHING:
+    case COMMIT_REJECTED:
     case COMMIT_REFUSED:
     case COMMIT_UNAVAILABLE:
     case COMMIT_UNKNOWN:

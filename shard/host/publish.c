@@ -104,6 +104,8 @@ void room_publish_refund(struct room_host *room, struct slice user, enum limiter
 enum error_code publish_error_of(enum commit_outcome outcome)
 {
     switch (outcome) {
+    case COMMIT_NOTHING:
+    case COMMIT_REJECTED:
     case COMMIT_REFUSED:
         return ERROR_bad_request;
     case COMMIT_UNAVAILABLE:

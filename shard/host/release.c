@@ -3,6 +3,8 @@
  * may see it. In seq order: into the tail and the member list, out to the
  * gateways, then the requester's acknowledgement.
  */
+#include <errno.h>
+
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/wire/msg.h"
@@ -29,9 +31,14 @@ static int take_in(struct room_host *room, const struct commit_result *result)
 
     room->seq = e->seq;
     tail_push(&room->tail, e);
-    if (!result->has_op)
-        return 0;
-    return members_apply(&room->members, e->user, result->op_role, e->created_us);
+    for (size_t i = 0; i < result->n_ops; i++) {
+        const struct side_op *op = &result->ops[i];
+
+        if (op->kind == SIDE_MEMBER &&
+            members_apply(&room->members, op->user, op->role, op->at_us) < 0)
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 static int fan_out(struct room_host *room, const struct entry *e)
@@ -61,8 +68,10 @@ static void release(struct room_host *room, const struct commit_result *result)
     }
     if (e->kind == ENTRY_MESSAGE)
         room->host->metrics->messages++;
-    if (result->has_op && result->op_role == ROLE_NONE)
-        change_expel(room, e->user);
+    for (size_t i = 0; i < result->n_ops; i++) {
+        if (result->ops[i].kind == SIDE_MEMBER && result->ops[i].role == ROLE_NONE)
+            change_expel(room, result->ops[i].user);
+    }
     room_touch(room);
 }
 

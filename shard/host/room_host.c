@@ -234,7 +234,8 @@ static void activate(struct room_host *room, const struct claim_result *claim)
     struct host *host = room->host;
     struct commit_head head = {.last_seq = claim->row.last_seq,
                                .last_id = claim->row.last_id,
-                               .last_created_us = claim->row.last_created_us};
+                               .last_created_us = claim->row.last_created_us,
+                               .message_count = claim->row.message_count};
 
     if (load(room, claim) < 0 ||
         committer_open_queue(host->committer, &room->queue, room->project, room->id,

@@ -24,7 +24,8 @@ static struct slice put(char **at, struct slice s)
 
 struct entry *entry_new(const struct entry *from)
 {
-    size_t len = from->user.len + from->client_id.len + from->content.len + from->extra.len;
+    size_t len = from->user.len + from->client_id.len + from->content.len + from->extra.len +
+                 from->visible_to.len + from->reactions.len;
     struct entry *e = malloc(sizeof(*e) + len);
     char *at;
 
@@ -37,6 +38,8 @@ struct entry *entry_new(const struct entry *from)
     e->client_id = put(&at, from->client_id);
     e->content = put(&at, from->content);
     e->extra = put(&at, from->extra);
+    e->visible_to = put(&at, from->visible_to);
+    e->reactions = put(&at, from->reactions);
     return e;
 }
 
@@ -58,7 +61,25 @@ void entry_unref(struct entry *e)
 
 size_t entry_size(const struct entry *e)
 {
-    return sizeof(*e) + e->user.len + e->client_id.len + e->content.len + e->extra.len;
+    return sizeof(*e) + e->user.len + e->client_id.len + e->content.len + e->extra.len +
+           e->visible_to.len + e->reactions.len;
+}
+
+bool entry_is_visible(const struct entry *e, struct slice user)
+{
+    struct slice list = e->visible_to;
+
+    if (list.len == 0)
+        return true;
+    while (list.len > 0) {
+        const char *comma = memchr(list.data, ',', list.len);
+        size_t len = comma ? (size_t)(comma - list.data) : list.len;
+
+        if (slice_eq(slice_of(list.data, len), user))
+            return true;
+        list = comma ? slice_of(comma + 1, list.len - len - 1) : slice_of(NULL, 0);
+    }
+    return false;
 }
 
 const char *role_name(enum member_role role)

@@ -130,10 +130,9 @@ static void on_flush(struct later *later, void *arg)
 int pg_conn_send(struct pg_conn *conn, struct pg_request *req, enum sql_id id, int n,
                  const char *const *values, const int *lengths)
 {
-    static const int binary[] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
-                                 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+    static const int binary[PG_ARGUMENTS_MAX] = {[0 ... PG_ARGUMENTS_MAX - 1] = 1};
 
-    assert(n <= (int)ARRAY_LEN(binary));
+    assert(n <= PG_ARGUMENTS_MAX);
     if (!PQsendQueryPrepared(conn->pq, sql_statements[id].name, n, values, lengths, binary,
                              1)) {
         env_later(conn->env, &conn->broken); /* half a statement may be in its buffer */

@@ -21,6 +21,8 @@ struct loop;
 struct pg_conn;
 struct resolve;
 
+#define PG_ARGUMENTS_MAX 64 /* of one statement */
+
 enum pg_end {
     PG_END_OK,
     PG_END_ERROR, /* the server refused it, or a statement of it: sqlstate says why; nothing was
@@ -56,7 +58,8 @@ struct pg_conn_events {
 struct pg_conn_config {
     struct loop *loop;
     const struct pg_url *url; /* borrowed */
-    const char *role; /* "lane" or "read": for sql_session, the log and application_name */
+    const char
+        *role; /* "lane", "read" or "query": for sql_session, the log and application_name */
     enum sql_id first, last; /* statements to prepare */
     unsigned depth;          /* requests out at a time */
     unsigned queue_max;      /* requests that wait; 0: send at once or refuse */

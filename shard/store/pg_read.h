@@ -9,7 +9,7 @@
 #include "shard/store/store_pg_priv.h"
 
 #define PG_READ_STATEMENTS 3
-#define PG_READ_ARGUMENTS 10
+#define PG_READ_ARGUMENTS QUERY_PARAMS_MAX
 
 /* One statement of a read: which of its parameters it takes, in order. */
 struct pg_statement {
@@ -36,11 +36,14 @@ struct pg_read {
         store_key_fn key;
         store_ids_fn ids;
         store_create_fn create;
+        store_query_fn query;
     } fn;
     void *arg;
     uint64_t started_us;
-    size_t n;       /* keys of a look-up */
-    uint32_t limit; /* of a page */
+    bool keeps_bad_data; /* the caller wants to know of a refused value */
+    bool is_duplicate;   /* it was a key that exists */
+    size_t n;            /* keys of a look-up */
+    uint32_t limit;      /* of a page */
 };
 
 /* NULL: out of memory. */
@@ -65,6 +68,10 @@ int store_pg_find_dedupe(struct store *s, const struct dedupe_key *keys, size_t 
                          store_dedupe_fn fn, void *arg);
 int store_pg_probe_fences(struct store *s, const struct fence_probe *probes, size_t n,
                           store_fences_fn fn, void *arg);
+
+/* store_pg_query.c */
+int store_pg_query(struct store *s, const struct store_query *query, store_query_fn fn,
+                   void *arg);
 
 /* store_pg_tenant.c */
 int store_pg_list_rooms(struct store *s, struct slice project, struct slice user, bool all,

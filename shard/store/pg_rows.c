@@ -26,6 +26,12 @@ void pg_params_text(struct pg_params *p, struct slice text)
     add(p, text.data, text.len);
 }
 
+void pg_params_null(struct pg_params *p)
+{
+    add(p, NULL, 0);
+    p->length[p->n - 1] = -1;
+}
+
 void pg_params_int8(struct pg_params *p, int64_t v)
 {
     char bytes[8];
@@ -61,7 +67,7 @@ bool pg_params_failed(const struct pg_params *p)
 
 const char *pg_params_value(const struct pg_params *p, int k)
 {
-    return p->data.data + p->offset[k];
+    return p->length[k] < 0 ? NULL : p->data.data + p->offset[k];
 }
 
 /* ---- columns ---- */

@@ -11,7 +11,7 @@
 
 /* ---- parameters: the bytes of one request, and which statement takes which ---- */
 
-#define PG_PARAMS_MAX 10
+#define PG_PARAMS_MAX QUERY_PARAMS_MAX
 
 struct pg_params {
     struct buf data;
@@ -24,10 +24,11 @@ void pg_params_deinit(struct pg_params *p);
 void pg_params_text(struct pg_params *p, struct slice text);
 void pg_params_int8(struct pg_params *p, int64_t v);
 void pg_params_time(struct pg_params *p, int64_t unix_us);
+void pg_params_null(struct pg_params *p);
 void pg_params_bool(struct pg_params *p, bool v);
 void pg_params_array(struct pg_params *p, struct pg_array *a);
 bool pg_params_failed(const struct pg_params *p);
-/* Number of the k-th parameter as libpq wants them; valid until the parameters change. */
+/* The k-th parameter as libpq wants it (NULL: null); valid until the parameters change. */
 const char *pg_params_value(const struct pg_params *p, int k);
 
 /* ---- columns ---- */

@@ -185,9 +185,14 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
     [SQL_API_KEY] = {"api_key", "SELECT project_id, key_id, scopes FROM api_keys"
                                 " WHERE key_hash = $1 AND revoked_at IS NULL"},
     [SQL_ID_BLOCK] = {"id_block", "SELECT nextval('message_id_block')"},
+
+#define QUERY(name, text) [SQL_QUERY_##name] = {"query_" #name, text},
+#include "shard/store/queries.def"
+#undef QUERY
 };
 
 /* clang-format off */
+#define UNLESS_QUERY "CASE $1::text WHEN 'query' THEN 'on' ELSE 'off' END"
 #define SET(name, value) "set_config('" name "', " value ", false)"
 const char sql_session[] =
     "SELECT "
@@ -196,14 +201,15 @@ const char sql_session[] =
     /* A lane never gives up a statement by itself: a commit in flight is not cancelled. */
     SET("statement_timeout", "CASE $1::text WHEN 'lane' THEN '0' ELSE '5000' END") ", "
     SET("default_transaction_isolation", "'read committed'") ", "
-    /* One plan per statement, by indexes, whatever the sizes of tables and parameters. */
-    SET("plan_cache_mode", "'force_generic_plan'") ", "
     SET("jit", "'off'") ", "
     SET("max_parallel_workers_per_gather", "'0'") ", "
-    SET("enable_seqscan", "'off'") ", "
-    SET("enable_bitmapscan", "'off'") ", "
-    SET("enable_hashjoin", "'off'") ", "
-    SET("enable_mergejoin", "'off'");
+    /* One plan per statement, by indexes, whatever the sizes of tables and parameters. The queries behind REST are
+       the planner's, and see their parameters. */
+    SET("plan_cache_mode", "CASE $1::text WHEN 'query' THEN 'auto' ELSE 'force_generic_plan' END") ", "
+    SET("enable_seqscan", UNLESS_QUERY) ", "
+    SET("enable_bitmapscan", UNLESS_QUERY) ", "
+    SET("enable_hashjoin", UNLESS_QUERY) ", "
+    SET("enable_mergejoin", UNLESS_QUERY);
 /* clang-format on */
 
 /* The timeline in the name of the file being written is the one that counts; the control file

@@ -25,6 +25,10 @@ enum sql_id {
     SQL_SECRETS,     /* project -> kid, sealed, master kid */
     SQL_API_KEY,     /* hash -> project, key id, scopes */
     SQL_ID_BLOCK,    /* -> number of the block */
+
+#define QUERY(name, text) SQL_QUERY_##name, /* queries.def; see struct store_query */
+#include "shard/store/queries.def"
+#undef QUERY
     SQL_COUNT
 };
 
@@ -33,6 +37,8 @@ enum sql_id {
 #define SQL_LANE_LAST SQL_COMMIT_OPS
 #define SQL_READ_FIRST SQL_CLAIM
 #define SQL_READ_LAST SQL_ID_BLOCK
+#define SQL_QUERY_FIRST (SQL_ID_BLOCK + 1)
+#define SQL_QUERY_LAST (SQL_COUNT - 1)
 
 struct sql_statement {
     const char *name, *text;
@@ -40,7 +46,7 @@ struct sql_statement {
 extern const struct sql_statement sql_statements[SQL_COUNT];
 
 /* Settings of a session, and what is asked at connect: one row each. */
-extern const char sql_session[]; /* role: 'lane' or 'read' */
+extern const char sql_session[]; /* role: 'lane', 'read' or 'query' */
 extern const char
     sql_identity[]; /* -> system identifier (text), timeline (text), recovery (bool) */
 extern const char sql_clock[]; /* -> microseconds since 1970 (bigint) */

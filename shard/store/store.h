@@ -37,6 +37,15 @@ struct room_row {
     struct slice type; /* dm, group, public, announcement */
     struct slice name;
     struct slice created_by;
+    uint64_t message_count;
+    int64_t pinned_id, pinned_us; /* 0: nothing is pinned */
+    struct slice pinned_by;
+    struct slice settings; /* JSON object, or empty */
+};
+
+struct restriction_row {
+    struct slice user;
+    int64_t muted_us, banned_us; /* until; 0: not, RESTRICT_FOREVER_US: for good */
 };
 
 struct member_row {
@@ -49,11 +58,39 @@ struct member_row {
 
 /* ---- commit ---- */
 
-/* A change of the member list that belongs to an entry of the same room and batch. */
+/* A member to begin with. */
 struct member_op {
     struct slice user;
-    enum member_role role; /* ROLE_NONE: remove */
+    enum member_role role;
     int64_t at_us;
+};
+
+/* What else an entry or a change of one writes, in the same commit. */
+enum side_kind {
+    SIDE_MEMBER = 1, /* user becomes a member with `role` (ROLE_NONE: is removed) */
+    SIDE_RESTRICT,   /* user's muted_us and banned_us are set: 0 none, RESTRICT_FOREVER_US */
+    SIDE_PIN,        /* the room's pinned message is `id` (0: none), by actor */
+    SIDE_ROOM,       /* the room gets this type, name (text) and settings (json) */
+    SIDE_MENTION,    /* user, or "@channel", "@here", "@role:x", was named in the entry */
+    SIDE_AUDIT, /* action (text), actor, user (target, may be empty), detail (json or empty) */
+};
+#define RESTRICT_FOREVER_US INT64_MAX
+
+struct side_op {
+    enum side_kind kind;
+    enum member_role role;
+    uint64_t seq;  /* of the event that it belongs to; the committer fills it in */
+    int64_t at_us; /* when: likewise */
+    int64_t muted_us, banned_us;
+    int64_t id;
+    struct slice user, actor, type, text, json;
+};
+
+/* The key of a change of an entry, so that one sent again is recognised (room_ops). */
+struct batch_key {
+    uint8_t key[DEDUPE_LEN];
+    uint64_t seq;    /* that the change took */
+    uint64_t target; /* seq of the entry that it changed */
 };
 
 /* What one room contributes to a batch: all or nothing. */
@@ -63,9 +100,15 @@ struct batch_room {
     uint64_t expect_seq; /* compare: the row's last_seq */
     uint64_t new_seq;    /* set */
     int64_t last_id, last_created_us;
-    struct entry *const *entries; /* in seq order, expect_seq+1 .. new_seq */
+    uint64_t message_count;       /* set: messages ever created in the room */
+    struct entry *const *entries; /* new ones in seq order; expect_seq < seq <= new_seq */
     size_t n_entries;
-    const struct member_op *ops; /* each user at most once */
+    struct entry *const
+        *changed; /* the last image of each older entry that changes, each once */
+    size_t n_changed;
+    const struct batch_key *keys; /* of changes that bear one */
+    size_t n_keys;
+    const struct side_op *ops; /* each (kind, user) at most once, but for mentions and audit */
     size_t n_ops;
 };
 
@@ -85,8 +128,14 @@ struct claim_result {
     struct room_row row;
     const struct member_row *members;
     size_t n_members;
-    struct entry *const *tail; /* the newest entries, oldest first; borrowed, take references */
+    const struct restriction_row *restrictions; /* that are in force */
+    size_t n_restrictions;
+    /* The newest tail_len entries by seq, and older ones that were changed since the first of
+     * them; ascending by updated_seq; borrowed, take references. Everything with updated_seq >
+     * touched_floor is here, and everything with seq > seq_floor. */
+    struct entry *const *tail;
     size_t n_tail;
+    uint64_t touched_floor, seq_floor;
 };
 typedef void (*store_claim_fn)(void *arg, enum store_result result,
                                const struct claim_result *claim);
@@ -114,17 +163,43 @@ struct page_query {
     uint64_t seq;
     int64_t time_us;
     uint32_t limit;
-    bool live_messages_only; /* leave out tombstones and membership entries (history as old
-                                clients know it) */
+    bool live_messages_only; /* leave out tombstones, expired messages and what is no message
+                                (history as old clients know it) */
+    struct slice viewer; /* with live_messages_only: leave out whispers that this user may not
+                            see; empty: nobody looks, all of them */
 };
+
+/* A message by its id. */
+struct find_query {
+    struct slice project;
+    struct slice room; /* empty: in whatever room of the project */
+    int64_t id;
+};
+/* STORE_NOT_FOUND, or the entry (borrowed) and its room; message or not, deleted or not. */
+typedef void (*store_find_fn)(void *arg, enum store_result result, struct slice room,
+                              struct entry *entry);
+
+/* A message whose time has come. */
+struct due_row {
+    struct slice project, room;
+    uint64_t seq;
+    int64_t id, expires_us;
+};
+typedef void (*store_due_fn)(void *arg, enum store_result result, const struct due_row *rows,
+                             size_t n);
 
 struct dedupe_key {
     struct slice project, room;
     uint8_t dedupe[DEDUPE_LEN];
 };
-/* found[i]: the entry that bears key i, or NULL; borrowed. */
+/* found[i].entry: the entry that bears key i, or that a change with this key has changed, as it
+ * is now; NULL: no such key. Borrowed. change_seq: 0, or the seq that the change took. */
+struct dedupe_found {
+    struct entry *entry;
+    uint64_t change_seq;
+};
 typedef void (*store_dedupe_fn)(void *arg, enum store_result result,
-                                struct entry *const *found);
+                                const struct dedupe_found *found);
 
 struct room_list_row {
     struct slice room, type, name;
@@ -181,6 +256,38 @@ struct room_create {
     size_t n_members;
 };
 
+/*
+ * One statement of queries.def: what REST reads and writes beside the timeline. Not in the
+ * simulator, where it answers STORE_UNAVAILABLE. All columns are text in the statement; a
+ * statement that writes is one transaction. Runs on connections of its own, never before or
+ * behind a commit or a history page.
+ */
+#define QUERY_PARAMS_MAX 12
+struct query_param {
+    enum query_type {
+        QUERY_NULL,
+        QUERY_TEXT,
+        QUERY_INT8,
+        QUERY_TIME,
+        QUERY_BOOL,
+        QUERY_BYTES
+    } type;
+    struct slice text; /* TEXT, BYTES */
+    int64_t number;    /* INT8; TIME in microseconds since 1970; BOOL */
+};
+struct store_query {
+    unsigned id; /* SQL_QUERY_* of shard/store/sql.h */
+    unsigned n_params;
+    struct query_param params[QUERY_PARAMS_MAX];
+};
+struct query_rows {
+    size_t n_rows, n_columns;
+    const struct slice *cells; /* row by row; data NULL: SQL null. Ends in NUL. */
+};
+/* STORE_BAD_DATA: a constraint or a value was refused; is_duplicate says that it was a key. */
+typedef void (*store_query_fn)(void *arg, enum store_result result,
+                               const struct query_rows *rows, bool is_duplicate);
+
 struct store_ops {
     /* One batch may be in flight per lane; the arrays and entries stay valid and unchanged
      * until the callback. */
@@ -194,6 +301,12 @@ struct store_ops {
     int (*create_room)(struct store *s, const struct room_create *room, store_create_fn fn,
                        void *arg);
     int (*page)(struct store *s, const struct page_query *query, store_page_fn fn, void *arg);
+    int (*find)(struct store *s, const struct find_query *query, store_find_fn fn, void *arg);
+    /* At most limit messages of all projects that expire before `before_us` and are not
+     * deleted. */
+    int (*due)(struct store *s, int64_t before_us, uint32_t limit, store_due_fn fn, void *arg);
+    int (*query)(struct store *s, const struct store_query *query, store_query_fn fn,
+                 void *arg);
     int (*find_dedupe)(struct store *s, const struct dedupe_key *keys, size_t n,
                        store_dedupe_fn fn, void *arg);
     int (*probe_fences)(struct store *s, const struct fence_probe *rooms, size_t n,

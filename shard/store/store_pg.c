@@ -93,6 +93,8 @@ const struct store_pg_stats *store_pg_stats(struct store *store)
     s->stats.queued = s->locks.n_queue;
     for (size_t i = 0; i < ARRAY_LEN(s->reads); i++)
         s->stats.queued += s->reads[i].n_queue;
+    for (size_t i = 0; i < ARRAY_LEN(s->queries); i++)
+        s->stats.queued += s->queries[i].n_queue;
     return &s->stats;
 }
 
@@ -108,6 +110,7 @@ static const struct store_ops store_pg_ops = {
     .project = store_pg_project,
     .api_key = store_pg_api_key,
     .id_block = store_pg_id_block,
+    .query = store_pg_query,
     .clock_offset_us = clock_offset_us,
     .is_available = is_available,
 };
@@ -135,10 +138,18 @@ static int start_conns(struct store_pg *s)
         .queue_max = PG_READ_QUEUE_MAX,
         .timeout_ms = PG_READ_TIMEOUT_MS,
     };
+    struct pg_conn_config query = read;
     int r = pg_conn_init(&s->locks, &read, &conn_events, s);
 
     for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->reads); i++)
         r = pg_conn_init(&s->reads[i], &read, &conn_events, s);
+    query.role = "query";
+    query.first = SQL_QUERY_FIRST;
+    query.last = SQL_QUERY_LAST;
+    query.depth = PG_QUERY_DEPTH;
+    query.timeout_ms = PG_QUERY_TIMEOUT_MS;
+    for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->queries); i++)
+        r = pg_conn_init(&s->queries[i], &query, &conn_events, s);
     for (unsigned i = 0; r >= 0 && i < s->n_lanes; i++)
         r = pg_conn_init(&s->lanes[i].conn, &lane, &conn_events, s);
     return r;
@@ -202,5 +213,7 @@ void store_pg_close(struct store *store)
     close_conn(&s->locks);
     for (size_t i = 0; i < ARRAY_LEN(s->reads); i++)
         close_conn(&s->reads[i]);
+    for (size_t i = 0; i < ARRAY_LEN(s->queries); i++)
+        close_conn(&s->queries[i]);
     env_free_later(s->env, &s->dead);
 }

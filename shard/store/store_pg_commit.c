@@ -127,7 +127,7 @@ static void put_entry(struct pg_array *a, int32_t ord, const struct batch_room *
 }
 
 static void put_op(struct pg_array *a, int32_t ord, const struct batch_room *room,
-                   const struct member_op *op)
+                   const struct side_op *op)
 {
     pg_array_put_int4(&a[OP_ORD], ord);
     put_text(&a[OP_PROJECT], room->project);
@@ -151,8 +151,10 @@ static void encode(struct pg_lane *lane, const struct batch *batch)
         put_room(a, room);
         for (size_t k = 0; k < room->n_entries; k++)
             put_entry(a, ord, room, room->entries[k]);
-        for (size_t k = 0; k < room->n_ops; k++)
-            put_op(a, ord, room, &room->ops[k]);
+        for (size_t k = 0; k < room->n_ops; k++) {
+            if (room->ops[k].kind == SIDE_MEMBER)
+                put_op(a, ord, room, &room->ops[k]);
+        }
         if (room->n_ops > 0)
             lane->n_params = COMMIT_OPS_PARAMS;
     }

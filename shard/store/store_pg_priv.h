@@ -31,7 +31,8 @@ struct store_pg {
     struct store_pg_stats stats;
     char system[24], timeline[12]; /* of the server that we know; empty: none yet */
     struct pg_conn reads[PG_READ_CONNECTIONS];
-    struct pg_conn locks; /* claims and new rooms: may wait for a row */
+    struct pg_conn queries[PG_QUERY_CONNECTIONS]; /* queries.def */
+    struct pg_conn locks;                         /* claims and new rooms: may wait for a row */
     struct later dead;
     unsigned n_lanes;
     struct pg_lane lanes[];

@@ -206,19 +206,21 @@ int store_pg_page(struct store *s, const struct page_query *query, store_page_fn
 static void finish_dedupe(struct pg_read *read, enum store_result result)
 {
     const PGresult *rows = read->results[0];
-    struct entry **found = calloc(read->n + 1, sizeof(struct entry *));
+    struct dedupe_found *found = calloc(read->n + 1, sizeof(*found));
 
     if (!found && result == STORE_OK)
         result = STORE_UNAVAILABLE;
     for (int i = 0; result == STORE_OK && i < PQntuples(rows); i++) {
         int32_t ord = pg_int4(rows, i, 0);
 
-        found[ord - 1] = pg_entry(rows, i, 1);
-        if (!found[ord - 1])
+        found[ord - 1].entry = pg_entry(rows, i, 1);
+        if (!found[ord - 1].entry)
             result = STORE_UNAVAILABLE;
     }
     read->fn.dedupe(read->arg, result, found);
-    entries_free(found, read->n);
+    for (size_t i = 0; found && i < read->n; i++)
+        entry_unref(found[i].entry);
+    free(found);
 }
 
 int store_pg_find_dedupe(struct store *s, const struct dedupe_key *keys, size_t n,

@@ -142,13 +142,14 @@ void sim_room_set_fence(struct sim_room *room, uint64_t fence)
 
 /* ---- members ---- */
 
-static void member_set(struct sim_room *room, const struct member_op *op)
+static void member_set(struct sim_room *room, struct slice user, enum member_role role,
+                       int64_t at_us)
 {
     size_t i = 0;
 
-    while (i < room->n_members && !slice_eq_str(op->user, room->members[i].user))
+    while (i < room->n_members && !slice_eq_str(user, room->members[i].user))
         i++;
-    if (op->role == ROLE_NONE) {
+    if (role == ROLE_NONE) {
         if (i == room->n_members)
             return;
         free(room->members[i].user);
@@ -160,10 +161,10 @@ static void member_set(struct sim_room *room, const struct member_op *op)
     if (i == room->n_members) {
         room->members =
             must(realloc(room->members, (room->n_members + 1) * sizeof(*room->members)));
-        room->members[i] = (struct sim_member){must(slice_dup(op->user)), ROLE_NONE, op->at_us};
+        room->members[i] = (struct sim_member){must(slice_dup(user)), ROLE_NONE, at_us};
         room->n_members++;
     }
-    room->members[i].role = op->role;
+    room->members[i].role = role;
 }
 
 bool sim_db_create_room(struct sim_db *db, const struct room_create *create)
@@ -189,7 +190,8 @@ bool sim_db_create_room(struct sim_db *db, const struct room_create *create)
     if (map_insert(&db->rooms, &room->node, hash_two(room->project, room->room)) < 0)
         abort();
     for (size_t i = 0; i < create->n_members; i++)
-        member_set(room, &create->members[i]);
+        member_set(room, create->members[i].user, create->members[i].role,
+                   create->members[i].at_us);
     return true;
 }
 
@@ -222,8 +224,17 @@ void sim_room_claim(const struct sim_room *room, uint32_t tail_len, struct sim_c
         if (room->entries[i])
             tail[n_tail++] = entry_ref(room->entries[i]);
     }
-    *ret_claim =
-        (struct sim_claim){{room->row, members, room->n_members, tail, n_tail}, members, tail};
+    *ret_claim = (struct sim_claim){
+        .result = {.row = room->row,
+                   .members = members,
+                   .n_members = room->n_members,
+                   .tail = tail,
+                   .n_tail = n_tail,
+                   .touched_floor = n_tail ? tail[0]->seq - 1 : room->row.last_seq,
+                   .seq_floor = n_tail ? tail[0]->seq - 1 : room->row.last_seq},
+        .members = members,
+        .tail = tail,
+    };
 }
 
 void sim_claim_deinit(struct sim_claim *claim)
@@ -292,7 +303,7 @@ struct sim_commit *sim_commit_new(const struct batch *batch)
         const struct batch_room *from = &batch->rooms[i];
         struct batch_room *to = &commit->rooms[i];
         struct entry **entries = must(calloc(from->n_entries + 1, sizeof(struct entry *)));
-        struct member_op *ops = must(calloc(from->n_ops + 1, sizeof(*ops)));
+        struct side_op *ops = must(calloc(from->n_ops + 1, sizeof(*ops)));
 
         *to = *from;
         to->project = dup(from->project);
@@ -321,7 +332,7 @@ void sim_commit_free(struct sim_commit *commit)
         sim_entries_free(room->entries, room->n_entries);
         for (size_t k = 0; k < room->n_ops; k++)
             drop(room->ops[k].user);
-        free((struct member_op *)(uintptr_t)room->ops);
+        free((struct side_op *)(uintptr_t)room->ops);
     }
     free(commit->rooms);
     free(commit->committed);
@@ -383,6 +394,12 @@ enum store_result sim_commit_start(struct sim_db *db, struct sim_commit *commit,
     return STORE_OK;
 }
 
+static void side_run(struct sim_room *room, const struct side_op *op)
+{
+    if (op->kind == SIDE_MEMBER)
+        member_set(room, op->user, op->role, op->at_us);
+}
+
 static void append(struct sim_room *room, struct entry *entry)
 {
     struct sim_key *key = must(calloc(1, sizeof(*key)));
@@ -412,10 +429,11 @@ void sim_commit_finish(struct sim_db *db, struct sim_commit *commit)
         for (size_t k = 0; k < in->n_entries; k++)
             append(room, in->entries[k]);
         for (size_t k = 0; k < in->n_ops; k++)
-            member_set(room, &in->ops[k]);
+            side_run(room, &in->ops[k]);
         room->row.last_seq = in->new_seq;
         room->row.last_id = in->last_id;
         room->row.last_created_us = in->last_created_us;
+        room->row.message_count = in->message_count;
     }
     commit->is_started = false;
 }

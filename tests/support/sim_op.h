@@ -68,7 +68,7 @@ struct op {
     bool is_duplicate, created;
     struct sim_claim claim;
     struct page page;
-    struct entry **found;
+    struct dedupe_found *found;
     struct fence_state *fences;
     struct room_list_row *rooms;
     size_t n_rooms;

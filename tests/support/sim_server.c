@@ -103,13 +103,13 @@ static void run_page(struct op *op)
 
 static void run_dedupe(struct op *op)
 {
-    op->found = must(calloc(op->n_keys + 1, sizeof(struct entry *)));
+    op->found = must(calloc(op->n_keys + 1, sizeof(*op->found)));
     for (size_t i = 0; i < op->n_keys; i++) {
         struct sim_room *room =
             sim_db_room(op->server->db, op->keys[i].project, op->keys[i].room);
         struct entry *e = room ? sim_room_find(room, op->keys[i].dedupe) : NULL;
 
-        op->found[i] = e ? entry_ref(e) : NULL;
+        op->found[i].entry = e ? entry_ref(e) : NULL;
     }
     op_reply(op, STORE_OK);
 }

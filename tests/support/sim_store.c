@@ -69,7 +69,9 @@ void op_free(struct op *op)
     free(op->keys);
     sim_claim_deinit(&op->claim);
     sim_entries_free(op->page.entries, op->page.n_entries);
-    sim_entries_free(op->found, op->found ? op->n_keys : 0);
+    for (size_t i = 0; op->found && i < op->n_keys; i++)
+        entry_unref(op->found[i].entry);
+    free(op->found);
     free(op->fences);
     free(op->rooms);
     free(op);

@@ -56,7 +56,7 @@ void pgx_open_store(struct pgx *x, unsigned lanes, const char *url)
     struct store_pg_config config = {.url = url, .lanes = lanes, .keys = &x->keys};
 
     assert_int_equal(store_pg_new(x->loop, &config, NULL, NULL, &x->store), 0);
-    x->connections = lanes + PG_READ_CONNECTIONS + 1;
+    x->connections = lanes + PG_READ_CONNECTIONS + PG_QUERY_CONNECTIONS + 1;
 }
 
 void pgx_init(struct pgx *x, unsigned lanes)
@@ -304,6 +304,7 @@ void pgx_batch_last(struct pgx_batch *b, struct slice content, const char *key)
 
 void pgx_batch_op(struct pgx_batch *b, const char *user, enum member_role role)
 {
-    b->ops[b->n_ops++] = (struct member_op){slice_str(user), role, 1700000000000000};
+    b->ops[b->n_ops++] = (struct side_op){
+        .kind = SIDE_MEMBER, .user = slice_str(user), .role = role, .at_us = 1700000000000000};
     b->rooms[b->batch.n_rooms - 1].n_ops++;
 }

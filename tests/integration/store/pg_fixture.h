@@ -69,7 +69,7 @@ struct pgx_batch {
     struct batch_room rooms[64];
     struct entry *entries[4096];
     size_t n_entries;
-    struct member_op ops[64];
+    struct side_op ops[64];
     size_t n_ops;
     int64_t next_id;
 };

@@ -83,7 +83,7 @@ static void on_claimed(void *arg, enum store_result result, const struct claim_r
     if (result != STORE_OK)
         return;
     head = (struct commit_head){claim->row.last_seq, claim->row.last_id,
-                                claim->row.last_created_us};
+                                claim->row.last_created_us, claim->row.message_count};
     room->last_done = head.last_seq;
     assert_int_equal(committer_open_queue(room->run->c, &room->queue, SLICE_LIT("p"),
                                           slice_str(room->name), claim->row.fence, &head,

@@ -113,13 +113,13 @@ static void on_page(void *arg, enum store_result result, const struct page *page
 
 #define KEYS 5
 
-static void on_found(void *arg, enum store_result result, struct entry *const *found)
+static void on_found(void *arg, enum store_result result, const struct dedupe_found *found)
 {
     struct both *b = arg;
 
     buf_printf(b->to, "dedupe %d\n", (int)result);
     for (size_t i = 0; i < KEYS; i++)
-        put_entry(b->to, found[i]);
+        put_entry(b->to, found[i].entry);
     b->done = true;
 }
 
@@ -251,7 +251,7 @@ static struct entry *make_entry(struct both *b, int room, uint64_t seq)
 }
 
 static void fill_room(struct both *b, int i, struct batch_room *room, struct entry **entries,
-                      struct member_op *ops)
+                      struct side_op *ops)
 {
     static const char *const users[] = {"ann", "bob", "cyd", "dan"};
     size_t n = 1 + rnd(b, 4);
@@ -272,9 +272,11 @@ static void fill_room(struct both *b, int i, struct batch_room *room, struct ent
     room->last_created_us = entries[n - 1]->created_us;
     for (size_t k = 0; k < ARRAY_LEN(users); k++) {
         if (rnd(b, 10) == 0)
-            ops[room->n_ops++] = (struct member_op){
-                slice_str(users[k]), (enum member_role)(rnd(b, 2) ? 0 : 1 + rnd(b, 5)),
-                1700000000000000};
+            ops[room->n_ops++] =
+                (struct side_op){.kind = SIDE_MEMBER,
+                                 .user = slice_str(users[k]),
+                                 .role = (enum member_role)(rnd(b, 2) ? 0 : 1 + rnd(b, 5)),
+                                 .at_us = 1700000000000000};
     }
 }
 
@@ -293,7 +295,7 @@ static void submit(struct both *b)
 {
     struct batch_room rooms[ROOMS];
     struct entry *entries[ROOMS][8];
-    struct member_op ops[ROOMS][4];
+    struct side_op ops[ROOMS][4];
     struct batch batch = {rooms, 0};
     struct submit_arg arg = {b, 0};
 

@@ -142,7 +142,8 @@ void fx_open_at(struct fx *fx, int i, uint64_t fence, const struct commit_head *
 void fx_open(struct fx *fx, int i)
 {
     const struct room_row *row = sim_room_row(fx_db_room(fx, i));
-    struct commit_head head = {row->last_seq, row->last_id, row->last_created_us};
+    struct commit_head head = {row->last_seq, row->last_id, row->last_created_us,
+                               row->message_count};
 
     fx_open_at(fx, i, row->fence, &head);
 }
@@ -232,8 +233,8 @@ int fx_push_member(struct fx *fx, int room, unsigned tag, const char *user,
                    enum member_role role)
 {
     struct entry from = {.kind = ENTRY_MEMBERSHIP, .version = 1, .user = slice_str(user)};
-    struct commit_push p = {
-        .has_op = true, .op_role = role, .requester = (void *)(uintptr_t)tag};
+    struct side_op op = {.kind = SIDE_MEMBER, .user = slice_str(user), .role = role};
+    struct commit_push p = {.ops = &op, .n_ops = 1, .requester = (void *)(uintptr_t)tag};
     char key[16];
 
     snprintf(key, sizeof(key), "m%u", tag);

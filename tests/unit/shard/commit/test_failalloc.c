@@ -113,7 +113,7 @@ static void tiny_answer_submit(struct tiny *t)
 /* Answers all that is out. */
 static void tiny_answer(struct tiny *t)
 {
-    static struct entry *const none[ROOMS * PUSHES];
+    static const struct dedupe_found none[ROOMS * PUSHES];
 
     if (t->ids) {
         store_ids_fn fn = t->ids;
@@ -169,14 +169,15 @@ static bool push(struct scene *s, int room, unsigned tag)
 {
     struct entry from = {
         .kind = ENTRY_MESSAGE, .version = 1, .user = SLICE_LIT("u"), .content = SLICE_LIT("c")};
+    struct side_op op = {.kind = SIDE_MEMBER, .user = SLICE_LIT("u"), .role = ROLE_MEMBER};
     struct commit_push p = {.is_suspect = tag % 5 == 0,
-                            .has_op = tag % 4 == 0,
+                            .ops = &op,
+                            .n_ops = tag % 4 == 0,
                             .requester = (void *)(uintptr_t)tag};
     AUTO(entry_unref) struct entry *e = NULL;
     int r;
 
     from.dedupe[0] = (uint8_t)tag;
-    p.op_role = ROLE_MEMBER;
     e = entry_new(&from);
     if (!e)
         return false;

@@ -102,7 +102,7 @@ static void on_claimed(void *arg, enum store_result result, const struct claim_r
     s->claiming[i] = false;
     if (result == STORE_OK && !commit_queue_is_open(&room->queue)) {
         struct commit_head head = {claim->row.last_seq, claim->row.last_id,
-                                   claim->row.last_created_us};
+                                   claim->row.last_created_us, claim->row.message_count};
 
         fx_open_at(room->fx, i, claim->row.fence, &head);
         s->last_tag[i] = s->next_tag;

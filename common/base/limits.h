@@ -58,6 +58,25 @@
  */
 #define JSON_DEPTH_MAX 32
 
+/* Characters of the name of an event (`client_event`, `server_event`, `user_event`). */
+#define EVENT_NAME_MAX 128
+/* Bytes of an event's data as JSON: each goes to every socket of a room, or of a hundred rooms.
+ */
+#define EVENT_DATA_MAX (32 * KIB)
+/* The same of a client_event, which any member may send. */
+#define CLIENT_EVENT_DATA_MAX (16 * KIB)
+/* client_event frames of one user in one room. */
+#define CLIENT_EVENTS_PER_MINUTE 10
+/* Rooms of one POST /events, or of one fanoutRooms: each is a call to a shard. */
+#define EVENT_ROOMS_MAX 100
+/* So many of those calls are under way at a time: one request must not take all that a gateway
+ * may have. */
+#define EVENT_CALLS_AT_ONCE 16
+/* Rooms and users that one caller may send events to over REST in a minute, at one gateway. */
+#define EVENTS_PER_MINUTE 1200
+/* Bytes of the reason that a moderator gives for ending a socket; a close frame has 123. */
+#define CLOSE_REASON_MAX 100
+
 /* ---- HTTP ---- */
 
 /* Bytes of a request body. Without it one request could fill the memory of a process. */
@@ -165,6 +184,8 @@
 
 /* Characters of a token: it is decoded on the stack before anybody is known. */
 #define TOKEN_MAX 4096
+/* Bytes of a token's id (`jti`): every socket keeps it, so that the token can be revoked. */
+#define TOKEN_ID_MAX 128
 /* Roles in a token. */
 #define TOKEN_ROLES_MAX 16
 /* Seconds by which the clock of who issued a token may run ahead of ours. Its end is taken
@@ -308,6 +329,17 @@
 #define CALL_DEADLINE_MS 10000u
 /* Calls in flight of one gateway; more are refused with `overloaded`. */
 #define CALLS_IN_FLIGHT_MAX 10000
+
+/* Sockets on one user's channel: each push costs as many frames. */
+#define USER_SOCKETS_MAX 50
+/* What every gateway is asked for (ended sockets, delivered events) is waited for this long;
+ * who has not answered by then is not counted. */
+#define GATHER_MS 2000
+/* Such questions of one shard that are under way. */
+#define GATHERS_MAX 1000
+/* Sockets ended in one turn by one KICK: closing costs a frame and a message each, and others
+ * must go on. */
+#define KICKS_PER_TURN 250
 
 /* ---- rooms and history ---- */
 

@@ -31,6 +31,15 @@
 #define EVENT_OLD_ONLY 0x4u    /* only sockets that are not native get the bytes */
 #define EVENT_PRESENCE 0x8u    /* who is here: not to sockets that do not want to know */
 
+/* ATTACH.room, DETACH.room and ROOM_EVENT.room that begin with this name the channel of the
+ * user whose id follows, ring object "user/<project>/<user>". No id has this character. */
+#define USER_CHANNEL_MARK '~'
+
+static inline bool is_user_channel(struct slice room)
+{
+    return room.len > 0 && room.data[0] == USER_CHANNEL_MARK;
+}
+
 enum msg_type {
 #define MSG(name, number, fields) MSG_##name = number,
 #include "common/wire/msg.def"

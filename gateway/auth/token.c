@@ -88,6 +88,22 @@ static bool read_id(const json_t *claims, const char *name, bool absent_ok,
     return !json || json_is_null(json) ? absent_ok : ident_copy(json_slice(json), ret);
 }
 
+/* jti (RFC 7519, section 4.1.7). One that could not be kept could not be revoked, so it is no
+ * token of ours. */
+static bool read_jti(const json_t *claims, char ret[TOKEN_ID_MAX + 1])
+{
+    const json_t *json = json_object_get(claims, "jti");
+    struct slice id = json_slice(json);
+
+    if (!json || json_is_null(json))
+        return true;
+    if (!json_is_string(json) || id.len > TOKEN_ID_MAX)
+        return false;
+    if (id.len > 0)
+        memcpy(ret, id.data, id.len);
+    return true;
+}
+
 /* Words that we do not know are passed over; somebody without any role is a member. */
 static bool read_roles(const json_t *claims, unsigned *ret_roles)
 {
@@ -115,7 +131,7 @@ static int read_claims(struct token *token, const json_t *claims)
 
     if (!read_id(claims, "sub", false, token->user) ||
         !read_id(claims, "tid", false, token->project) ||
-        !read_id(claims, "roomId", true, token->room) ||
+        !read_id(claims, "roomId", true, token->room) || !read_jti(claims, token->id) ||
         !read_time(claims, "exp", false, &token->expires_s) ||
         !read_time(claims, "nbf", true, &token->not_before_s) ||
         !read_time(claims, "iat", true, &token->issued_s) || !read_roles(claims, &token->roles))

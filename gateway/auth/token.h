@@ -29,8 +29,9 @@ struct token {
     char user[ID_MAX + 1];    /* sub */
     char room[ID_MAX + 1];    /* roomId: the only room it is good for; empty: all */
     char name[PRESENCE_NAME_MAX_CHARS * 4 +
-              1];   /* of anonymous users, cut to what presence shows */
-    unsigned roles; /* enum role bits, at least one */
+              1];              /* of anonymous users, cut to what presence shows */
+    char id[TOKEN_ID_MAX + 1]; /* jti; empty: it has none */
+    unsigned roles;            /* enum role bits, at least one */
     bool anonymous;
     int64_t expires_s;
     int64_t not_before_s; /* 0: not said */

@@ -155,6 +155,8 @@ static int enter(struct room_socket *s, const struct socket_query *query,
         .user = slice_str(token->user),
         .roles = roles_text(token->roles, roles),
         .user_info = buf_slice(&query->user_info),
+        .token_id = slice_str(token->id),
+        .issued_s = token->issued_s,
         .native = query->native,
     };
     struct enter_params room = {
@@ -168,7 +170,10 @@ static int enter(struct room_socket *s, const struct socket_query *query,
     int r = session_open(front->parts.sessions, &params, ws_conn_stream(s->ws), &session_events,
                          s, &s->session);
 
-    return r == 0 ? session_enter(s->session, &room) : r;
+    if (r != 0)
+        return r;
+    return query->user[0] ? session_enter_user_channel(s->session, trace)
+                          : session_enter(s->session, &room);
 }
 
 void room_socket_start(struct front *front, struct stream *stream,

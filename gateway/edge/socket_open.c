@@ -1,5 +1,5 @@
 /*
- * socket_open.c - from the request for a room socket to the open socket:
+ * socket_open.c - from the request for a socket to the open socket:
  * handshake checked, address read, caller let in, 101. A caller who is not let
  * in gets the 101 as well and then a close frame with the reason: browsers
  * show no HTTP status to the page (docs/protocol-client.md).
@@ -84,6 +84,14 @@ static void let_in(struct socket_opening *o)
     opening_free(o);
 }
 
+/* A channel is its user's only; a token for one room is good for that room only. */
+static bool is_good_for(const struct token *token, const struct socket_query *query)
+{
+    if (query->user[0])
+        return strcmp(token->user, query->user) == 0 && !token->room[0];
+    return !token->room[0] || strcmp(token->room, query->room) == 0;
+}
+
 static void on_admitted(void *arg, struct admission *admission)
 {
     struct socket_opening *o = arg;
@@ -106,11 +114,18 @@ static void on_admitted(void *arg, struct admission *admission)
     }
     if (o->front->draining)
         refuse(o, WS_CODE_RESTART, "drain");
-    else if ((admission->token.room[0] && strcmp(admission->token.room, o->query.room) != 0) ||
+    else if (!is_good_for(&admission->token, &o->query) ||
              (origin.len && !project_allows_origin(admission->project, origin)))
         refuse(o, WS_CODE_POLICY, "forbidden");
     else
         let_in(o);
+}
+
+static bool is_user_path(struct slice path)
+{
+    static const char prefix[] = "/ws/user/";
+
+    return path.len >= sizeof(prefix) - 1 && memcmp(path.data, prefix, sizeof(prefix) - 1) == 0;
 }
 
 static void begin(struct socket_opening *o)
@@ -124,7 +139,9 @@ static void begin(struct socket_opening *o)
         refuse(o, WS_CODE_RESTART, "drain");
     } else if (!socket_query_read(http_request_path(request), http_request_query(request),
                                   &o->query)) {
-        refuse(o, WS_CODE_POLICY, "not_member"); /* no room has such a name */
+        /* No room and no user has such a name. */
+        refuse(o, WS_CODE_POLICY,
+               is_user_path(http_request_path(request)) ? "forbidden" : "not_member");
     } else if (!api_allows_origin(front->parts.api, origin)) {
         refuse(o, WS_CODE_POLICY, "forbidden");
     } else if (!api_request_token(request, &o->credential)) {

@@ -69,26 +69,31 @@ static void read_cursor(struct slice query, struct buf *buf, struct socket_query
     (void)ident_copy(generation, q->generation); /* another text is as good as none */
 }
 
+/* The id behind the prefix of a path. */
+static bool read_id(struct slice path, const char *prefix, char ret[ID_MAX + 1])
+{
+    AUTO_BUF buf = BUF_INIT;
+    size_t len = strlen(prefix);
+
+    return path.len > len && memcmp(path.data, prefix, len) == 0 &&
+           uri_decode(slice_of(path.data + len, path.len - len), false, &buf) == 0 &&
+           ident_copy(buf_slice(&buf), ret);
+}
+
 bool socket_query_read(struct slice path, struct slice query, struct socket_query *ret_query)
 {
-    static const char prefix[] = "/ws/room/";
     AUTO_BUF buf = BUF_INIT;
-    struct slice room;
 
     *ret_query = (struct socket_query){0};
-    if (path.len < sizeof(prefix) || memcmp(path.data, prefix, sizeof(prefix) - 1) != 0)
-        return false;
-    if (uri_decode(slice_of(path.data + sizeof(prefix) - 1, path.len - (sizeof(prefix) - 1)),
-                   false, &buf) < 0)
-        return false;
-    room = buf_slice(&buf);
-    if (!ident_copy(room, ret_query->room))
+    ret_query->native = slice_eq_str(get(query, "v", &buf), "1");
+    if (read_id(path, "/ws/user/", ret_query->user))
+        return true;
+    if (!read_id(path, "/ws/room/", ret_query->room))
         return false;
     read_replay(query, &buf, ret_query);
     read_cursor(query, &buf, ret_query);
     if (is_one_of(get(query, "cache", &buf), "1", "true", "on"))
         ret_query->attach_flags |= ATTACH_CACHE;
-    ret_query->native = slice_eq_str(get(query, "v", &buf), "1");
     buf_put_slice(&ret_query->user_info, get(query, "presenceInfo", &buf));
     return true;
 }

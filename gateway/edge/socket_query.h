@@ -1,6 +1,7 @@
 /*
- * socket_query.h - what the address of a room socket asks for:
+ * socket_query.h - what the address of a socket asks for:
  * GET /ws/room/{roomId}?replay=&replayLimit=&presenceInfo=&cache=&lastSeq=&generation=&v=
+ * GET /ws/user/{userId}?v=
  * Pure. Values that make no sense count as not given: an old client must get
  * in, and who it is says the token alone.
  */
@@ -10,7 +11,8 @@
 #include "common/base/limits.h"
 
 struct socket_query {
-    char room[ID_MAX + 1];
+    char room[ID_MAX + 1]; /* of a room socket, else empty */
+    char user[ID_MAX + 1]; /* whose channel it is, else empty */
     uint32_t attach_flags; /* ATTACH_* of common/wire/msg.h */
     uint32_t replay_limit;
     uint64_t last_seq;
@@ -19,7 +21,7 @@ struct socket_query {
     struct buf user_info; /* presenceInfo as it is shown to others: a JSON object, or empty */
 };
 
-/* False: the path names no room. */
+/* False: the path names neither a room nor a user. */
 bool socket_query_read(struct slice path, struct slice query, struct socket_query *ret_query);
 void socket_query_deinit(struct socket_query *query);
 

@@ -20,9 +20,8 @@ static const struct {
     const char *type;
     enum frame_kind kind;
 } frame_types[] = {
-    {"ping", FRAME_ANSWERED},
-    {"message", FRAME_DURABLE},
-    {"resume", FRAME_DURABLE},
+    {"ping", FRAME_ANSWERED},        {"message", FRAME_DURABLE}, {"resume", FRAME_DURABLE},
+    {"client_event", FRAME_DURABLE}, /* is not stored, but answered when it is refused */
     {"typing", FRAME_PASSING},
 };
 
@@ -55,7 +54,7 @@ static int refuse(struct session *session, const struct json_frame_head *head,
     json_field_str(&w, "type", SLICE_LIT("error"));
     json_field_str(&w, "code", slice_str(info->code));
     write_message(&w, info, retry_after_ms);
-    if (session->attaches)
+    if (session->attaches && !session->attaches->room->is_user_channel)
         json_field_str(&w, "roomId", local_room_name(session->attaches->room));
     if (head) {
         json_field_str_opt(&w, "clientMessageId", head->client_message_id);
@@ -103,12 +102,20 @@ static int forward(struct session *session, const struct json_frame_head *head,
     return 0;
 }
 
+/* The channel of a user only speaks. */
+static bool is_listener(const struct session *session)
+{
+    return session->attaches && session->attaches->room->is_user_channel;
+}
+
 static int dispatch(struct session *session, const struct json_frame_head *head,
                     struct slice text)
 {
     for (size_t i = 0; i < ARRAY_LEN(frame_types); i++) {
         if (!slice_eq_str(head->type, frame_types[i].type))
             continue;
+        if (frame_types[i].kind != FRAME_ANSWERED && is_listener(session))
+            break;
         if (frame_types[i].kind == FRAME_ANSWERED)
             return answer_ping(session);
         return forward(session, head, text, frame_types[i].kind);

@@ -23,25 +23,27 @@
 #include "gateway/session/attach.h"
 #include "gateway/session/sessions.h"
 
-#define OBJECT_PREFIX "room/"
-#define OBJECT_PREFIX_LEN (sizeof(OBJECT_PREFIX) - 1)
+/* Both of one length, so that the project stands at the same place. */
+#define ROOM_PREFIX "room/"
+#define USER_PREFIX "user/"
+#define PREFIX_LEN (sizeof(ROOM_PREFIX) - 1)
 #define FIRST_MEMBERS 2u
 
 /* ---- names ---- */
 
 struct slice local_room_object(const struct local_room *room)
 {
-    return slice_of(room->object, OBJECT_PREFIX_LEN + room->project_len + 1 + room->room_len);
+    return slice_of(room->object, room->object_len);
 }
 
 struct slice local_room_project(const struct local_room *room)
 {
-    return slice_of(room->object + OBJECT_PREFIX_LEN, room->project_len);
+    return slice_of(room->object + PREFIX_LEN, room->project_len);
 }
 
 struct slice local_room_name(const struct local_room *room)
 {
-    return slice_of(room->object + OBJECT_PREFIX_LEN + room->project_len + 1, room->room_len);
+    return slice_of(room->object + room->name_at, room->name_len);
 }
 
 struct room_key {
@@ -66,20 +68,32 @@ struct local_room *local_room_find(struct sessions *all, struct slice project,
     return node ? container_of(node, struct local_room, node) : NULL;
 }
 
+static bool has_prefix(struct slice object, const char *prefix)
+{
+    return object.len >= PREFIX_LEN && memcmp(object.data, prefix, PREFIX_LEN) == 0;
+}
+
 struct local_room *local_room_find_object(struct sessions *all, struct slice object)
 {
+    bool is_user = has_prefix(object, USER_PREFIX);
+    char channel[1 + ID_MAX] = {USER_CHANNEL_MARK};
     const char *slash;
-    struct slice rest, project;
+    struct slice rest, project, id;
 
-    if (object.len < OBJECT_PREFIX_LEN ||
-        memcmp(object.data, OBJECT_PREFIX, OBJECT_PREFIX_LEN) != 0)
+    if (!is_user && !has_prefix(object, ROOM_PREFIX))
         return NULL;
-    rest = slice_of(object.data + OBJECT_PREFIX_LEN, object.len - OBJECT_PREFIX_LEN);
+    rest = slice_of(object.data + PREFIX_LEN, object.len - PREFIX_LEN);
     slash = rest.len > 0 ? memchr(rest.data, '/', rest.len) : NULL;
     if (!slash)
         return NULL;
     project = slice_of(rest.data, (size_t)(slash - rest.data));
-    return local_room_find(all, project, slice_of(slash + 1, rest.len - project.len - 1));
+    id = slice_of(slash + 1, rest.len - project.len - 1);
+    if (!is_user)
+        return local_room_find(all, project, id);
+    if (id.len == 0 || id.len > ID_MAX)
+        return NULL;
+    memcpy(channel + 1, id.data, id.len);
+    return local_room_find(all, project, slice_of(channel, 1 + id.len));
 }
 
 /* ---- states ---- */
@@ -300,44 +314,76 @@ void local_room_drop_if_empty(struct local_room *room)
     list_del(&room->place);
     list_del(&room->work);
     timer_cancel(&all->env->timers, &room->retry);
-    all->metrics->rooms--;
+    if (room->is_user_channel)
+        all->metrics->user_channels--;
+    else
+        all->metrics->rooms--;
     env_free_later(all->env, &room->dead);
+}
+
+static char *put(char *at, const char *data, size_t len)
+{
+    memcpy(at, data, len);
+    return at + len;
+}
+
+/* A room with its names, in no list. NULL: out of memory. */
+static struct local_room *room_new(struct sessions *all, struct slice project,
+                                   struct slice name)
+{
+    bool is_user = is_user_channel(name);
+    struct slice id = is_user ? slice_of(name.data + 1, name.len - 1) : name;
+    size_t object_len = PREFIX_LEN + project.len + 1 + id.len;
+    struct local_room *room = calloc(1, sizeof(*room) + object_len + (is_user ? name.len : 0));
+    char *at;
+
+    if (!room)
+        return NULL;
+    room->all = all;
+    room->is_user_channel = is_user;
+    room->project_len = (uint16_t)project.len;
+    room->object_len = (uint16_t)object_len;
+    room->name_len = (uint16_t)name.len;
+    room->name_at = (uint16_t)(is_user ? object_len : object_len - name.len);
+    room->pause_ms = MOVED_RETRY_MIN_MS;
+    at = put(room->object, is_user ? USER_PREFIX : ROOM_PREFIX, PREFIX_LEN);
+    at = put(at, project.data, project.len);
+    at = put(at, "/", 1);
+    at = put(at, id.data, id.len);
+    if (is_user)
+        put(at, name.data, name.len);
+    list_init(&room->place);
+    list_init(&room->work);
+    timer_init(&room->retry, room_on_retry, room);
+    later_init(&room->dead, room_on_dead, room);
+    return room;
 }
 
 int local_room_get(struct sessions *all, struct slice project, struct slice name,
                    struct local_room **ret_room)
 {
     AUTO(room_free) struct local_room *room = local_room_find(all, project, name);
-    char *at;
+    size_t mark = is_user_channel(name);
     int r;
 
     if (room) {
         *ret_room = TAKE(room);
         return 0;
     }
-    if (project.len == 0 || project.len > ID_MAX || name.len == 0 || name.len > ID_MAX)
+    if (project.len == 0 || project.len > ID_MAX || name.len <= mark ||
+        name.len > ID_MAX + mark)
         return -EINVAL;
-    room = calloc(1, sizeof(*room) + OBJECT_PREFIX_LEN + project.len + 1 + name.len);
+    room = room_new(all, project, name);
     if (!room)
         return -ENOMEM;
-    room->all = all;
-    room->project_len = (uint16_t)project.len;
-    room->room_len = (uint16_t)name.len;
-    room->pause_ms = MOVED_RETRY_MIN_MS;
-    at = room->object;
-    memcpy(at, OBJECT_PREFIX, OBJECT_PREFIX_LEN);
-    memcpy(at + OBJECT_PREFIX_LEN, project.data, project.len);
-    at[OBJECT_PREFIX_LEN + project.len] = '/';
-    memcpy(at + OBJECT_PREFIX_LEN + project.len + 1, name.data, name.len);
-    list_init(&room->place);
-    list_init(&room->work);
-    timer_init(&room->retry, room_on_retry, room);
-    later_init(&room->dead, room_on_dead, room);
     r = map_insert(&all->rooms, &room->node, hash_two(project, name));
     if (r < 0)
         return r;
     list_add_tail(&all->unbound, &room->place);
-    all->metrics->rooms++;
+    if (room->is_user_channel)
+        all->metrics->user_channels++;
+    else
+        all->metrics->rooms++;
     *ret_room = TAKE(room);
     return 0;
 }

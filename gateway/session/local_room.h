@@ -1,7 +1,8 @@
 /*
  * local_room.h - a room as far as this gateway goes: its sockets here, and the
  * link to the shard that owns it. Finds the owner again when the ring, a link or
- * the shard says so. Inside gateway/session only.
+ * the shard says so. The channel of a user is a room as well, by a name that no
+ * room can have (USER_CHANNEL_MARK). Inside gateway/session only.
  */
 #pragma once
 
@@ -35,8 +36,11 @@ struct local_room {
     uint32_t pause_ms;           /* before the next try */
     struct blob *generation;     /* as most members know it; NULL: none yet */
     struct later dead;
-    uint16_t project_len, room_len;
-    char object[]; /* "room/<project>/<room>" */
+    bool is_user_channel; /* its one user's sockets; frames of clients go nowhere */
+    uint16_t project_len, object_len;
+    uint16_t name_at, name_len;
+    char object[]; /* "room/<project>/<room>", where the name is a part; or
+                      "user/<project>/<user>" and behind it the name, with its mark */
 };
 
 struct slice local_room_object(const struct local_room *room);

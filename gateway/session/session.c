@@ -23,9 +23,12 @@ static void session_free(struct session *s)
         s->attaches = a->next_of_session;
         attach_free(a);
     }
+    list_del(&s->of_user);
+    local_user_drop_if_empty(s->user);
     intern_put(s->project);
     intern_put(s->roles);
     blob_unref(s->user_info);
+    blob_unref(s->token_id);
     free(s);
 }
 DEFINE_AUTO(struct session, session_free)
@@ -36,36 +39,45 @@ static void session_on_dead(struct later *later, void *arg)
     session_free(arg);
 }
 
+/* A copy of a text that may be missing (NULL then). False: out of memory. */
+static bool copy_text(struct slice text, struct blob **ret_copy)
+{
+    if (text.len > 0)
+        *ret_copy = blob_copy(text);
+    return text.len == 0 || *ret_copy;
+}
+
 int session_open(struct sessions *all, const struct session_params *params,
                  struct stream *stream, const struct session_events *events, void *owner,
                  struct session **ret_session)
 {
     AUTO(session_free) struct session *s = NULL;
+    int r;
 
     if (all->n_open >= all->max_sessions)
         return SESSION_FULL;
-    if (params->user.len == 0 || params->user.len > ID_MAX)
-        return -EINVAL;
-    s = calloc(1, sizeof(*s) + params->user.len);
+    s = calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;
+    list_init(&s->of_user);
     s->all = all;
     s->stream = stream;
     s->events = events;
     s->owner = owner;
     s->is_native = params->native;
-    s->user_len = (uint8_t)params->user.len;
-    memcpy(s->user, params->user.data, params->user.len);
+    s->issued_s = params->issued_s;
     later_init(&s->dead, session_on_dead, s);
     s->project = intern_get(&all->texts, params->project);
     s->roles = intern_get(&all->texts, params->roles);
     if (!s->project || !s->roles)
         return -ENOMEM;
-    if (params->user_info.len > 0) {
-        s->user_info = blob_copy(params->user_info);
-        if (!s->user_info)
-            return -ENOMEM;
-    }
+    if (!copy_text(params->user_info, &s->user_info) ||
+        !copy_text(params->token_id, &s->token_id))
+        return -ENOMEM;
+    r = local_user_get(all, params->project, params->user, &s->user);
+    if (r < 0)
+        return r;
+    list_add_tail(&s->user->sessions, &s->of_user);
     env_random(all->env, s->socket_id, sizeof(s->socket_id));
     list_add_tail(&all->open, &s->link);
     all->n_open++;
@@ -102,7 +114,7 @@ void session_end(struct session *s, unsigned code, struct slice reason)
 
 /* ---- rooms ---- */
 
-int session_enter(struct session *s, const struct enter_params *params)
+static int enter(struct session *s, const struct enter_params *params)
 {
     struct sessions *all = s->all;
     struct local_room *room;
@@ -123,6 +135,24 @@ int session_enter(struct session *s, const struct enter_params *params)
     if (local_room_advance(room, &budget) == ROOM_STALLED || room->progress < room->n)
         sessions_queue_room(all, room);
     return 0;
+}
+
+int session_enter(struct session *s, const struct enter_params *params)
+{
+    if (is_user_channel(params->room))
+        return -EINVAL; /* no room has such a name */
+    return enter(s, params);
+}
+
+int session_enter_user_channel(struct session *s, struct slice trace)
+{
+    char name[1 + ID_MAX] = {USER_CHANNEL_MARK};
+    struct slice user = session_user(s);
+    struct enter_params params = {.trace = trace};
+
+    memcpy(name + 1, user.data, user.len);
+    params.room = slice_of(name, 1 + user.len);
+    return enter(s, &params);
 }
 
 /* ---- the edge's events ---- */

@@ -64,6 +64,8 @@ struct session_params {
     struct slice project, user;
     struct slice roles;     /* the token's project roles, comma-separated: "owner,member" */
     struct slice user_info; /* cleaned presenceInfo, a JSON object, or empty */
+    struct slice token_id;  /* jti of the token, at most TOKEN_ID_MAX bytes; empty: none */
+    int64_t issued_s;       /* iat of the token; 0: not said */
     bool native;            /* speaks fluxy.v1 */
 };
 
@@ -86,6 +88,8 @@ struct enter_params {
 /* 0: the shard's answer comes as frames or as on_close; SESSION_FULL; -ENOMEM (the edge
  * closes). */
 int session_enter(struct session *session, const struct enter_params *params) MUST_CHECK;
+/* The session listens to its user's channel instead. Answers as session_enter(). */
+int session_enter_user_channel(struct session *session, struct slice trace) MUST_CHECK;
 
 /* A whole text message of the client: valid UTF-8, within the frame limit. Borrowed for the
  * call. */

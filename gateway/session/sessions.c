@@ -14,7 +14,9 @@
 #include "common/base/limits.h"
 #include "gateway/session/attach.h"
 #include "gateway/session/fan_out.h"
+#include "gateway/session/kick.h"
 #include "gateway/session/local_room.h"
+#include "gateway/session/user_events.h"
 
 /* ---- rooms to be looked at ---- */
 
@@ -84,6 +86,7 @@ static void sessions_on_down(void *owner, struct link *link)
     struct sessions *all = owner;
     struct list *rooms = link_rooms(link);
 
+    kicks_on_down(all, link);
     while (!list_empty(rooms)) {
         struct local_room *room = list_first(rooms, struct local_room, place);
 
@@ -207,6 +210,12 @@ static void sessions_on_message(void *owner, struct link *link, const struct msg
         on_wake(all, link, &msg->WAKE);
     } else if (msg->type == MSG_MOVED) {
         on_moved(all, link, &msg->MOVED);
+    } else if (msg->type == MSG_KICK) {
+        kick_on_message(all, link, &msg->KICK);
+    } else if (msg->type == MSG_USER_ROOMS) {
+        user_rooms_on_message(all, link, &msg->USER_ROOMS);
+    } else if (msg->type == MSG_USER_PUSH) {
+        user_push_on_message(all, &msg->USER_PUSH);
     }
 }
 
@@ -247,6 +256,8 @@ static void sessions_on_sweep(struct timer *timer, void *arg)
     sweep_pending(all);
     if (!list_empty(&all->work))
         work_slice(all);
+    if (!list_empty(&all->kicks))
+        kicks_on_timer(&all->kick_timer, all);
 }
 
 /* ---- life ---- */
@@ -259,6 +270,7 @@ static void sessions_on_dead(struct later *later, void *arg)
     (void)later;
     attach_table_deinit(&all->attaches);
     map_deinit(&all->rooms);
+    map_deinit(&all->users);
     map_deinit(&all->texts);
     free(all);
 }
@@ -280,14 +292,17 @@ int sessions_new(struct env *env, struct link_pool *pool, struct gateway_metrics
         ratelim_rule((uint64_t)SESSION_FRAMES_PER_WINDOW * scale, SESSION_FRAMES_WINDOW_MS);
     attach_table_init(&all->attaches);
     map_init(&all->rooms);
+    map_init(&all->users);
     map_init(&all->texts);
     list_init(&all->open);
     list_init(&all->pending);
     list_init(&all->unbound);
     list_init(&all->work);
     list_init(&all->stalled);
+    list_init(&all->kicks);
     later_init(&all->dead, sessions_on_dead, all);
     timer_init(&all->work_timer, sessions_on_work, all);
+    timer_init(&all->kick_timer, kicks_on_timer, all);
     timer_init(&all->sweep, sessions_on_sweep, all);
     r = env_timer(env, &all->sweep, SESSION_SWEEP_MS);
     if (r < 0)
@@ -303,7 +318,9 @@ void sessions_free(struct sessions *all)
         return;
     assert(list_empty(&all->open));
     link_pool_set_user(all->pool, LINK_USER_SESSIONS, NULL, NULL);
+    kicks_drop(all);
     env_timer_cancel(all->env, &all->work_timer);
+    env_timer_cancel(all->env, &all->kick_timer);
     env_timer_cancel(all->env, &all->sweep);
     env_free_later(all->env, &all->dead);
 }

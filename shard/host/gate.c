@@ -6,8 +6,10 @@
 #include "common/base/env.h"
 #include "common/base/limits.h"
 #include "shard/host/attach.h"
+#include "shard/host/gather.h"
 #include "shard/host/host.h"
 #include "shard/host/room_host.h"
+#include "shard/host/user_channel.h"
 #include "shard/metrics.h"
 
 /* A gateway without a link needs no word: it attaches all of its rooms again when it is back.
@@ -29,6 +31,7 @@ static void free_now(struct later *later, void *arg)
 
     (void)later;
     map_deinit(&gate->attaches);
+    map_deinit(&gate->user_sockets);
     free(gate);
 }
 
@@ -54,6 +57,8 @@ static void forget(struct gate *gate)
 
     while ((attach = any_attach(gate, false)))
         attach_remove(attach);
+    user_sockets_drop(gate);
+    gathers_on_gate_down(gate);
     while (!list_empty(&gate->clients)) {
         struct gate_client *client = list_first(&gate->clients, struct gate_client, link);
 
@@ -96,6 +101,7 @@ static struct gate *gate_new(struct host *host, uint64_t incarnation)
     gate->host = host;
     gate->incarnation = incarnation;
     map_init(&gate->attaches);
+    map_init(&gate->user_sockets);
     list_init(&gate->in_host);
     list_init(&gate->rooms);
     list_init(&gate->clients);
@@ -117,6 +123,8 @@ static void make_ghosts(struct gate *gate)
 
     gate->link = NULL;
     gate->ops = NULL;
+    user_sockets_drop(gate); /* nobody sees them: there is nothing to hold */
+    gathers_on_gate_down(gate);
     list_for_each_safe(rg, next_rg, &gate->rooms, in_gate)
     {
         list_for_each_safe(attach, next, &rg->attaches, in_room_gate)

@@ -41,11 +41,13 @@ struct gate {
     struct host *host;
     uint64_t incarnation;
     const struct gate_link_ops *ops;
-    void *link;          /* NULL: broken */
-    struct map attaches; /* struct attach by number */
-    struct list rooms;   /* struct room_gate.in_gate */
-    struct list clients; /* struct gate_client.link */
-    struct timer hold;   /* ends the ghosts, and the gate when it has no link */
+    void *link;              /* NULL: broken */
+    struct map attaches;     /* struct attach by number */
+    struct list rooms;       /* struct room_gate.in_gate */
+    struct list clients;     /* struct gate_client.link */
+    struct map user_sockets; /* struct user_socket by number */
+    uint64_t pushed;         /* host.push_count of the newest event that it was given */
+    struct timer hold;       /* ends the ghosts, and the gate when it has no link */
     struct later dead;
 };
 

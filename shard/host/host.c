@@ -9,8 +9,10 @@
 #include "common/cluster/ring.h"
 #include "shard/host/fences.h"
 #include "shard/host/gate.h"
+#include "shard/host/gather.h"
 #include "shard/host/lookup.h"
 #include "shard/host/room_host.h"
+#include "shard/host/user_channel.h"
 #include "shard/metrics.h"
 
 #define HOST_TICK_MS 1000
@@ -86,6 +88,8 @@ int host_new(struct env *env, struct store *store, struct committer *committer,
     host->config = *config;
     map_init(&host->rooms);
     map_init(&host->gates);
+    map_init(&host->users);
+    list_init(&host->gathers);
     list_init(&host->rooms_by_use);
     list_init(&host->all_gates);
     timer_init(&host->tick, on_tick, host);
@@ -103,6 +107,8 @@ void host_free(struct host *host)
 {
     if (!host)
         return;
+    gathers_drop(host);
+    user_channels_drop(host);
     while (!list_empty(&host->all_gates))
         gate_drop(list_first(&host->all_gates, struct gate, in_host));
     while (!list_empty(&host->rooms_by_use))
@@ -112,6 +118,7 @@ void host_free(struct host *host)
     lookups_free(host->lookups);
     map_deinit(&host->rooms);
     map_deinit(&host->gates);
+    map_deinit(&host->users);
     buf_deinit(&host->json);
     buf_deinit(&host->json2);
     buf_deinit(&host->wire);
@@ -137,6 +144,7 @@ void host_set_ring(struct host *host, const struct ring *ring)
     struct room_host *room, *next;
 
     host->ring = ring;
+    user_channels_check(host);
     list_for_each_safe(room, next, &host->rooms_by_use, by_use)
     {
         if (!host_owns(host, room->object))

@@ -41,6 +41,11 @@ struct host {
     struct list rooms_by_use; /* the longest unused first */
     struct map gates;         /* struct gate by incarnation */
     struct list all_gates;
+    struct map users;    /* struct user_channel by project and user */
+    uint64_t push_count; /* events and moves of user channels: tells who has been told */
+    struct list gathers; /* struct gather: questions to all gateways */
+    size_t n_gathers;
+    uint64_t gather_count;
     struct lookups *lookups; /* projects and keys, see lookup.h */
 
     bool lease_is_confirmed;    /* nobody can have taken our place on the ring unnoticed */

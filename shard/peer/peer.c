@@ -20,6 +20,8 @@
 #include "shard/host/attach.h"
 #include "shard/host/frame_in.h"
 #include "shard/host/gate.h"
+#include "shard/host/gather.h"
+#include "shard/host/user_channel.h"
 #include "shard/metrics.h"
 
 /* Encoded messages go to the stream when this much has gathered, at the latest at the end of
@@ -275,10 +277,25 @@ static int dispatch(struct peer *peer, const struct msg *msg)
     case MSG_GOODBYE:
         return 0; /* the end of the stream follows */
     case MSG_ATTACH:
-        attach_on_attach(peer->gate, &msg->ATTACH);
+        if (is_user_channel(msg->ATTACH.room))
+            user_on_attach(peer->gate, &msg->ATTACH);
+        else
+            attach_on_attach(peer->gate, &msg->ATTACH);
         return 0;
     case MSG_DETACH:
-        attach_on_detach(peer->gate, &msg->DETACH);
+        if (is_user_channel(msg->DETACH.room))
+            user_on_detach(peer->gate, &msg->DETACH);
+        else
+            attach_on_detach(peer->gate, &msg->DETACH);
+        return 0;
+    case MSG_USER_PUSH:
+        user_on_push(peer->peers->host, &msg->USER_PUSH);
+        return 0;
+    case MSG_KICKED:
+        gather_on_kicked(peer->gate, &msg->KICKED);
+        return 0;
+    case MSG_USER_ROOMS_DONE:
+        gather_on_user_rooms(peer->gate, &msg->USER_ROOMS_DONE);
         return 0;
     case MSG_FRAME:
         frame_on_frame(peer->gate, &msg->FRAME);
@@ -303,6 +320,8 @@ static int dispatch(struct peer *peer, const struct msg *msg)
     case MSG_WAKE:
     case MSG_MOVED:
     case MSG_REPLY:
+    case MSG_KICK:
+    case MSG_USER_ROOMS:
         return -EPROTO; /* not a gateway's to say, or not now */
     }
     return -EPROTO;

@@ -145,7 +145,8 @@ static const struct {
 static void addresses_are_read(void **state)
 {
     static const char *const bad[] = {"/ws/room/",    "/ws/room/a/b", "/ws/room/a%20b",
-                                      "/ws/room/%zz", "/ws/user/a",   "/ws/room"};
+                                      "/ws/room/%zz", "/ws/user/a/b", "/ws/room",
+                                      "/ws/user/",    "/ws/user/~a"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {

@@ -186,6 +186,8 @@
 #define TOKEN_MAX 4096
 /* Bytes of a token's id (`jti`): every socket keeps it, so that the token can be revoked. */
 #define TOKEN_ID_MAX 128
+/* Characters of channel_data that are signed for a third party (POST /auth/channel). */
+#define CHANNEL_DATA_MAX_CHARS 4096
 /* Roles in a token. */
 #define TOKEN_ROLES_MAX 16
 /* Seconds by which the clock of who issued a token may run ahead of ours. Its end is taken

@@ -29,7 +29,12 @@ struct route {
 static const struct route routes[] = {
     {{HTTP_GET, "/"}, 0, api_get_root},
     {{HTTP_GET, "/health"}, 0, api_get_health},
+    {{HTTP_GET, "/client/feature-flags"}, 0, api_get_feature_flags},
     {{HTTP_POST, "/auth/token"}, NEEDS_BODY, api_post_auth_token},
+    {{HTTP_POST, "/auth/signin"}, NEEDS_BODY, api_post_auth_signin},
+    {{HTTP_POST, "/auth/channel"}, NEEDS_TOKEN | NEEDS_BODY, api_post_auth_channel},
+    {{HTTP_POST, "/tokens/anonymous"}, NEEDS_BODY, api_post_tokens_anonymous},
+    {{HTTP_POST, "/admin/member-token"}, NEEDS_TOKEN | NEEDS_BODY, api_post_admin_member_token},
     {{HTTP_GET, "/rooms"}, NEEDS_TOKEN, api_get_rooms},
     {{HTTP_POST, "/rooms"}, NEEDS_TOKEN | NEEDS_BODY, api_post_rooms},
     {{HTTP_GET, "/rooms/{}"}, NEEDS_TOKEN | HAS_ROOM, api_get_room},

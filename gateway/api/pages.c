@@ -1,4 +1,4 @@
-/* pages.c - GET /, GET /health, and the chat page. */
+/* pages.c - GET /, GET /health, what old clients ask at their start, and the chat page. */
 #include "gateway/api/request.h"
 #include "gateway/demo/demo.h"
 
@@ -19,6 +19,15 @@ void api_get_health(struct api_request *req)
     json_write_object_end(&w);
     json_write_object_end(&w);
     api_reply_json(req, ready ? 200 : 503, buf_slice(&body));
+}
+
+/* What an old client asks at its start. Nothing is switched by it; the pauses between its
+ * attempts to reconnect are those of its own defaults. */
+void api_get_feature_flags(struct api_request *req)
+{
+    api_reply_json(req, 200,
+                   SLICE_LIT("{\"flags\":{},\"flagship\":false,\"reconnectBackoff\":"
+                             "{\"baseBackoffMs\":500,\"maxBackoffMs\":20000}}"));
 }
 
 void api_get_root(struct api_request *req)

@@ -195,6 +195,10 @@ static void reply_error(struct api_request *req, enum error_code code, struct sl
     AUTO_BUF body = BUF_INIT;
 
     error_body_write(&body, code, detail, trace_slice(&req->ex->trace));
+    if (req->errors_have_code && !buf_failed(&body)) {
+        body.len--; /* the closing brace */
+        buf_printf(&body, ",\"code\":\"%s\"}", error_info(code)->code);
+    }
     reply(req, error_info(code)->status, buf_slice(&body), retry_after_ms);
 }
 

@@ -45,8 +45,8 @@ struct api_request {
     /* Looks at a good answer before it is passed on; may be NULL. Writes what is sent into out,
      * or returns false to have it sent as it is. */
     bool (*rewrite)(struct api_request *req, struct slice body, struct buf *out);
-    bool only_member;    /* minting: no other role, whatever is asked for */
-    uint64_t limit_left; /* of rate-limited routes, for the RateLimit header */
+    bool errors_have_code; /* error bodies repeat the word as "code" */
+    uint64_t limit_left;   /* of rate-limited routes, for the RateLimit header */
     bool has_limit;
     /* Of endpoints that take steps; free_state (may be NULL) is called when the request ends.
      */
@@ -96,8 +96,13 @@ void api_get_root(struct api_request *req);
 void api_get_demo(struct api_request *req);
 void api_get_demo_script(struct api_request *req);
 void api_get_demo_style(struct api_request *req);
+void api_get_feature_flags(struct api_request *req);
 void api_post_demo_session(struct api_request *req);
 void api_post_auth_token(struct api_request *req);
+void api_post_auth_signin(struct api_request *req);
+void api_post_tokens_anonymous(struct api_request *req);
+void api_post_admin_member_token(struct api_request *req);
+void api_post_auth_channel(struct api_request *req);
 void api_get_rooms(struct api_request *req);
 void api_post_rooms(struct api_request *req);
 void api_get_room(struct api_request *req);

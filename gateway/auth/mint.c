@@ -27,6 +27,9 @@ static void write_claims(struct buf *out, const struct mint_params *params)
             json_write_str(&w, slice_str(role_name(role)));
     }
     json_write_array_end(&w);
+    if (params->anonymous)
+        json_field_bool(&w, "anon", true);
+    json_field_str_opt(&w, "name", params->name);
     json_field_i64(&w, "iat", params->now_s);
     json_field_i64(&w, "exp", params->now_s + params->ttl_s);
     json_write_object_end(&w);

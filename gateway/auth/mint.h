@@ -10,6 +10,8 @@ struct mint_params {
     struct slice secret;
     int64_t now_s;
     int64_t ttl_s;
+    bool anonymous;
+    struct slice name; /* what others see of somebody anonymous; may be empty */
 };
 
 /* Appends the token. -ENOMEM, -EINVAL: no secret. */

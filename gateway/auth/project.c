@@ -124,6 +124,31 @@ void project_free(struct project *project)
     free(project);
 }
 
+/* A list that says nothing of minting allows all of it: scopes narrow a key. */
+static unsigned read_scopes(const json_t *scopes)
+{
+    static const char prefix[] = "mint:";
+    const unsigned all = (1u << ROLE_COUNT) - 1;
+    unsigned roles = 0;
+    bool narrows = false;
+
+    for (size_t i = 0; i < json_array_size(scopes); i++) {
+        struct slice scope = json_slice(json_array_get(scopes, i));
+
+        if (slice_eq_str(scope, "*"))
+            return all;
+        if (scope.len < sizeof(prefix) - 1 ||
+            memcmp(scope.data, prefix, sizeof(prefix) - 1) != 0)
+            continue;
+        scope = slice_of(scope.data + sizeof(prefix) - 1, scope.len - (sizeof(prefix) - 1));
+        if (slice_eq_str(scope, "*"))
+            return all;
+        narrows = true;
+        roles |= role_parse(scope);
+    }
+    return narrows ? roles : all;
+}
+
 int api_key_read(struct slice body, struct api_key **ret_key)
 {
     AUTO(json_free) json_t *json = NULL;
@@ -139,6 +164,7 @@ int api_key_read(struct slice body, struct api_key **ret_key)
         free(key);
         return -EBADMSG;
     }
+    key->roles = read_scopes(json_object_get(json, "scopes"));
     *ret_key = key;
     return 0;
 }

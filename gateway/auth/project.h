@@ -20,6 +20,7 @@ struct project {
 struct api_key {
     char id[ID_MAX + 1];
     char project[ID_MAX + 1];
+    unsigned roles; /* that it may hand out: scopes "mint:<role>"; "*", "mint:*" or none: all */
 };
 
 /* 0; -EBADMSG: not such an answer; -ENOMEM. */

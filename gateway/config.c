@@ -57,6 +57,8 @@ static const struct config_option options[] = {
                   "X-Project-Id names another"),
     CONFIG_SECRET(struct gateway_config, operator_key, "FLUXY_OPERATOR_KEY", "", 19, 256,
                   "Begins with op_ and may mint tokens for every project"),
+    CONFIG_BOOL(struct gateway_config, allow_anonymous, "FLUXY_ALLOW_ANONYMOUS", "true",
+                "Mint tokens for people without an account, and let them in"),
     CONFIG_STRING(struct gateway_config, demo_project, "FLUXY_DEMO_PROJECT", "", 0, ID_MAX,
                   "Serve the chat page /demo, whose visitors become members of this project; "
                   "empty: no page"),

@@ -17,6 +17,7 @@ struct gateway_config {
     char *link_tls_ca_file, *link_tls_cert_file, *link_tls_key_file;
     char *operator_project;
     struct config_secret operator_key;
+    bool allow_anonymous;
     char *demo_project;
     int64_t rate_limit_scale;
     uint64_t drain_wait_ms, drain_timeout_ms;

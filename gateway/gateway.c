@@ -378,7 +378,7 @@ static int build_service(struct gateway *g)
     int r = sessions_new(env, g->pool, &g->metrics, &sessions, &g->sessions);
 
     if (r == 0)
-        r = admit_new(env, g->calls, &g->metrics, &g->admit);
+        r = admit_new(env, g->calls, &g->metrics, g->config->allow_anonymous, &g->admit);
     if (r == 0)
         r = api_new(env, g->calls, g->admit, &g->metrics, &api, &api_hooks, g, &g->api);
     if (r < 0)

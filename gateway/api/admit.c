@@ -18,6 +18,7 @@ struct admit {
     struct gateway_metrics *metrics;
     struct lookup *projects, *keys;
     struct list questions; /* struct question */
+    bool allow_anonymous;
 };
 
 /* One question under way; the call's argument. */
@@ -127,7 +128,7 @@ static const struct lookup_ops project_ops = {ask_project, free_project};
 static const struct lookup_ops key_ops = {ask_key, free_key};
 
 int admit_new(struct env *env, struct calls *calls, struct gateway_metrics *metrics,
-              struct admit **ret_admit)
+              bool allow_anonymous, struct admit **ret_admit)
 {
     static const struct lookup_config config = {
         .max_found = LOOKUP_FOUND_MAX,
@@ -145,6 +146,7 @@ int admit_new(struct env *env, struct calls *calls, struct gateway_metrics *metr
     admit->env = env;
     admit->calls = calls;
     admit->metrics = metrics;
+    admit->allow_anonymous = allow_anonymous;
     r = lookup_new(&config, &project_ops, admit, &admit->projects);
     if (r == 0)
         r = lookup_new(&config, &key_ops, admit, &admit->keys);
@@ -171,6 +173,11 @@ void admit_free(struct admit *admit)
 
 /* ---- deciding ---- */
 
+bool admit_allows_anonymous(const struct admit *admit)
+{
+    return admit->allow_anonymous;
+}
+
 static void judge_token(struct admission *a, const struct project *project)
 {
     struct gateway_metrics *m = a->admit->metrics;
@@ -179,7 +186,9 @@ static void judge_token(struct admission *a, const struct project *project)
     switch (token_check(&a->token, project->keys, project->n_keys, now_s)) {
     case 0:
         a->project = project;
-        a->error = ERROR_NONE;
+        a->error = a->token.anonymous && !a->admit->allow_anonymous
+                       ? ERROR_anonymous_not_allowed
+                       : ERROR_NONE;
         return;
     case TOKEN_EXPIRED:
         m->auth_expired++;

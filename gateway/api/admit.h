@@ -15,10 +15,12 @@ struct calls;
 struct gateway_metrics;
 struct admit;
 
-/* env, calls and metrics are borrowed and outlive it. */
+/* env, calls and metrics are borrowed and outlive it. allow_anonymous: good tokens of anonymous
+ * users are accepted (else error anonymous_not_allowed). */
 int admit_new(struct env *env, struct calls *calls, struct gateway_metrics *metrics,
-              struct admit **ret_admit) MUST_CHECK;
+              bool allow_anonymous, struct admit **ret_admit) MUST_CHECK;
 void admit_free(struct admit *admit); /* NULL does nothing; who still waits is told nothing */
+bool admit_allows_anonymous(const struct admit *admit);
 DEFINE_AUTO(struct admit, admit_free)
 
 struct admission;

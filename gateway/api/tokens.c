@@ -19,7 +19,12 @@ void api_post_auth_signin(struct api_request *req)
 
 void api_post_tokens_anonymous(struct api_request *req)
 {
-    mint_by_key(req, MINT_ANONYMOUS);
+    if (admit_allows_anonymous(req->api->admit)) {
+        mint_by_key(req, MINT_ANONYMOUS);
+        return;
+    }
+    req->errors_have_code = true;
+    api_reply_error(req, ERROR_anonymous_not_allowed, slice_of(NULL, 0));
 }
 
 /* Members of the demo project only, whatever role is asked for. */

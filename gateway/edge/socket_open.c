@@ -13,6 +13,7 @@
 #include "gateway/edge/front_internal.h"
 #include "gateway/edge/socket_query.h"
 #include "gateway/edge/ws_upgrade.h"
+#include "gateway/http/uri.h"
 #include "gateway/metrics.h"
 
 struct socket_opening {
@@ -102,7 +103,9 @@ static void on_admitted(void *arg, struct admission *admission)
     case ERROR_NONE:
         break;
     case ERROR_token_expired:
-        refuse(o, WS_CODE_POLICY, "token_expired");
+    case ERROR_anonymous_not_allowed:
+    case ERROR_invalid_api_key:
+        refuse(o, WS_CODE_POLICY, error_info(admission->error)->code);
         return;
     case ERROR_unavailable:
     case ERROR_overloaded:
@@ -128,6 +131,33 @@ static bool is_user_path(struct slice path)
     return path.len >= sizeof(prefix) - 1 && memcmp(path.data, prefix, sizeof(prefix) - 1) == 0;
 }
 
+/* An API key lets nobody in: it says no user. A bad one is called so, because that is what its
+ * owner must mend; who has a good one forgot the token. */
+static void on_key(void *arg, struct admission *admission)
+{
+    if (admission->error == ERROR_NONE)
+        admission->error = ERROR_invalid_token;
+    on_admitted(arg, admission);
+}
+
+static void without_token(struct socket_opening *o)
+{
+    const struct http_request *request = &o->ex->request;
+    struct slice key;
+
+    o->front->parts.metrics->auth_missing++;
+    buf_clear(&o->credential);
+    if (http_request_field(request, "x-fluxy-api-key", &key))
+        buf_put_slice(&o->credential, key);
+    else if (uri_query_get(http_request_query(request), "apiKey", &o->credential) != 0)
+        buf_clear(&o->credential);
+    if (http_request_field_count(request, "authorization") || o->credential.len == 0)
+        refuse(o, WS_CODE_POLICY, "invalid_token");
+    else if (admit_key(o->front->parts.admit, &o->admission, buf_slice(&o->credential), on_key,
+                       o) != ADMIT_WAIT)
+        on_key(o, &o->admission);
+}
+
 static void begin(struct socket_opening *o)
 {
     const struct http_request *request = &o->ex->request;
@@ -145,8 +175,7 @@ static void begin(struct socket_opening *o)
     } else if (!api_allows_origin(front->parts.api, origin)) {
         refuse(o, WS_CODE_POLICY, "forbidden");
     } else if (!api_request_token(request, &o->credential)) {
-        front->parts.metrics->auth_missing++;
-        refuse(o, WS_CODE_POLICY, "invalid_token");
+        without_token(o);
     } else {
         o->query.native |= o->upgrade.subprotocol;
         if (admit_token(front->parts.admit, &o->admission, buf_slice(&o->credential),

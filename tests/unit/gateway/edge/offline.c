@@ -54,7 +54,7 @@ void offline_open(struct offline *o, const struct cidr_list *trusted)
     assert_int_equal(link_pool_new(env, &p->metrics, &pool, &pool_hooks, NULL, &p->pool), 0);
     assert_int_equal(calls_new(env, p->pool, &p->metrics, &p->calls), 0);
     assert_int_equal(sessions_new(env, p->pool, &p->metrics, &sessions, &p->sessions), 0);
-    assert_int_equal(admit_new(env, p->calls, &p->metrics, &p->admit), 0);
+    assert_int_equal(admit_new(env, p->calls, &p->metrics, true, &p->admit), 0);
     assert_int_equal(api_new(env, p->calls, p->admit, &p->metrics, &api, &hooks, NULL, &p->api),
                      0);
     front.env = env;

@@ -260,6 +260,32 @@ static void an_expired_token_is_called_so(void **state)
     expect_refused(1008, "token_expired", "expired");
 }
 
+static void a_bad_api_key_without_a_token_is_called_so(void **state)
+{
+    (void)state;
+    world_open(&w, NULL);
+    knock("/ws/room/r", "?apiKey=fc_short", UPGRADE);
+    expect_refused(1008, "invalid_api_key", "malformed");
+    knock("/ws/room/r", "?userId=ada&apiKey=" WORLD_KEY, UPGRADE);
+    (void)world_answer(&w, CALL_KEY_LOOKUP, "", 401, "{\"error\":\"invalid_api_key\"}");
+    expect_refused(1008, "invalid_api_key", "unknown");
+    fake_env_advance(&w.c.env, LOOKUP_MISSING_MS + 1);
+    knock("/ws/room/r", "?userId=ada&apiKey=" WORLD_KEY, UPGRADE);
+    (void)world_answer(&w, CALL_KEY_LOOKUP, "", 200,
+                       "{\"project\":\"demo\",\"keyId\":\"k\",\"scopes\":[]}");
+    expect_refused(1008, "invalid_token", "a good key says no user");
+}
+
+static void anonymous_people_are_kept_out_where_it_is_said(void **state)
+{
+    (void)state;
+    w.no_anonymous = true;
+    world_open(&w, NULL);
+    w.no_anonymous = false;
+    knock_as("r", "anon_0123456789abcdef", "\"guest\"", ",\"anon\":true", "");
+    expect_refused(1008, "anonymous_not_allowed", "anonymous");
+}
+
 static void origins_are_checked(void **state)
 {
     static const struct api_config some = {
@@ -481,6 +507,8 @@ int main(void)
         cmocka_unit_test_teardown(handshakes_are_checked, teardown),
         cmocka_unit_test_teardown(refusals_are_told_after_the_handshake, teardown),
         cmocka_unit_test_teardown(an_expired_token_is_called_so, teardown),
+        cmocka_unit_test_teardown(a_bad_api_key_without_a_token_is_called_so, teardown),
+        cmocka_unit_test_teardown(anonymous_people_are_kept_out_where_it_is_said, teardown),
         cmocka_unit_test_teardown(origins_are_checked, teardown),
         cmocka_unit_test_teardown(a_cluster_that_does_not_answer_means_later, teardown),
         cmocka_unit_test_teardown(a_draining_gateway_sends_people_on, teardown),

@@ -38,9 +38,11 @@ void world_open(struct world *w, const struct api_config *config)
     struct sessions_config sessions = {.rate_limit_scale = 1, .max_sessions = 100};
     struct front_parts parts;
     struct slice bad;
+    bool no_anonymous = w->no_anonymous;
     struct env *env;
 
     memset(w, 0, sizeof(*w));
+    w->no_anonymous = no_anonymous;
     fake_cluster_init(&w->c, 1, "secret");
     w->shard = &w->c.shards[0];
     w->ready = true;
@@ -50,7 +52,7 @@ void world_open(struct world *w, const struct api_config *config)
     assert_int_equal(cidr_list_parse(SLICE_LIT("10.0.0.0/8"), &w->trusted, &bad), 0);
     assert_int_equal(calls_new(env, w->c.pool, &w->c.metrics, &w->calls), 0);
     assert_int_equal(sessions_new(env, w->c.pool, &w->c.metrics, &sessions, &w->sessions), 0);
-    assert_int_equal(admit_new(env, w->calls, &w->c.metrics, &w->admit), 0);
+    assert_int_equal(admit_new(env, w->calls, &w->c.metrics, !w->no_anonymous, &w->admit), 0);
     assert_int_equal(api_new(env, w->calls, w->admit, &w->c.metrics, config ? config : &usual,
                              &hooks, w, &w->api),
                      0);

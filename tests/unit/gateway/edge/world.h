@@ -28,6 +28,7 @@ struct world {
     struct fake_sink client;
     bool has_client;
     bool ready;
+    bool no_anonymous; /* set before world_open() */
 };
 
 /* config: NULL for the usual one (demo project "demo", all origins). */

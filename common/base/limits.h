@@ -372,6 +372,13 @@
 /* Bytes of the entries in one page (snapshot, replay, history); the page ends early. Their JSON
  * is at most six times as long, which must fit into LINK_MESSAGE_MAX. */
 #define PAGE_MAX_BYTES (512 * KIB)
+/* Settings of one room: every message is compared with the blocked words, and all of it travels
+ * with the room. */
+#define SLOW_MODE_MAX_S 86400
+#define ROOM_RATE_MAX 6000 /* messages a minute that an owner may allow each member */
+#define BLOCKED_WORDS_MAX 200
+#define BLOCKED_WORD_MAX 64u
+#define ROOM_SETTINGS_MAX (64 * KIB)
 /* Presence frames of one room: at least this long between two. */
 #define PRESENCE_INTERVAL_MS 250
 /* Typing ends by itself after this; the same signal again within TYPING_REPEAT_MS is not sent

@@ -1,0 +1,199 @@
+/* settings.c - see settings.h. */
+#include "shard/room/settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/limits.h"
+#include "common/base/utf8.h"
+
+static const char *const policy_names[] = {
+    [JOIN_OPEN] = "open", [JOIN_INVITE] = "invite", [JOIN_CLOSED] = "closed"};
+
+static const char *const known[] = {"slowModeSeconds", "messagesPerMinute", "joinPolicy",
+                                    "blockedWords"};
+
+const char *join_policy_name(enum join_policy policy)
+{
+    return policy == JOIN_BY_TYPE ? NULL : policy_names[policy];
+}
+
+void room_settings_init(struct room_settings *settings)
+{
+    *settings = (struct room_settings){0};
+}
+
+void room_settings_deinit(struct room_settings *settings)
+{
+    free(settings->blocked_words);
+    room_settings_init(settings);
+}
+
+bool room_settings_are_default(const struct room_settings *settings)
+{
+    return settings->slow_mode_s == 0 && settings->messages_per_minute == 0 &&
+           settings->join_policy == JOIN_BY_TYPE && settings->n_blocked_words == 0;
+}
+
+/* ---- reading ---- */
+
+static bool names(const json_t *object, const char *key)
+{
+    return json_object_get(object, key) != NULL;
+}
+
+static void find_unknown(const json_t *object, struct json_fields *f)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        bool is_known = false;
+
+        for (size_t i = 0; i < ARRAY_LEN(known) && !is_known; i++)
+            is_known = slice_eq_str(slice_str(key), known[i]);
+        if (!is_known)
+            json_fields_fail(f, ERROR_invalid_settings, "settings.%.64s is not known", key);
+    }
+}
+
+static uint32_t read_number(struct json_fields *f, const char *key, uint32_t old, int64_t min,
+                            int64_t max)
+{
+    if (!names(f->object, key))
+        return old;
+    return (uint32_t)json_get_int_opt(f, key, 0, min, max, ERROR_invalid_settings);
+}
+
+static enum join_policy read_policy(struct json_fields *f, enum join_policy old)
+{
+    struct slice name;
+
+    if (!names(f->object, "joinPolicy"))
+        return old;
+    name = json_get_str_opt(f, "joinPolicy", 1, 16, ERROR_invalid_settings);
+    if (!name.data)
+        return JOIN_BY_TYPE;
+    for (size_t i = JOIN_OPEN; i < ARRAY_LEN(policy_names); i++) {
+        if (slice_eq_str(name, policy_names[i]))
+            return (enum join_policy)i;
+    }
+    json_fields_fail(f, ERROR_invalid_settings, "joinPolicy must be open, invite or closed");
+    return old;
+}
+
+/* A word with its texts behind the array; NULL with f failed, or NULL without: out of memory.
+ */
+static struct slice *read_words(struct json_fields *f, const json_t *list, size_t *ret_n)
+{
+    size_t n = json_array_size(list), bytes = 0;
+    struct slice *words;
+    char *at;
+
+    for (size_t i = 0; i < n; i++) {
+        struct slice word = utf8_trim(json_slice(json_array_get(list, i)));
+
+        if (word.len == 0 || word.len > BLOCKED_WORD_MAX) {
+            json_fields_fail(f, ERROR_invalid_settings,
+                             "blockedWords[%zu] must be a text of 1 to %u bytes", i,
+                             BLOCKED_WORD_MAX);
+            return NULL;
+        }
+        bytes += word.len;
+    }
+    words = malloc(n * sizeof(*words) + bytes + 1);
+    if (!words)
+        return NULL;
+    at = (char *)&words[n];
+    for (size_t i = 0; i < n; i++) {
+        struct slice word = utf8_trim(json_slice(json_array_get(list, i)));
+
+        memcpy(at, word.data, word.len);
+        words[i] = slice_of(at, word.len);
+        at += word.len;
+    }
+    *ret_n = n;
+    return words;
+}
+
+int room_settings_merge(struct room_settings *settings, const json_t *object,
+                        struct json_fields *f)
+{
+    struct json_fields in = json_fields(object);
+    struct room_settings fresh = *settings;
+    const json_t *list;
+
+    find_unknown(object, &in);
+    fresh.slow_mode_s =
+        read_number(&in, "slowModeSeconds", settings->slow_mode_s, 0, SLOW_MODE_MAX_S);
+    fresh.messages_per_minute =
+        read_number(&in, "messagesPerMinute", settings->messages_per_minute, 1, ROOM_RATE_MAX);
+    fresh.join_policy = read_policy(&in, settings->join_policy);
+    list = json_get_array_opt(&in, "blockedWords", BLOCKED_WORDS_MAX, ERROR_invalid_settings);
+    if (names(object, "blockedWords")) {
+        fresh.blocked_words = NULL;
+        fresh.n_blocked_words = 0;
+    }
+    if (!json_fields_failed(&in) && json_array_size(list) > 0) {
+        fresh.blocked_words = read_words(&in, list, &fresh.n_blocked_words);
+        if (!fresh.blocked_words && !json_fields_failed(&in))
+            return -ENOMEM;
+    }
+    if (json_fields_failed(&in)) {
+        json_fields_fail(f, in.error, "%s", in.detail);
+        return 0;
+    }
+    if (fresh.blocked_words != settings->blocked_words)
+        free(settings->blocked_words);
+    *settings = fresh;
+    return 0;
+}
+
+/* Each member for itself, so that one that is of no use does not cost the others. */
+int room_settings_load(struct room_settings *settings, struct slice json)
+{
+    AUTO(json_free) json_t *object = NULL;
+    int r = 0;
+
+    room_settings_deinit(settings);
+    if (json.len > 0)
+        r = json_load_object(json, ROOM_SETTINGS_MAX, &object);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        json_t *value = json_object_get(object, known[i]);
+        AUTO(json_free) json_t *one = value ? json_pack("{s:O}", known[i], value) : NULL;
+        struct json_fields f = json_fields(one);
+
+        if (value && !one)
+            return -ENOMEM;
+        if (one && room_settings_merge(settings, one, &f) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* ---- writing ---- */
+
+void room_settings_write(struct json_writer *w, const struct room_settings *settings,
+                         bool with_blocked_words)
+{
+    json_write_object(w);
+    json_field_u64(w, "slowModeSeconds", settings->slow_mode_s);
+    if (settings->messages_per_minute)
+        json_field_u64(w, "messagesPerMinute", settings->messages_per_minute);
+    else
+        json_field_null(w, "messagesPerMinute");
+    if (settings->join_policy == JOIN_BY_TYPE)
+        json_field_null(w, "joinPolicy");
+    else
+        json_field_str(w, "joinPolicy", slice_str(policy_names[settings->join_policy]));
+    if (with_blocked_words) {
+        json_field_array(w, "blockedWords");
+        for (size_t i = 0; i < settings->n_blocked_words; i++)
+            json_write_str(w, settings->blocked_words[i]);
+        json_write_array_end(w);
+    }
+    json_write_object_end(w);
+}

@@ -163,11 +163,16 @@ static void on_room(struct room_wait *wait, enum room_wait_result result,
                     struct room_host *room)
 {
     struct call *call = container_of(wait, struct call, room_wait);
+    struct actor actor;
 
     switch (result) {
     case ROOM_WAIT_READY:
         room_touch(room);
-        call->row->handler(call, room);
+        actor = call_actor(call, room);
+        if (rules_refuse_read(&actor) == ERROR_banned)
+            call_refuse(call, ERROR_banned, "", 0);
+        else
+            call->row->handler(call, room);
         return;
     case ROOM_WAIT_MOVED:
         call_moved(call);

@@ -288,7 +288,7 @@ void attach_on_roles(struct gate *gate, const struct msg_ROLES *msg)
         return; /* asked when it enters */
     actor = room_actor(attach->room, attach->user, attach->project_roles);
     if (rules_enter(&actor) != ENTER_YES)
-        attach_close(attach, 1008, "not_member");
+        attach_close(attach, 1008, rules_close_reason(&actor));
 }
 
 static void on_joined(struct change_wait *wait, enum change_outcome outcome,
@@ -355,7 +355,7 @@ void attach_begin(struct attach *attach)
             join(attach);
         return;
     case ENTER_NO:
-        attach_close(attach, 1008, "not_member");
+        attach_close(attach, 1008, rules_close_reason(&actor));
         return;
     }
 }

@@ -13,6 +13,7 @@ struct member_change {
     struct list link; /* room_host.changes */
     struct room_host *room;
     bool takes_owner;   /* counts in room_host.owners_leaving */
+    bool has_key;       /* of the call that asked for it */
     struct list own;    /* who started it: at most one struct change_wait */
     struct list behind; /* others of the same user */
     struct slice user;  /* points into bytes */
@@ -48,8 +49,8 @@ static void on_settled(struct room_request *request, const struct commit_result 
     case COMMIT_DONE:
         tell(&change->own, CHANGE_DONE, ERROR_NONE);
         break;
-    case COMMIT_DUPLICATE: /* our keys are unique: the same entry, committed after all */
-        tell(&change->own, CHANGE_AGAIN, ERROR_NONE);
+    case COMMIT_DUPLICATE: /* the same entry, committed after all, or by the same call before */
+        tell(&change->own, change->has_key ? CHANGE_DONE : CHANGE_AGAIN, ERROR_NONE);
         break;
     case COMMIT_NOTHING:
     case COMMIT_REJECTED:
@@ -80,6 +81,21 @@ static struct member_change *find(const struct room_host *room, struct slice use
     return NULL;
 }
 
+static struct entry *make_moderation(struct room_host *room, const struct change *change)
+{
+    const struct change_moderation *m = change->moderation;
+    struct entry from = {.kind = ENTRY_MODERATION, .version = 1, .user = change->user};
+    struct buf *extra = &room->host->json2;
+
+    buf_clear(extra);
+    extra_write_moderation(extra, m->action, m->by, m->expires_us);
+    if (buf_failed(extra))
+        return NULL;
+    from.extra = buf_slice(extra);
+    memcpy(from.dedupe, m->key, DEDUPE_LEN);
+    return entry_new(&from);
+}
+
 static struct entry *make_entry(struct room_host *room, const struct change *change,
                                 enum member_role old_role)
 {
@@ -108,6 +124,7 @@ static struct member_change *change_new(struct room_host *room, const struct cha
         return NULL;
     c->request.on_settled = on_settled;
     c->room = room;
+    c->has_key = change->moderation != NULL;
     c->user = slice_of(c->bytes, change->user.len);
     memcpy(c->bytes, change->user.data, change->user.len);
     list_init(&c->link);
@@ -116,11 +133,37 @@ static struct member_change *change_new(struct room_host *room, const struct cha
     return c;
 }
 
+#define CHANGE_OPS 3
+
+/* What the change writes beside its entry. Returns how many. */
+static size_t make_ops(const struct change *change, enum member_role old_role,
+                       struct side_op ops[CHANGE_OPS])
+{
+    const struct change_moderation *m = change->moderation;
+    size_t n = 0;
+
+    if (!m || change->role != old_role)
+        ops[n++] = (struct side_op){
+            .kind = SIDE_MEMBER, .user = change->user, .role = change->role};
+    if (m) {
+        ops[n++] = (struct side_op){.kind = SIDE_RESTRICT,
+                                    .user = change->user,
+                                    .muted_us = m->muted_us,
+                                    .banned_us = m->banned_us};
+        ops[n++] = (struct side_op){.kind = SIDE_AUDIT,
+                                    .user = change->user,
+                                    .actor = m->by,
+                                    .text = slice_str(m->audit),
+                                    .json = m->detail};
+    }
+    return n;
+}
+
 int change_start(struct room_host *room, const struct change *change, struct change_wait *wait)
 {
     enum member_role old_role = members_role(&room->members, change->user);
-    struct side_op op = {.kind = SIDE_MEMBER, .user = change->user, .role = change->role};
-    struct commit_push push = {.ops = &op, .n_ops = 1};
+    struct side_op ops[CHANGE_OPS];
+    struct commit_push push = {.ops = ops, .n_ops = make_ops(change, old_role, ops)};
     AUTO(entry_unref) struct entry *e = NULL;
     struct member_change *c = find(room, change->user);
     int r;
@@ -129,7 +172,7 @@ int change_start(struct room_host *room, const struct change *change, struct cha
         list_add_tail(&c->behind, &wait->link);
         return 0;
     }
-    e = make_entry(room, change, old_role);
+    e = change->moderation ? make_moderation(room, change) : make_entry(room, change, old_role);
     c = e ? change_new(room, change) : NULL;
     if (!c)
         return -ENOMEM;
@@ -160,7 +203,8 @@ void changes_cancel(struct room_host *room)
 }
 
 /* A socket of the user that has no right to be here, or NULL. */
-static struct attach *find_expelled(const struct room_host *room, struct slice user)
+static struct attach *find_expelled(const struct room_host *room, struct slice user,
+                                    const char **ret_reason)
 {
     struct room_gate *rg;
     struct attach *attach;
@@ -173,8 +217,10 @@ static struct attach *find_expelled(const struct room_host *room, struct slice u
 
             /* Who is still on his way in is asked again when he enters. */
             if (attach_is_inside(attach) && slice_eq(attach->user, user) &&
-                rules_enter(&actor) != ENTER_YES)
+                rules_enter(&actor) != ENTER_YES) {
+                *ret_reason = rules_close_reason(&actor);
                 return attach;
+            }
         }
     }
     return NULL;
@@ -182,8 +228,9 @@ static struct attach *find_expelled(const struct room_host *room, struct slice u
 
 void change_expel(struct room_host *room, struct slice user)
 {
+    const char *reason = "";
     struct attach *attach;
 
-    while ((attach = find_expelled(room, user)))
-        attach_close(attach, 1008, "not_member");
+    while ((attach = find_expelled(room, user, &reason)))
+        attach_close(attach, 1008, reason);
 }

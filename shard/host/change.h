@@ -1,7 +1,7 @@
 /*
- * change.h - changes of a room's member list, each as one committed entry. At
- * most one per user is under way; a second waits and is decided anew on what
- * the first has left.
+ * change.h - changes of a room's member list and of what somebody may do in the
+ * room, each as one committed entry. At most one per user is under way; a second
+ * waits and is decided anew on what the first has left.
  */
 #pragma once
 
@@ -24,9 +24,22 @@ struct change_wait {
     void (*fn)(struct change_wait *wait, enum change_outcome outcome, enum error_code error);
 };
 
+/* A change of what the user may do, in one entry with what it does to the member list. */
+struct change_moderation {
+    const char *action;   /* "mute", "unmute", "ban", "unban" */
+    const char *audit;    /* "room.mute", ... */
+    struct slice by;      /* who does it */
+    struct slice detail;  /* JSON object for the audit record, or empty */
+    int64_t muted_us;     /* what is in force afterwards: see struct side_op */
+    int64_t banned_us;
+    int64_t expires_us;   /* of this action; 0: does not end by itself */
+    const uint8_t *key;   /* DEDUPE_LEN: of the call, so that one sent again is done once */
+};
+
 struct change {
     struct slice user;
     enum member_role role; /* ROLE_NONE: is removed */
+    const struct change_moderation *moderation; /* NULL: only the member list changes */
 };
 
 /* Starts the change, or waits behind another one of the same user. The room is active; the
@@ -34,7 +47,8 @@ struct change {
  * commit queue is full). */
 int change_start(struct room_host *room, const struct change *change,
                  struct change_wait *wait) MUST_CHECK;
-/* The user was taken off the list: closes the sockets that have no other right to be here. */
+/* The user was taken off the list, or banned: closes the sockets that have no other right to be
+ * here. */
 void change_expel(struct room_host *room, struct slice user);
 /* The room goes: everybody who waits gets CHANGE_MOVED. */
 void changes_cancel(struct room_host *room);

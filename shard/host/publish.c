@@ -73,8 +73,9 @@ int room_publish(struct room_host *room, struct publish *p)
     struct commit_push push = {.is_suspect = p->is_suspect, .requester = p->request};
     int r;
 
-    if (!rules_may_write(&actor))
-        return refuse(p, ERROR_forbidden, "");
+    r = (int)rules_refuse_write(&actor);
+    if (r)
+        return refuse(p, (enum error_code)r, "");
     p->original = tail_find(&room->tail, p->dedupe);
     if (p->original)
         return PUBLISH_DUPLICATE;

@@ -37,6 +37,9 @@ static int take_in(struct room_host *room, const struct commit_result *result)
         if (op->kind == SIDE_MEMBER &&
             members_apply(&room->members, op->user, op->role, op->at_us) < 0)
             return -ENOMEM;
+        if (op->kind == SIDE_RESTRICT && restrictions_put(&room->restrictions, op->user,
+                                                          op->muted_us, op->banned_us) < 0)
+            return -ENOMEM;
     }
     return 0;
 }
@@ -69,8 +72,10 @@ static void release(struct room_host *room, const struct commit_result *result)
     if (e->kind == ENTRY_MESSAGE)
         room->host->metrics->messages++;
     for (size_t i = 0; i < result->n_ops; i++) {
-        if (result->ops[i].kind == SIDE_MEMBER && result->ops[i].role == ROLE_NONE)
-            change_expel(room, result->ops[i].user);
+        const struct side_op *op = &result->ops[i];
+
+        if (op->kind == SIDE_RESTRICT || (op->kind == SIDE_MEMBER && op->role == ROLE_NONE))
+            change_expel(room, op->user);
     }
     room_touch(room);
 }

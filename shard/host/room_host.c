@@ -48,6 +48,7 @@ static void free_now(struct later *later, void *arg)
 
     (void)later;
     members_deinit(&room->members);
+    restrictions_deinit(&room->restrictions);
     tail_deinit(&room->tail);
     roster_deinit(&room->roster);
     limiter_deinit(&room->limiter);
@@ -112,6 +113,7 @@ static struct room_host *room_new(struct host *host, struct slice project, struc
     room->last_use_ms = env_now_ms(host->env);
     init_lists(room);
     members_init(&room->members);
+    restrictions_init(&room->restrictions);
     roster_init(&room->roster);
     tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes, 0);
     limiter_init(&room->limiter, (uint64_t)MESSAGES_PER_MINUTE * host->config.rate_scale);
@@ -135,6 +137,21 @@ struct room_host *room_open(struct host *host, struct slice project, struct slic
     host->metrics->rooms_waiting++;
     start_claim(room);
     return room->state == ROOM_CLOSED ? NULL : room; /* closed: out of memory */
+}
+
+struct actor room_actor(const struct room_host *room, struct slice user, unsigned project_roles)
+{
+    struct actor actor = {.type = room->type,
+                          .role = members_role(&room->members, user),
+                          .project_roles = project_roles};
+
+    if (restrictions_count(&room->restrictions) > 0) {
+        int64_t now_us = room_now_us(room);
+
+        actor.is_muted = restrictions_muted(&room->restrictions, user, now_us) > 0;
+        actor.is_banned = restrictions_banned(&room->restrictions, user, now_us) > 0;
+    }
+    return actor;
 }
 
 void room_touch(struct room_host *room)
@@ -175,6 +192,20 @@ static void load_tail(struct room_host *room, const struct claim_result *claim)
     }
 }
 
+static int load_restrictions(struct room_host *room, const struct claim_result *claim)
+{
+    restrictions_deinit(&room->restrictions);
+    restrictions_init(&room->restrictions);
+    for (size_t i = 0; i < claim->n_restrictions; i++) {
+        const struct restriction_row *row = &claim->restrictions[i];
+        int r = restrictions_put(&room->restrictions, row->user, row->muted_us, row->banned_us);
+
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 static int load(struct room_host *room, const struct claim_result *claim)
 {
     const struct room_row *row = &claim->row;
@@ -204,7 +235,7 @@ static int load(struct room_host *room, const struct claim_result *claim)
             return r;
     }
     load_tail(room, claim);
-    return 0;
+    return load_restrictions(room, claim);
 }
 
 static void run_waits(struct room_host *room, enum room_wait_result result)

@@ -20,6 +20,7 @@
 #include "shard/room/frames.h"
 #include "shard/room/limiter.h"
 #include "shard/room/members.h"
+#include "shard/room/restrictions.h"
 #include "shard/room/roster.h"
 #include "shard/room/rules.h"
 #include "shard/room/tail.h"
@@ -53,6 +54,7 @@ struct room_host {
     struct slice generation_text; /* points into generation_bytes */
     char generation_bytes[GENERATION_TEXT_MAX];
     struct members members;
+    struct restrictions restrictions;
     struct tail tail;
     uint64_t seq; /* head: everything up to here has been released */
     struct commit_queue queue;
@@ -125,8 +127,14 @@ extern const struct commit_events room_commit_events;
 void room_fanout(struct room_host *room, uint64_t seq, uint32_t flags,
                  const struct attach *except, struct slice json);
 
-static inline struct actor room_actor(const struct room_host *room, struct slice user,
-                                      unsigned project_roles)
+/* The store's clock: what createdAt and the ends of restrictions are measured with. */
+static inline int64_t room_now_us(const struct room_host *room)
 {
-    return (struct actor){room->type, members_role(&room->members, user), project_roles};
+    struct store *store = room->host->store;
+
+    return env_wall_us(room->host->env) + store->ops->clock_offset_us(store);
 }
+
+/* Who the user is in this room at this moment. */
+struct actor room_actor(const struct room_host *room, struct slice user,
+                        unsigned project_roles);

@@ -101,6 +101,21 @@ void extra_write_message(struct buf *out, const struct command_message *message,
     json_write_object_end(&w);
 }
 
+void extra_write_moderation(struct buf *out, const char *action, struct slice by,
+                            int64_t expires_us)
+{
+    struct json_writer w = json_writer(out);
+
+    json_write_object(&w);
+    json_field_str(&w, "action", slice_str(action));
+    if (expires_us)
+        json_field_time(&w, "expiresAt", expires_us);
+    else
+        json_field_null(&w, "expiresAt");
+    json_field_str(&w, "by", by);
+    json_write_object_end(&w);
+}
+
 void extra_write_membership(struct buf *out, enum membership_change change,
                             enum member_role role)
 {

@@ -1,7 +1,7 @@
 /*
  * extra.h - the `extra` object of timeline entries: what a kind holds beyond
  * the columns. Messages: "mentions" and "attachments" (both, or extra is
- * empty). Membership: "change", "role".
+ * empty). Membership: "change", "role". Moderation: "action", "expiresAt", "by".
  */
 #pragma once
 
@@ -14,6 +14,9 @@
  * the dedupe key so that a repeat has the same. Appends nothing when there is neither. */
 void extra_write_message(struct buf *out, const struct command_message *message,
                          const struct members *members, const uint8_t dedupe[DEDUPE_LEN]);
+/* expires_us 0: expiresAt is null. */
+void extra_write_moderation(struct buf *out, const char *action, struct slice by,
+                            int64_t expires_us);
 /* role is left out for a removal. */
 void extra_write_membership(struct buf *out, enum membership_change change,
                             enum member_role role);

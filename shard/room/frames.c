@@ -144,7 +144,10 @@ void frame_error(struct buf *out, struct slice room, const struct frame_ref *ref
     char message[256];
     int len;
 
-    len = detail.len ? snprintf(message, sizeof(message), "%s: %.*s", info->code,
+    if (code == ERROR_muted || code == ERROR_banned) /* what old clients show as it is */
+        len = snprintf(message, sizeof(message), "%s.", info->title);
+    else
+        len = detail.len ? snprintf(message, sizeof(message), "%s: %.*s", info->code,
                                 (int)detail.len, detail.data)
                      : snprintf(message, sizeof(message), "%s", info->code);
     json_write_object(&w);

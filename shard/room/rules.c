@@ -58,8 +58,15 @@ unsigned project_roles_parse(struct slice list)
     return roles;
 }
 
+static bool is_banned(const struct actor *actor)
+{
+    return actor->is_banned && !(actor->project_roles & PROJECT_ANY_ROOM);
+}
+
 enum room_entry_answer rules_enter(const struct actor *actor)
 {
+    if (is_banned(actor))
+        return ENTER_NO;
     if (actor->role != ROLE_NONE || (actor->project_roles & PROJECT_ANY_ROOM))
         return ENTER_YES;
     return actor->type == ROOM_PUBLIC ? ENTER_JOIN : ENTER_NO;
@@ -70,15 +77,70 @@ bool rules_may_read(const struct actor *actor)
     return rules_enter(actor) != ENTER_NO;
 }
 
+enum error_code rules_refuse_write(const struct actor *actor)
+{
+    bool has_office =
+        actor->role >= ROLE_MODERATOR || (actor->project_roles & PROJECT_MODERATOR);
+
+    if (actor->project_roles & PROJECT_ANY_ROOM)
+        return ERROR_NONE;
+    if (actor->is_banned)
+        return ERROR_banned;
+    if (actor->role == ROLE_NONE)
+        return ERROR_forbidden;
+    if (actor->is_muted)
+        return ERROR_muted;
+    return actor->type != ROOM_ANNOUNCEMENT || has_office ? ERROR_NONE : ERROR_forbidden;
+}
+
 bool rules_may_write(const struct actor *actor)
 {
-    if (actor->project_roles & PROJECT_ANY_ROOM)
-        return true;
-    if (actor->role == ROLE_NONE)
-        return false;
-    if (actor->type != ROOM_ANNOUNCEMENT)
-        return true;
-    return actor->role >= ROLE_MODERATOR || (actor->project_roles & PROJECT_MODERATOR);
+    return rules_refuse_write(actor) == ERROR_NONE;
+}
+
+enum error_code rules_refuse_read(const struct actor *actor)
+{
+    return is_banned(actor) ? ERROR_banned : ERROR_forbidden;
+}
+
+const char *rules_close_reason(const struct actor *actor)
+{
+    return error_info(is_banned(actor) ? ERROR_banned : ERROR_not_member)->code;
+}
+
+/* Offices in one order: those of the room, above them who administers the project. */
+enum office {
+    OFFICE_NONE,
+    OFFICE_MODERATOR,
+    OFFICE_ADMIN,
+    OFFICE_OWNER,
+    OFFICE_PROJECT_ADMIN,
+    OFFICE_PROJECT_OWNER
+};
+
+static enum office office_of(const struct actor *actor)
+{
+    if (actor->project_roles & PROJECT_OWNER)
+        return OFFICE_PROJECT_OWNER;
+    if (actor->project_roles & PROJECT_ADMIN)
+        return OFFICE_PROJECT_ADMIN;
+    if (actor->role == ROLE_OWNER)
+        return OFFICE_OWNER;
+    if (actor->role == ROLE_ADMIN)
+        return OFFICE_ADMIN;
+    if (actor->role == ROLE_MODERATOR || (actor->project_roles & PROJECT_MODERATOR))
+        return OFFICE_MODERATOR;
+    return OFFICE_NONE;
+}
+
+bool rules_is_moderator(const struct actor *actor)
+{
+    return !is_banned(actor) && office_of(actor) >= OFFICE_MODERATOR;
+}
+
+bool rules_may_moderate(const struct actor *actor, const struct actor *target)
+{
+    return rules_is_moderator(actor) && office_of(actor) > office_of(target);
 }
 
 bool rules_may_change_member(const struct actor *actor, enum member_role old_role,

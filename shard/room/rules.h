@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "common/json/errors.h"
 #include "shard/room/entry.h"
 
 enum room_type { ROOM_TYPE_NONE = 0, ROOM_DM, ROOM_GROUP, ROOM_PUBLIC, ROOM_ANNOUNCEMENT };
@@ -26,6 +27,7 @@ struct actor {
     enum room_type type;    /* of the room */
     enum member_role role;  /* in the room; ROLE_NONE: no member */
     unsigned project_roles; /* PROJECT_* */
+    bool is_muted, is_banned; /* now; neither binds who administers the project */
 };
 
 enum room_entry_answer {
@@ -37,8 +39,21 @@ enum room_entry_answer {
 enum room_entry_answer rules_enter(const struct actor *actor);
 /* May the caller read history and the member list without entering? */
 bool rules_may_read(const struct actor *actor);
-/* May the caller (who is in) write messages? */
+/* May the caller (who is in) write: messages, edits, reactions, signals, streams? Asked at the
+ * moment of each write. */
 bool rules_may_write(const struct actor *actor);
+/* Why not: banned, muted, or forbidden; ERROR_NONE: he may. */
+enum error_code rules_refuse_write(const struct actor *actor);
+/* Why rules_enter() or rules_may_read() has said no: banned, or forbidden. */
+enum error_code rules_refuse_read(const struct actor *actor);
+/* The same as a socket's close reason: banned, or not_member. */
+const char *rules_close_reason(const struct actor *actor);
+
+/* May the caller act on others of the room by virtue of an office (moderator and above, of the
+ * room or of the project)? */
+bool rules_is_moderator(const struct actor *actor);
+/* May he mute or ban `target`, that is: is the target's office below his own? */
+bool rules_may_moderate(const struct actor *actor, const struct actor *target);
 /* May the caller give somebody with old_role (ROLE_NONE: a newcomer) new_role (ROLE_NONE:
  * remove)? Removing oneself is allowed to every member and not asked here. */
 bool rules_may_change_member(const struct actor *actor, enum member_role old_role,

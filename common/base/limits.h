@@ -343,6 +343,22 @@
  * must go on. */
 #define KICKS_PER_TURN 250
 
+/* ---- moderation ---- */
+
+/* Muted and banned users of a room that count at a time: they are in the memory of its owner. */
+#define ROOM_RESTRICTIONS_MAX 10000
+/* Longest time of a mute or ban that ends by itself (ten years), in seconds. */
+#define RESTRICT_MAX_S 315360000
+/* Bytes of a reason: it is kept for ever in the audit log. */
+#define REASON_MAX 1000
+/* Reports by one user in a minute: each is somebody's work. */
+#define REPORTS_PER_MINUTE 10
+/* Reports or audit events in one answer: default and most. */
+#define REPORTS_DEFAULT 50
+#define REPORTS_MAX 200
+/* Users that one user may have blocked. */
+#define BLOCKS_MAX 1000
+
 /* ---- rooms and history ---- */
 
 /* Messages of a connect snapshot or history page: default and most. */

@@ -17,7 +17,9 @@ enum {
     NEEDS_BODY = 1u << 1, /* a JSON object */
     HAS_ROOM = 1u << 2,   /* the first parameter is a room that the token must be good for */
     HAS_MEMBER = 1u << 3, /* the second is a user */
-    ONLY_DEMO = 1u << 4,  /* not there unless a demo project is set */
+    HAS_USER =
+        1u << 5, /* the first parameter is a user; a token for one room is not good for it */
+    ONLY_DEMO = 1u << 4, /* not there unless a demo project is set */
 };
 
 struct route {
@@ -45,6 +47,16 @@ static const struct route routes[] = {
      api_delete_member},
     {{HTTP_POST, "/messages"}, NEEDS_TOKEN | NEEDS_BODY, api_post_messages},
     {{HTTP_GET, "/api/messages"}, NEEDS_TOKEN, api_get_messages},
+    {{HTTP_POST, "/admin/mute"}, NEEDS_TOKEN | NEEDS_BODY, api_post_mute},
+    {{HTTP_POST, "/admin/unmute"}, NEEDS_TOKEN | NEEDS_BODY, api_post_unmute},
+    {{HTTP_POST, "/admin/ban"}, NEEDS_TOKEN | NEEDS_BODY, api_post_ban},
+    {{HTTP_POST, "/admin/unban"}, NEEDS_TOKEN | NEEDS_BODY, api_post_unban},
+    {{HTTP_POST, "/reports"}, NEEDS_TOKEN | NEEDS_BODY, api_post_reports},
+    {{HTTP_GET, "/admin/reports"}, NEEDS_TOKEN, api_get_reports},
+    {{HTTP_GET, "/admin/audit/events"}, NEEDS_TOKEN, api_get_audit},
+    {{HTTP_GET, "/blocks"}, NEEDS_TOKEN, api_get_blocks},
+    {{HTTP_POST, "/blocks"}, NEEDS_TOKEN | NEEDS_BODY, api_post_blocks},
+    {{HTTP_DELETE, "/blocks/{}"}, NEEDS_TOKEN | HAS_USER, api_delete_block},
     {{HTTP_GET, "/demo"}, ONLY_DEMO, api_get_demo},
     {{HTTP_GET, "/demo/demo.js"}, ONLY_DEMO, api_get_demo_script},
     {{HTTP_GET, "/demo/demo.css"}, ONLY_DEMO, api_get_demo_style},
@@ -150,6 +162,8 @@ static bool take_parameters(struct api_request *req, const struct route *route,
 {
     if ((route->needs & HAS_ROOM) && !take_id(req, match->parameters[0], req->room))
         return false;
+    if ((route->needs & HAS_USER) && !take_id(req, match->parameters[0], req->member))
+        return false;
     return !(route->needs & HAS_MEMBER) || take_id(req, match->parameters[1], req->member);
 }
 
@@ -174,6 +188,8 @@ static void on_admitted(void *arg, struct admission *admission)
     }
     req->roles_text = roles_text(admission->token.roles, req->roles);
     if ((route->needs & HAS_ROOM) && !api_may_use_room(req, slice_str(req->room)))
+        return;
+    if ((route->needs & HAS_USER) && !api_may_use_room(req, slice_of(NULL, 0)))
         return;
     if ((route->needs & NEEDS_BODY) && !load_body(req))
         return;

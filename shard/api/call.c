@@ -26,6 +26,12 @@ static const struct call_row rows[] = {
     [CALL_MEMBER_REMOVE] = {CALL_OBJECT_ROOM, verb_member_remove},
     [CALL_MESSAGE_POST] = {CALL_OBJECT_ROOM, verb_message_post},
     [CALL_HISTORY] = {CALL_OBJECT_ROOM, verb_history},
+    [CALL_MODERATE] = {CALL_OBJECT_ROOM, verb_moderate},
+    [CALL_REPORT] = {CALL_OBJECT_ROOM, verb_report},
+    [CALL_REPORTS_LIST] = {CALL_OBJECT_NONE, verb_reports_list},
+    [CALL_AUDIT_LIST] = {CALL_OBJECT_NONE, verb_audit_list},
+    [CALL_BLOCKS_LIST] = {CALL_OBJECT_NONE, verb_blocks_list},
+    [CALL_BLOCK_SET] = {CALL_OBJECT_NONE, verb_block_set},
 };
 
 /* ---- ending ---- */

@@ -59,6 +59,7 @@ struct call {
     struct change_wait change_wait;
     struct lookup_wait lookup_wait;
     struct room_request request;
+    void (*on_rows)(struct call *call, const struct query_rows *rows); /* query.h */
     /* The handler's own. */
     struct {
         bool is_created; /* ROOM_CREATE: by this call */
@@ -67,6 +68,7 @@ struct call {
         enum member_role role;
         struct history *history;
         enum found parent; /* MESSAGE_POST */
+        int64_t expires_us; /* MODERATE */
     } verb;
     char bytes[];
 };
@@ -114,6 +116,12 @@ void verb_members_list(struct call *call, struct room_host *room);
 void verb_member_add(struct call *call, struct room_host *room);
 void verb_member_remove(struct call *call, struct room_host *room);
 void verb_message_post(struct call *call, struct room_host *room);
+void verb_moderate(struct call *call, struct room_host *room);
+void verb_report(struct call *call, struct room_host *room);
+void verb_reports_list(struct call *call, struct room_host *room);
+void verb_audit_list(struct call *call, struct room_host *room);
+void verb_blocks_list(struct call *call, struct room_host *room);
+void verb_block_set(struct call *call, struct room_host *room);
 void verb_history(struct call *call, struct room_host *room);
 /* Frees what verb_history() keeps in the call. */
 void history_free(struct history *history);

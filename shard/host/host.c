@@ -47,8 +47,10 @@ static void sweep_idle(struct host *host, uint64_t now_ms)
 static bool prune_limits(struct map_node *node, void *arg)
 {
     const uint64_t *now_ms = arg;
+    struct room_host *room = container_of(node, struct room_host, node);
 
-    limiter_prune(&container_of(node, struct room_host, node)->limiter, *now_ms);
+    limiter_prune(&room->limiter, *now_ms);
+    limiter_prune(&room->report_limiter, *now_ms);
     return true;
 }
 

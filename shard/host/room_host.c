@@ -52,6 +52,7 @@ static void free_now(struct later *later, void *arg)
     tail_deinit(&room->tail);
     roster_deinit(&room->roster);
     limiter_deinit(&room->limiter);
+    limiter_deinit(&room->report_limiter);
     free(room->name);
     free(room);
 }
@@ -117,6 +118,7 @@ static struct room_host *room_new(struct host *host, struct slice project, struc
     roster_init(&room->roster);
     tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes, 0);
     limiter_init(&room->limiter, (uint64_t)MESSAGES_PER_MINUTE * host->config.rate_scale);
+    limiter_init(&room->report_limiter, (uint64_t)REPORTS_PER_MINUTE * host->config.rate_scale);
     return room;
 }
 

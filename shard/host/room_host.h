@@ -65,6 +65,7 @@ struct room_host {
     struct list waiting; /* struct attach.in_wait: until the room is active */
     struct list waits;   /* struct room_wait */
     struct limiter limiter;
+    struct limiter report_limiter;
     struct list changes;   /* struct member_change: not settled yet */
     size_t owners_leaving; /* of those: how many take the owner role from somebody */
 

@@ -3,6 +3,8 @@
 
 #include "shard/room/rules.h"
 
+#define ACTOR(t, r, p) {.type = (t), .role = (r), .project_roles = (p)}
+
 static void entering_and_writing(void **state)
 {
     static const struct {
@@ -12,36 +14,36 @@ static void entering_and_writing(void **state)
         bool may_read, may_write;
     } rows[] = {
         {"stranger at a group",
-         {ROOM_GROUP, ROLE_NONE, PROJECT_MEMBER},
+         ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_MEMBER),
          ENTER_NO,
          false,
          false},
-        {"stranger at a dm", {ROOM_DM, ROLE_NONE, PROJECT_MODERATOR}, ENTER_NO, false, false},
-        {"stranger at a public room", {ROOM_PUBLIC, ROLE_NONE, 0}, ENTER_JOIN, true, false},
+        {"stranger at a dm", ACTOR(ROOM_DM, ROLE_NONE, PROJECT_MODERATOR), ENTER_NO, false, false},
+        {"stranger at a public room", ACTOR(ROOM_PUBLIC, ROLE_NONE, 0), ENTER_JOIN, true, false},
         {"stranger at announcements",
-         {ROOM_ANNOUNCEMENT, ROLE_NONE, 0},
+         ACTOR(ROOM_ANNOUNCEMENT, ROLE_NONE, 0),
          ENTER_NO,
          false,
          false},
-        {"project admin anywhere", {ROOM_DM, ROLE_NONE, PROJECT_ADMIN}, ENTER_YES, true, true},
+        {"project admin anywhere", ACTOR(ROOM_DM, ROLE_NONE, PROJECT_ADMIN), ENTER_YES, true, true},
         {"project owner anywhere",
-         {ROOM_ANNOUNCEMENT, ROLE_NONE, PROJECT_OWNER},
+         ACTOR(ROOM_ANNOUNCEMENT, ROLE_NONE, PROJECT_OWNER),
          ENTER_YES,
          true,
          true},
-        {"guest of a group", {ROOM_GROUP, ROLE_GUEST, PROJECT_GUEST}, ENTER_YES, true, true},
+        {"guest of a group", ACTOR(ROOM_GROUP, ROLE_GUEST, PROJECT_GUEST), ENTER_YES, true, true},
         {"member of announcements",
-         {ROOM_ANNOUNCEMENT, ROLE_MEMBER, 0},
+         ACTOR(ROOM_ANNOUNCEMENT, ROLE_MEMBER, 0),
          ENTER_YES,
          true,
          false},
         {"moderator of announcements",
-         {ROOM_ANNOUNCEMENT, ROLE_MODERATOR, 0},
+         ACTOR(ROOM_ANNOUNCEMENT, ROLE_MODERATOR, 0),
          ENTER_YES,
          true,
          true},
         {"project moderator who is a member",
-         {ROOM_ANNOUNCEMENT, ROLE_MEMBER, PROJECT_MODERATOR},
+         ACTOR(ROOM_ANNOUNCEMENT, ROLE_MEMBER, PROJECT_MODERATOR),
          ENTER_YES,
          true,
          true},
@@ -65,18 +67,18 @@ static void changing_members(void **state)
         bool may;
     } rows[] = {
         {"member adds",
-         {ROOM_GROUP, ROLE_MEMBER, PROJECT_MEMBER},
+         ACTOR(ROOM_GROUP, ROLE_MEMBER, PROJECT_MEMBER),
          ROLE_NONE,
          ROLE_MEMBER,
          false},
-        {"moderator adds", {ROOM_GROUP, ROLE_MODERATOR, 0}, ROLE_NONE, ROLE_MEMBER, false},
-        {"admin adds", {ROOM_GROUP, ROLE_ADMIN, 0}, ROLE_NONE, ROLE_MEMBER, true},
-        {"admin makes an admin", {ROOM_GROUP, ROLE_ADMIN, 0}, ROLE_MEMBER, ROLE_ADMIN, true},
-        {"admin makes an owner", {ROOM_GROUP, ROLE_ADMIN, 0}, ROLE_MEMBER, ROLE_OWNER, false},
-        {"admin removes an owner", {ROOM_GROUP, ROLE_ADMIN, 0}, ROLE_OWNER, ROLE_NONE, false},
-        {"owner removes an owner", {ROOM_GROUP, ROLE_OWNER, 0}, ROLE_OWNER, ROLE_NONE, true},
-        {"project admin", {ROOM_GROUP, ROLE_NONE, PROJECT_ADMIN}, ROLE_OWNER, ROLE_NONE, true},
-        {"project moderator", {ROOM_GROUP, ROLE_NONE, PROJECT_MODERATOR}, 0, ROLE_GUEST, false},
+        {"moderator adds", ACTOR(ROOM_GROUP, ROLE_MODERATOR, 0), ROLE_NONE, ROLE_MEMBER, false},
+        {"admin adds", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_NONE, ROLE_MEMBER, true},
+        {"admin makes an admin", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_MEMBER, ROLE_ADMIN, true},
+        {"admin makes an owner", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_MEMBER, ROLE_OWNER, false},
+        {"admin removes an owner", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_OWNER, ROLE_NONE, false},
+        {"owner removes an owner", ACTOR(ROOM_GROUP, ROLE_OWNER, 0), ROLE_OWNER, ROLE_NONE, true},
+        {"project admin", ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_ADMIN), ROLE_OWNER, ROLE_NONE, true},
+        {"project moderator", ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_MODERATOR), 0, ROLE_GUEST, false},
     };
 
     (void)state;

@@ -345,7 +345,8 @@
 
 /* ---- moderation ---- */
 
-/* Muted and banned users of a room that count at a time: they are in the memory of its owner. */
+/* Muted and banned users of a room that count at a time: they are in the memory of its owner.
+ */
 #define ROOM_RESTRICTIONS_MAX 10000
 /* Longest time of a mute or ban that ends by itself (ten years), in seconds. */
 #define RESTRICT_MAX_S 315360000

@@ -57,7 +57,8 @@ bool api_param_time(struct api_request *req, struct json_writer *w, const char *
     return true;
 }
 
-bool api_param_text(struct api_request *req, struct json_writer *w, const char *name, size_t max)
+bool api_param_text(struct api_request *req, struct json_writer *w, const char *name,
+                    size_t max)
 {
     AUTO_BUF text = BUF_INIT;
     int r = get(req, name, &text);

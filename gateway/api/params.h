@@ -11,10 +11,12 @@
 bool api_param_number(struct api_request *req, struct json_writer *w, const char *name,
                       uint64_t min, uint64_t max, enum error_code code) MUST_CHECK;
 /* An instant (RFC 3339). */
-bool api_param_time(struct api_request *req, struct json_writer *w, const char *name) MUST_CHECK;
+bool api_param_time(struct api_request *req, struct json_writer *w,
+                    const char *name) MUST_CHECK;
 /* Text of at most max bytes. */
 bool api_param_text(struct api_request *req, struct json_writer *w, const char *name,
                     size_t max) MUST_CHECK;
 /* The room that the token must be good for. For a token that is pinned to a room that room is
  * put when none is named. */
-bool api_param_room(struct api_request *req, struct json_writer *w, const char *name) MUST_CHECK;
+bool api_param_room(struct api_request *req, struct json_writer *w,
+                    const char *name) MUST_CHECK;

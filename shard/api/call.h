@@ -67,7 +67,7 @@ struct call {
         struct slice target; /* MEMBER_*: the user; points into params */
         enum member_role role;
         struct history *history;
-        enum found parent; /* MESSAGE_POST */
+        enum found parent;  /* MESSAGE_POST */
         int64_t expires_us; /* MODERATE */
     } verb;
     char bytes[];

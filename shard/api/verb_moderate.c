@@ -95,8 +95,8 @@ static void on_changed(struct change_wait *wait, enum change_outcome outcome,
 
 /* ---- may he ---- */
 
-/* Who the target is in this room: by the member list, and by the roles that his sockets here have
- * shown. */
+/* Who the target is in this room: by the member list, and by the roles that his sockets here
+ * have shown. */
 static struct actor find_target(const struct room_host *room, struct slice user)
 {
     unsigned roles = 0;

@@ -53,8 +53,8 @@ void verb_report(struct call *call, struct room_host *room)
         call_refuse(call, ERROR_forbidden, "", 0);
         return;
     }
-    wait_ms = limiter_take(&room->report_limiter, call->user, LIMITER_REST,
-                           env_now_ms(call->env));
+    wait_ms =
+        limiter_take(&room->report_limiter, call->user, LIMITER_REST, env_now_ms(call->env));
     if (wait_ms > 0) {
         call_refuse(call, ERROR_rate_limit_exceeded, "reports", wait_ms);
         return;
@@ -108,8 +108,8 @@ void verb_reports_list(struct call *call, struct room_host *room)
 {
     struct json_fields f = json_fields(call->params);
     struct slice only = json_get_id_opt(&f, "roomId", ERROR_invalid_id);
-    int64_t limit = json_get_int_opt(&f, "limit", REPORTS_DEFAULT, 1, REPORTS_MAX,
-                                     ERROR_invalid_limit);
+    int64_t limit =
+        json_get_int_opt(&f, "limit", REPORTS_DEFAULT, 1, REPORTS_MAX, ERROR_invalid_limit);
     struct store_query q = query_of(call, SQL_QUERY_reports);
 
     (void)room;
@@ -155,8 +155,8 @@ void verb_audit_list(struct call *call, struct room_host *room)
     struct json_fields f = json_fields(call->params);
     struct slice action = json_get_str_opt(&f, "action", 1, ID_MAX, ERROR_bad_request);
     struct slice only = json_get_id_opt(&f, "roomId", ERROR_invalid_id);
-    int64_t limit = json_get_int_opt(&f, "limit", REPORTS_DEFAULT, 1, REPORTS_MAX,
-                                     ERROR_invalid_limit);
+    int64_t limit =
+        json_get_int_opt(&f, "limit", REPORTS_DEFAULT, 1, REPORTS_MAX, ERROR_invalid_limit);
     struct store_query q = query_of(call, SQL_QUERY_audit);
 
     (void)room;
@@ -217,8 +217,7 @@ void verb_block_set(struct call *call, struct room_host *room)
     struct json_fields f = json_fields(call->params);
     struct slice user = json_get_id(&f, "userId", ERROR_invalid_id);
     bool is_on = json_get_bool_opt(&f, "blocked", true);
-    struct store_query q =
-        query_of(call, is_on ? SQL_QUERY_block_add : SQL_QUERY_block_remove);
+    struct store_query q = query_of(call, is_on ? SQL_QUERY_block_add : SQL_QUERY_block_remove);
 
     (void)room;
     if (!json_fields_failed(&f) && is_on && slice_eq(user, call->user))

@@ -143,8 +143,8 @@ static size_t make_ops(const struct change *change, enum member_role old_role,
     size_t n = 0;
 
     if (!m || change->role != old_role)
-        ops[n++] = (struct side_op){
-            .kind = SIDE_MEMBER, .user = change->user, .role = change->role};
+        ops[n++] =
+            (struct side_op){.kind = SIDE_MEMBER, .user = change->user, .role = change->role};
     if (m) {
         ops[n++] = (struct side_op){.kind = SIDE_RESTRICT,
                                     .user = change->user,

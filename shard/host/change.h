@@ -26,19 +26,19 @@ struct change_wait {
 
 /* A change of what the user may do, in one entry with what it does to the member list. */
 struct change_moderation {
-    const char *action;   /* "mute", "unmute", "ban", "unban" */
-    const char *audit;    /* "room.mute", ... */
-    struct slice by;      /* who does it */
-    struct slice detail;  /* JSON object for the audit record, or empty */
-    int64_t muted_us;     /* what is in force afterwards: see struct side_op */
+    const char *action;  /* "mute", "unmute", "ban", "unban" */
+    const char *audit;   /* "room.mute", ... */
+    struct slice by;     /* who does it */
+    struct slice detail; /* JSON object for the audit record, or empty */
+    int64_t muted_us;    /* what is in force afterwards: see struct side_op */
     int64_t banned_us;
-    int64_t expires_us;   /* of this action; 0: does not end by itself */
-    const uint8_t *key;   /* DEDUPE_LEN: of the call, so that one sent again is done once */
+    int64_t expires_us; /* of this action; 0: does not end by itself */
+    const uint8_t *key; /* DEDUPE_LEN: of the call, so that one sent again is done once */
 };
 
 struct change {
     struct slice user;
-    enum member_role role; /* ROLE_NONE: is removed */
+    enum member_role role;                      /* ROLE_NONE: is removed */
     const struct change_moderation *moderation; /* NULL: only the member list changes */
 };
 

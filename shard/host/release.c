@@ -37,8 +37,8 @@ static int take_in(struct room_host *room, const struct commit_result *result)
         if (op->kind == SIDE_MEMBER &&
             members_apply(&room->members, op->user, op->role, op->at_us) < 0)
             return -ENOMEM;
-        if (op->kind == SIDE_RESTRICT && restrictions_put(&room->restrictions, op->user,
-                                                          op->muted_us, op->banned_us) < 0)
+        if (op->kind == SIDE_RESTRICT &&
+            restrictions_put(&room->restrictions, op->user, op->muted_us, op->banned_us) < 0)
             return -ENOMEM;
     }
     return 0;

@@ -148,8 +148,8 @@ void frame_error(struct buf *out, struct slice room, const struct frame_ref *ref
         len = snprintf(message, sizeof(message), "%s.", info->title);
     else
         len = detail.len ? snprintf(message, sizeof(message), "%s: %.*s", info->code,
-                                (int)detail.len, detail.data)
-                     : snprintf(message, sizeof(message), "%s", info->code);
+                                    (int)detail.len, detail.data)
+                         : snprintf(message, sizeof(message), "%s", info->code);
     json_write_object(&w);
     json_field_str(&w, "type", SLICE_LIT("error"));
     json_field_str(&w, "code", slice_str(info->code));

@@ -24,9 +24,9 @@ enum room_type room_type_parse(struct slice name); /* ROOM_TYPE_NONE when unknow
 unsigned project_roles_parse(struct slice list);
 
 struct actor {
-    enum room_type type;    /* of the room */
-    enum member_role role;  /* in the room; ROLE_NONE: no member */
-    unsigned project_roles; /* PROJECT_* */
+    enum room_type type;      /* of the room */
+    enum member_role role;    /* in the room; ROLE_NONE: no member */
+    unsigned project_roles;   /* PROJECT_* */
     bool is_muted, is_banned; /* now; neither binds who administers the project */
 };
 

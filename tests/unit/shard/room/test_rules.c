@@ -3,7 +3,10 @@
 
 #include "shard/room/rules.h"
 
-#define ACTOR(t, r, p) {.type = (t), .role = (r), .project_roles = (p)}
+#define ACTOR(t, r, p)                                                                         \
+    {                                                                                          \
+        .type = (t), .role = (r), .project_roles = (p)                                         \
+    }
 
 static void entering_and_writing(void **state)
 {
@@ -13,40 +16,26 @@ static void entering_and_writing(void **state)
         enum room_entry_answer enter;
         bool may_read, may_write;
     } rows[] = {
-        {"stranger at a group",
-         ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_MEMBER),
-         ENTER_NO,
-         false,
+        {"stranger at a group", ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_MEMBER), ENTER_NO, false,
          false},
-        {"stranger at a dm", ACTOR(ROOM_DM, ROLE_NONE, PROJECT_MODERATOR), ENTER_NO, false, false},
-        {"stranger at a public room", ACTOR(ROOM_PUBLIC, ROLE_NONE, 0), ENTER_JOIN, true, false},
-        {"stranger at announcements",
-         ACTOR(ROOM_ANNOUNCEMENT, ROLE_NONE, 0),
-         ENTER_NO,
-         false,
+        {"stranger at a dm", ACTOR(ROOM_DM, ROLE_NONE, PROJECT_MODERATOR), ENTER_NO, false,
          false},
-        {"project admin anywhere", ACTOR(ROOM_DM, ROLE_NONE, PROJECT_ADMIN), ENTER_YES, true, true},
-        {"project owner anywhere",
-         ACTOR(ROOM_ANNOUNCEMENT, ROLE_NONE, PROJECT_OWNER),
-         ENTER_YES,
-         true,
+        {"stranger at a public room", ACTOR(ROOM_PUBLIC, ROLE_NONE, 0), ENTER_JOIN, true,
+         false},
+        {"stranger at announcements", ACTOR(ROOM_ANNOUNCEMENT, ROLE_NONE, 0), ENTER_NO, false,
+         false},
+        {"project admin anywhere", ACTOR(ROOM_DM, ROLE_NONE, PROJECT_ADMIN), ENTER_YES, true,
          true},
-        {"guest of a group", ACTOR(ROOM_GROUP, ROLE_GUEST, PROJECT_GUEST), ENTER_YES, true, true},
-        {"member of announcements",
-         ACTOR(ROOM_ANNOUNCEMENT, ROLE_MEMBER, 0),
-         ENTER_YES,
-         true,
-         false},
-        {"moderator of announcements",
-         ACTOR(ROOM_ANNOUNCEMENT, ROLE_MODERATOR, 0),
-         ENTER_YES,
-         true,
+        {"project owner anywhere", ACTOR(ROOM_ANNOUNCEMENT, ROLE_NONE, PROJECT_OWNER),
+         ENTER_YES, true, true},
+        {"guest of a group", ACTOR(ROOM_GROUP, ROLE_GUEST, PROJECT_GUEST), ENTER_YES, true,
          true},
+        {"member of announcements", ACTOR(ROOM_ANNOUNCEMENT, ROLE_MEMBER, 0), ENTER_YES, true,
+         false},
+        {"moderator of announcements", ACTOR(ROOM_ANNOUNCEMENT, ROLE_MODERATOR, 0), ENTER_YES,
+         true, true},
         {"project moderator who is a member",
-         ACTOR(ROOM_ANNOUNCEMENT, ROLE_MEMBER, PROJECT_MODERATOR),
-         ENTER_YES,
-         true,
-         true},
+         ACTOR(ROOM_ANNOUNCEMENT, ROLE_MEMBER, PROJECT_MODERATOR), ENTER_YES, true, true},
     };
 
     (void)state;
@@ -66,19 +55,22 @@ static void changing_members(void **state)
         enum member_role from, to;
         bool may;
     } rows[] = {
-        {"member adds",
-         ACTOR(ROOM_GROUP, ROLE_MEMBER, PROJECT_MEMBER),
-         ROLE_NONE,
-         ROLE_MEMBER,
+        {"member adds", ACTOR(ROOM_GROUP, ROLE_MEMBER, PROJECT_MEMBER), ROLE_NONE, ROLE_MEMBER,
          false},
         {"moderator adds", ACTOR(ROOM_GROUP, ROLE_MODERATOR, 0), ROLE_NONE, ROLE_MEMBER, false},
         {"admin adds", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_NONE, ROLE_MEMBER, true},
-        {"admin makes an admin", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_MEMBER, ROLE_ADMIN, true},
-        {"admin makes an owner", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_MEMBER, ROLE_OWNER, false},
-        {"admin removes an owner", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_OWNER, ROLE_NONE, false},
-        {"owner removes an owner", ACTOR(ROOM_GROUP, ROLE_OWNER, 0), ROLE_OWNER, ROLE_NONE, true},
-        {"project admin", ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_ADMIN), ROLE_OWNER, ROLE_NONE, true},
-        {"project moderator", ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_MODERATOR), 0, ROLE_GUEST, false},
+        {"admin makes an admin", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_MEMBER, ROLE_ADMIN,
+         true},
+        {"admin makes an owner", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_MEMBER, ROLE_OWNER,
+         false},
+        {"admin removes an owner", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), ROLE_OWNER, ROLE_NONE,
+         false},
+        {"owner removes an owner", ACTOR(ROOM_GROUP, ROLE_OWNER, 0), ROLE_OWNER, ROLE_NONE,
+         true},
+        {"project admin", ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_ADMIN), ROLE_OWNER, ROLE_NONE,
+         true},
+        {"project moderator", ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_MODERATOR), 0, ROLE_GUEST,
+         false},
     };
 
     (void)state;

@@ -64,6 +64,10 @@ static const struct config_option options[] = {
                   "empty: no page"),
     CONFIG_INT(struct gateway_config, rate_limit_scale, "FLUXY_RATE_LIMIT_SCALE", "1", 1,
                1000000, "Multiplies every rate limit (for tests)"),
+    CONFIG_MS(struct gateway_config, token_warning_ms, "FLUXY_TOKEN_WARNING", "60s", 1, 3600000,
+              "How long before the end of its token a client on a socket is told"),
+    CONFIG_MS(struct gateway_config, token_grace_ms, "FLUXY_TOKEN_GRACE", "30s", 1, 3600000,
+              "How long a socket may still read after the end of its token"),
     CONFIG_MS(
         struct gateway_config, drain_wait_ms, "FLUXY_DRAIN_WAIT", "0s", 0, 3600000,
         "SIGTERM: how long /readyz fails before connections are refused (for load balancers)"),

@@ -363,7 +363,9 @@ static int build_service(struct gateway *g)
     const struct gateway_config *c = g->config;
     struct env *env = loop_env(g->loop);
     struct sessions_config sessions = {.rate_limit_scale = (uint32_t)c->rate_limit_scale,
-                                       .max_sessions = (uint32_t)c->max_connections};
+                                       .max_sessions = (uint32_t)c->max_connections,
+                                       .token_warning_ms = (uint32_t)c->token_warning_ms,
+                                       .token_grace_ms = (uint32_t)c->token_grace_ms};
     struct api_config api = {
         .demo_project = slice_str(c->demo_project),
         .operator_project = slice_str(c->operator_project),

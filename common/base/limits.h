@@ -18,6 +18,8 @@
 #define CLIENT_ID_MAX 128
 /* A trace id that we accept from outside; it is copied to every log line of a request. */
 #define TRACE_ID_MAX 64
+/* The largest seq in a cursor: what a JavaScript client can count (2^53 - 1). */
+#define SEQ_MAX 9007199254740991ull
 /* Characters (code points) of a message after trimming. Larger texts belong in attachments. */
 #define CONTENT_MAX_CHARS 4000
 /* The same in bytes: a code point is at most 4. */
@@ -306,6 +308,12 @@
  * read until it shrinks. */
 #define UNACKED_MAX_FRAMES 256
 #define UNACKED_MAX_BYTES (1 * MIB)
+/* The same for all rooms of one socket together: a socket in many rooms could otherwise fill
+ * the limit of each. */
+#define SESSION_UNSETTLED_MAX (2 * MIB)
+/* Rooms that one socket subscribes to: each costs memory here and in a shard, and is attached
+ * again when something moves. */
+#define ROOMS_PER_SOCKET_MAX 200
 /* A durable frame that is not settled by then is answered outcome_unknown. */
 #define WRITE_DEADLINE_MS 10000
 /* A socket whose first attach no shard answers by then is closed with 1013, so that the client
@@ -315,6 +323,13 @@
 #define SESSION_SWEEP_MS 250
 /* Attaches sent in one turn when many rooms are attached again: the loop must turn on. */
 #define ATTACHES_PER_TURN 1000
+/* A client is warned so long before its token ends, and may go on reading (not writing) so long
+ * after that: somebody whose rights have ended must not listen for ever. Defaults of
+ * FLUXY_TOKEN_WARNING and FLUXY_TOKEN_GRACE. */
+#define TOKEN_WARNING_MS 60000
+#define TOKEN_GRACE_MS 30000
+/* How long a jump of the wall clock may hide that a token has ended. */
+#define TOKEN_RECHECK_MS 60000
 /* Frames of one socket: what a client that floods costs us in parsing and answers. */
 #define SESSION_FRAMES_PER_WINDOW 600
 #define SESSION_FRAMES_WINDOW_MS 10000

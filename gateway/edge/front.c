@@ -29,16 +29,20 @@ static void take_forwarded_address(struct front *front, struct http_exchange *ex
         ip_format(&ip, ex->address);
 }
 
+static bool is_socket(struct slice path)
+{
+    static const char prefix[] = "/ws/";
+
+    return slice_eq_str(path, "/ws") || (path.len >= sizeof(prefix) - 1 &&
+                                         memcmp(path.data, prefix, sizeof(prefix) - 1) == 0);
+}
+
 static void on_request(void *owner, struct http_exchange *ex)
 {
-    static const char socket_prefix[] = "/ws/";
     struct front *front = owner;
-    struct slice path = http_request_path(&ex->request);
 
     take_forwarded_address(front, ex);
-    if (path.len >= sizeof(socket_prefix) - 1 &&
-        memcmp(path.data, socket_prefix, sizeof(socket_prefix) - 1) == 0 &&
-        ex->request.method == HTTP_GET)
+    if (ex->request.method == HTTP_GET && is_socket(http_request_path(&ex->request)))
         socket_open(front, ex);
     else
         api_handle(front->parts.api, ex);

@@ -7,19 +7,19 @@
 
 #include "common/base/limits.h"
 #include "common/base/utf8.h"
-#include "common/json/errors.h"
-#include "common/json/json_write.h"
 #include "gateway/auth/token.h"
 #include "gateway/edge/front_internal.h"
 #include "gateway/edge/socket_query.h"
+#include "gateway/edge/token_refresh.h"
 #include "gateway/metrics.h"
 #include "gateway/session/session.h"
 
 struct room_socket {
     struct list link; /* front.sockets */
     struct front *front;
-    struct ws_conn *ws;      /* NULL once it has ended */
-    struct session *session; /* NULL once it has ended */
+    struct ws_conn *ws;            /* NULL once it has ended */
+    struct session *session;       /* NULL once it has ended */
+    struct token_refresh *refresh; /* NULL: none is under way */
     struct later dead;
     bool let_in; /* counts as a socket that was open */
 };
@@ -35,6 +35,7 @@ static void socket_forget(struct room_socket *s, unsigned code)
 {
     if (s->let_in)
         front_count_close(s->front, code);
+    token_refresh_cancel(s->refresh);
     list_del(&s->link);
     env_free_later(s->front->parts.env, &s->dead);
 }
@@ -69,25 +70,32 @@ static void on_session_pause(void *owner, bool paused)
         ws_conn_pause(s->ws, paused);
 }
 
-static const struct session_events session_events = {on_session_close, on_session_pause};
+static void on_unsent(void *owner)
+{
+    struct room_socket *s = owner;
+
+    if (s->session)
+        socket_close(s, WS_CODE_OVERLOADED, SLICE_LIT("overloaded"));
+}
+
+static void on_session_token(void *owner, struct slice token, struct slice frame_id)
+{
+    struct room_socket *s = owner;
+    const struct front_parts *parts = &s->front->parts;
+
+    token_refresh_start(parts->admit, parts->env, s->session, token, frame_id, &s->refresh,
+                        on_unsent, s);
+}
+
+static const struct session_events session_events = {
+    .on_close = on_session_close, .on_pause = on_session_pause, .on_token = on_session_token};
 
 /* ---- from the socket ---- */
 
-static void say_error(struct room_socket *s, enum error_code code)
+static void refuse(struct room_socket *s, struct slice text, enum error_code code)
 {
-    const struct error_info *info = error_info(code);
-    AUTO_BUF json = BUF_INIT;
-    struct json_writer w = json_writer(&json);
-
-    json_write_object(&w);
-    json_field_str(&w, "type", SLICE_LIT("error"));
-    json_field_str(&w, "message", slice_str(info->code));
-    json_field_str(&w, "code", slice_str(info->code));
-    json_field_bool(&w, "retryable", info->retryable);
-    json_write_object_end(&w);
-    s->front->parts.metrics->frames_refused++;
-    if (buf_failed(&json) || session_send(s->session, buf_slice(&json)) < 0)
-        socket_close(s, WS_CODE_OVERLOADED, slice_of(NULL, 0));
+    if (session_refuse_text(s->session, text, code) < 0)
+        on_unsent(s);
 }
 
 static void on_message(void *owner, bool is_text, struct slice payload)
@@ -97,9 +105,10 @@ static void on_message(void *owner, bool is_text, struct slice payload)
     if (!s->session)
         return;
     if (!is_text)
-        say_error(s, ERROR_unknown_event_type); /* no binary frame means anything here */
+        refuse(s, slice_of(NULL, 0), ERROR_unknown_event_type); /* no binary frame means
+                                                                   anything here */
     else if (payload.len > FRAME_MAX_UTF16 && utf8_utf16_units(payload) > FRAME_MAX_UTF16)
-        say_error(s, ERROR_payload_too_large);
+        refuse(s, payload, ERROR_payload_too_large);
     else
         session_on_text(s->session, payload);
 }
@@ -157,8 +166,12 @@ static int enter(struct room_socket *s, const struct socket_query *query,
         .user_info = buf_slice(&query->user_info),
         .token_id = slice_str(token->id),
         .issued_s = token->issued_s,
+        .only_room = slice_str(token->room),
+        .expires_s = token->expires_s,
         .native = query->native,
+        .many_rooms = query->many_rooms,
     };
+    struct session_sink sink = {.framing = FRAMING_WEBSOCKET, .stream = ws_conn_stream(s->ws)};
     struct enter_params room = {
         .room = slice_str(query->room),
         .attach_flags = query->attach_flags,
@@ -167,10 +180,10 @@ static int enter(struct room_socket *s, const struct socket_query *query,
         .generation = slice_str(query->generation),
         .trace = trace,
     };
-    int r = session_open(front->parts.sessions, &params, ws_conn_stream(s->ws), &session_events,
-                         s, &s->session);
+    int r =
+        session_open(front->parts.sessions, &params, &sink, &session_events, s, &s->session);
 
-    if (r != 0)
+    if (r != 0 || query->many_rooms)
         return r;
     return query->user[0] ? session_enter_user_channel(s->session, trace)
                           : session_enter(s->session, &room);

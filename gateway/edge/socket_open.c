@@ -85,12 +85,13 @@ static void let_in(struct socket_opening *o)
     opening_free(o);
 }
 
-/* A channel is its user's only; a token for one room is good for that room only. */
+/* A channel is its user's only; a token for one room is good for that room only, which a socket
+ * with many rooms is told when it subscribes. */
 static bool is_good_for(const struct token *token, const struct socket_query *query)
 {
     if (query->user[0])
         return strcmp(token->user, query->user) == 0 && !token->room[0];
-    return !token->room[0] || strcmp(token->room, query->room) == 0;
+    return query->many_rooms || !token->room[0] || strcmp(token->room, query->room) == 0;
 }
 
 static void on_admitted(void *arg, struct admission *admission)
@@ -172,6 +173,8 @@ static void begin(struct socket_opening *o)
         /* No room and no user has such a name. */
         refuse(o, WS_CODE_POLICY,
                is_user_path(http_request_path(request)) ? "forbidden" : "not_member");
+    } else if (o->query.bad_cursor) {
+        refuse(o, WS_CODE_POLICY, "invalid_cursor");
     } else if (!api_allows_origin(front->parts.api, origin)) {
         refuse(o, WS_CODE_POLICY, "forbidden");
     } else if (!api_request_token(request, &o->credential)) {

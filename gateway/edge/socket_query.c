@@ -24,13 +24,12 @@ static struct slice get(struct slice query, const char *name, struct buf *buf)
     return buf_slice(buf);
 }
 
-static bool get_number(struct slice query, const char *name, struct buf *buf,
-                       uint64_t *ret_number)
+/* Plain digits, at most max. */
+static bool parse_number(struct slice text, uint64_t max, uint64_t *ret_number)
 {
-    struct slice text = get(query, name, buf);
     uint64_t v = 0;
 
-    if (text.len == 0 || text.len > 15)
+    if (text.len == 0 || text.len > 16)
         return false;
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] < '0' || text.data[i] > '9')
@@ -38,7 +37,13 @@ static bool get_number(struct slice query, const char *name, struct buf *buf,
         v = v * 10 + (uint64_t)(text.data[i] - '0');
     }
     *ret_number = v;
-    return true;
+    return v <= max;
+}
+
+static bool get_number(struct slice query, const char *name, struct buf *buf,
+                       uint64_t *ret_number)
+{
+    return parse_number(get(query, name, buf), SEQ_MAX, ret_number);
 }
 
 static void read_replay(struct slice query, struct buf *buf, struct socket_query *q)
@@ -58,13 +63,27 @@ static void read_replay(struct slice query, struct buf *buf, struct socket_query
                                                             : limit);
 }
 
+void socket_query_set_cursor(struct socket_query *q, struct slice text)
+{
+    q->attach_flags |= ATTACH_HAS_SEQ;
+    q->bad_cursor = !parse_number(text, SEQ_MAX, &q->last_seq);
+}
+
 static void read_cursor(struct slice query, struct buf *buf, struct socket_query *q)
 {
     struct slice generation;
 
-    if (!get_number(query, "lastSeq", buf, &q->last_seq))
+    buf_clear(buf);
+    switch (uri_query_get(query, "lastSeq", buf)) {
+    case URI_ABSENT:
         return;
-    q->attach_flags |= ATTACH_HAS_SEQ;
+    case 0:
+        socket_query_set_cursor(q, buf_slice(buf));
+        break;
+    default:
+        q->bad_cursor = true;
+        break;
+    }
     generation = get(query, "generation", buf);
     (void)ident_copy(generation, q->generation); /* another text is as good as none */
 }
@@ -80,22 +99,34 @@ static bool read_id(struct slice path, const char *prefix, char ret[ID_MAX + 1])
            ident_copy(buf_slice(&buf), ret);
 }
 
+void socket_query_read_options(struct slice query, struct socket_query *q)
+{
+    AUTO_BUF buf = BUF_INIT;
+
+    read_replay(query, &buf, q);
+    read_cursor(query, &buf, q);
+    if (is_one_of(get(query, "cache", &buf), "1", "true", "on"))
+        q->attach_flags |= ATTACH_CACHE;
+    q->native = slice_eq_str(get(query, "v", &buf), "1");
+    buf_put_slice(&q->user_info, get(query, "presenceInfo", &buf));
+}
+
 bool socket_query_read(struct slice path, struct slice query, struct socket_query *ret_query)
 {
     AUTO_BUF buf = BUF_INIT;
 
     *ret_query = (struct socket_query){0};
-    ret_query->native = slice_eq_str(get(query, "v", &buf), "1");
-    if (read_id(path, "/ws/user/", ret_query->user))
+    if (read_id(path, "/ws/user/", ret_query->user)) {
+        ret_query->native = slice_eq_str(get(query, "v", &buf), "1");
         return true;
-    if (!read_id(path, "/ws/room/", ret_query->room))
-        return false;
-    read_replay(query, &buf, ret_query);
-    read_cursor(query, &buf, ret_query);
-    if (is_one_of(get(query, "cache", &buf), "1", "true", "on"))
-        ret_query->attach_flags |= ATTACH_CACHE;
-    buf_put_slice(&ret_query->user_info, get(query, "presenceInfo", &buf));
-    return true;
+    }
+    socket_query_read_options(query, ret_query);
+    if (slice_eq_str(path, "/ws")) {
+        ret_query->many_rooms = ret_query->native = true;
+        ret_query->bad_cursor = false; /* each `subscribe` has its own */
+        return true;
+    }
+    return read_id(path, "/ws/room/", ret_query->room);
 }
 
 void socket_query_deinit(struct socket_query *query)

@@ -22,16 +22,16 @@
 #include "common/base/ident.h"
 #include "common/base/limits.h"
 #include "gateway/session/client_frame.h"
-#include "gateway/session/local_room.h"
-#include "gateway/session/sessions.h"
-#include "gateway/ws/ws_header.h"
+#include "gateway/session/say.h"
 
-/* The flags that the edge chooses. */
-#define CLIENT_FLAGS (ATTACH_HAS_SEQ | ATTACH_NO_REPLAY | ATTACH_AS_REPLAY | ATTACH_CACHE)
+/* The flags that who enters chooses. */
+#define CLIENT_FLAGS                                                                           \
+    (ATTACH_HAS_SEQ | ATTACH_NO_REPLAY | ATTACH_AS_REPLAY | ATTACH_CACHE | ATTACH_OBSERVER |   \
+     ATTACH_SUBSCRIBE)
+/* Of a close that is meant for the connection, whatever rooms it is in. */
+#define CODE_TERMINATED 4001
 
 static const struct slice reason_unavailable = SLICE_LIT("unavailable");
-static const struct slice reason_slow = SLICE_LIT("slow_consumer");
-static const struct slice reason_memory = SLICE_LIT("overloaded");
 
 static bool may_follow(enum attach_state from, enum attach_state to)
 {
@@ -78,15 +78,29 @@ static struct slice generation_of(const struct attach *a)
     return a->generation ? blob_slice(a->generation) : (struct slice){0};
 }
 
+static uint32_t unsettled_bytes(const struct attach *a)
+{
+    return a->unacked ? a->unacked->bytes : 0;
+}
+
 /* ---- life ---- */
+
+static void put(char **at, struct slice text)
+{
+    if (text.len > 0)
+        memcpy(*at, text.data, text.len);
+    *at += text.len;
+}
 
 static struct attach_fresh *fresh_new(const struct enter_params *p, uint64_t now_ms)
 {
     struct attach_fresh *fresh;
+    char *at;
 
-    if (p->generation.len > UINT16_MAX || p->trace.len > UINT16_MAX)
+    if (p->generation.len > UINT16_MAX || p->trace.len > UINT16_MAX ||
+        p->frame_id.len > UINT16_MAX)
         return NULL;
-    fresh = malloc(sizeof(*fresh) + p->generation.len + p->trace.len);
+    fresh = malloc(sizeof(*fresh) + p->generation.len + p->trace.len + p->frame_id.len);
     if (!fresh)
         return NULL;
     fresh->since_ms = now_ms;
@@ -95,10 +109,11 @@ static struct attach_fresh *fresh_new(const struct enter_params *p, uint64_t now
     fresh->replay_limit = p->replay_limit;
     fresh->generation_len = (uint16_t)p->generation.len;
     fresh->trace_len = (uint16_t)p->trace.len;
-    if (p->generation.len > 0)
-        memcpy(fresh->bytes, p->generation.data, p->generation.len);
-    if (p->trace.len > 0)
-        memcpy(fresh->bytes + p->generation.len, p->trace.data, p->trace.len);
+    fresh->frame_id_len = (uint16_t)p->frame_id.len;
+    at = fresh->bytes;
+    put(&at, p->generation);
+    put(&at, p->trace);
+    put(&at, p->frame_id);
     return fresh;
 }
 
@@ -107,6 +122,7 @@ void attach_free(struct attach *a)
     if (!a)
         return;
     assert(!list_linked(&a->pending));
+    list_del(&a->of_session);
     unacked_free(a->unacked);
     blob_unref(a->generation);
     free(a->fresh);
@@ -124,8 +140,12 @@ int attach_new(struct session *session, struct local_room *room,
     if (!a)
         return -ENOMEM;
     list_init(&a->pending);
+    list_init(&a->of_session);
     a->stream = session->stream;
+    a->framing = session->framing;
     a->is_native = session->is_native;
+    a->no_presence = params->no_presence;
+    a->is_observer = params->attach_flags & ATTACH_OBSERVER;
     a->session = session;
     a->room = room;
     a->fresh = fresh_new(params, env_now_ms(all->env));
@@ -139,8 +159,8 @@ int attach_new(struct session *session, struct local_room *room,
         attach_table_remove(&all->attaches, a->number);
         return r;
     }
-    a->next_of_session = session->attaches;
-    session->attaches = a;
+    list_add_tail(&session->attaches, &a->of_session);
+    session->n_attaches++;
     all->metrics->attaches++;
     update_pending(a);
     *ret_attach = TAKE(a);
@@ -162,6 +182,8 @@ static void send_detach(struct attach *a)
 
 void attach_leave(struct attach *a)
 {
+    struct session *s = a->session;
+
     if (a->state == ATTACH_STATE_GONE)
         return;
     if (a->room->link &&
@@ -170,9 +192,39 @@ void attach_leave(struct attach *a)
     set_state(a, ATTACH_STATE_GONE);
     a->owes_more = false;
     list_del(&a->pending);
-    attach_table_remove(&a->session->all->attaches, a->number);
+    attach_table_remove(&s->all->attaches, a->number);
+    if (a->is_subscription)
+        map_remove(&s->all->subscriptions, &a->subscription);
     metrics_of(a)->attaches--;
+    s->n_attaches--;
+    s->n_over = (uint16_t)(s->n_over - a->is_over);
+    s->unsettled_bytes -= unsettled_bytes(a);
     local_room_remove(a->room, a);
+    sessions_reap_attach(s->all, a);
+    session_update_pause(s);
+}
+
+void attach_end(struct attach *a, unsigned code, struct slice reason)
+{
+    struct session *s = a->session;
+    struct attach_fresh *fresh = a->fresh;
+    struct say_ref ref = {.room = local_room_name(a->room)};
+    int r;
+
+    if (!s->many_rooms || code == CODE_TERMINATED) {
+        session_end(s, code, reason);
+        return;
+    }
+    if (fresh)
+        ref.frame_id = slice_of(fresh->bytes + fresh->generation_len + fresh->trace_len,
+                                fresh->frame_id_len);
+    r = attach_answer_unsettled(a);
+    if (r == 0)
+        r = say_ended(s, code, reason, &ref);
+    if (r < 0)
+        session_end_failed(s, r);
+    else
+        attach_leave(a);
 }
 
 /* ---- to the shard ---- */
@@ -183,7 +235,7 @@ static void fill_start(const struct attach *a, struct msg_ATTACH *out)
     const struct attach_fresh *fresh = a->fresh;
 
     if (!fresh) {
-        out->flags = ATTACH_REATTACH;
+        out->flags = ATTACH_REATTACH | (a->is_observer ? ATTACH_OBSERVER : 0);
         out->last_seq = a->cursor;
         out->generation = generation_of(a);
         return;
@@ -224,6 +276,19 @@ int attach_request(struct attach *a)
     else if (msg.ATTACH.flags & ATTACH_HAS_SEQ)
         metrics_of(a)->resumes++;
     return link_send(a->room->link, &msg);
+}
+
+void attach_tell_roles(struct attach *a)
+{
+    struct msg msg = {.type = MSG_ROLES};
+    int r;
+
+    if (!a->is_sent || a->state == ATTACH_STATE_ASLEEP)
+        return; /* the next ATTACH bears them */
+    msg.ROLES.attach = a->number;
+    msg.ROLES.roles = intern_slice(a->session->roles);
+    r = link_send(a->room->link, &msg);
+    (void)r; /* a link that cannot take it ends, and all of it is attached again */
 }
 
 void attach_restart(struct attach *a)
@@ -284,7 +349,7 @@ static void flush_more(struct attach *a)
 
     /* Above this mark streams report on_drained; what is queued in this turn may well leave at
      * its end. */
-    if (!a->owes_more || !a->is_sent || a->stream->queued_bytes > SOCKET_QUEUE_SOFT)
+    if (!a->owes_more || !a->is_sent || attach_queued(a) > SOCKET_QUEUE_SOFT)
         return;
     msg.MORE.attach = a->number;
     if (link_send(a->room->link, &msg) == 0)
@@ -303,17 +368,19 @@ void attach_flush(struct attach *a)
 
 static void set_over(struct attach *a, bool is_over)
 {
-    if (a->is_over == is_over)
-        return;
+    struct session *s = a->session;
+
+    if (a->is_over != is_over)
+        s->n_over = (uint16_t)(is_over ? s->n_over + 1 : s->n_over - 1);
     a->is_over = is_over;
-    session_set_over(a->session, is_over);
+    session_update_pause(s);
 }
 
-/* After the queue has become shorter. */
-static void after_settle(struct attach *a)
+/* After the queue, which had so many bytes, has become shorter. */
+static void after_settle(struct attach *a, uint32_t bytes_before)
 {
-    if (unacked_has_room(a->unacked))
-        set_over(a, false);
+    a->session->unsettled_bytes -= bytes_before - a->unacked->bytes;
+    set_over(a, a->is_over && !unacked_has_room(a->unacked));
     if (unacked_is_empty(a->unacked)) {
         unacked_free(a->unacked);
         a->unacked = NULL;
@@ -333,9 +400,9 @@ int attach_keep_frame(struct attach *a, struct slice json)
     r = unacked_push(a->unacked, json, env_now_ms(a->session->all->env));
     if (r < 0)
         return r;
+    a->session->unsettled_bytes += (uint32_t)json.len;
     update_pending(a);
-    if (unacked_is_over(a->unacked))
-        set_over(a, true);
+    set_over(a, a->is_over || unacked_is_over(a->unacked));
     if (a->state == ATTACH_STATE_LIVE)
         flush_frames(a);
     else if (a->state == ATTACH_STATE_ASLEEP)
@@ -370,35 +437,37 @@ static void set_generation(struct attach *a, struct slice generation)
 }
 
 /* Queues a frame for this one socket. <0: the session has been ended. */
-static int write_frame(struct attach *a, struct slice json)
+static int write_frame(struct attach *a, struct slice json, uint64_t cursor)
 {
     AUTO(blob_unref) struct blob *frame = NULL;
 
-    if (a->stream->queued_bytes > SOCKET_QUEUE_HARD) {
+    if (attach_queued(a) > SOCKET_QUEUE_HARD) {
         metrics_of(a)->slow_closed++;
-        session_end(a->session, 1013, reason_slow);
+        session_end_failed(a->session, -ENOBUFS);
         return -EPIPE;
     }
-    frame = ws_server_frame(WS_OP_TEXT, json);
-    if (!frame || stream_write(a->stream, frame) < 0) {
-        session_end(a->session, 1013, reason_memory);
+    frame = framing_build(a->framing, json, cursor);
+    if (!frame || session_write(a->session, frame) < 0) {
+        session_end_failed(a->session, -ENOMEM);
         return -ENOMEM;
     }
-    return 0;
+    return a->state == ATTACH_STATE_GONE ? -EPIPE : 0; /* the sink may have ended it */
 }
 
 void attach_on_bytes(struct attach *a, const struct msg_TO_ATTACH *in)
 {
     if (a->state == ATTACH_STATE_WAITING)
         set_state(a, ATTACH_STATE_CATCHING);
-    if (in->json.len > 0 && write_frame(a, in->json) < 0)
+    if (in->json.len > 0 && write_frame(a, in->json, in->cursor) < 0)
         return;
     set_generation(a, in->generation);
     if (in->cursor > 0 && (a->state == ATTACH_STATE_CATCHING || in->cursor > a->cursor))
         a->cursor = in->cursor;
     if (in->done_n > 0 && a->unacked) {
+        uint32_t before = a->unacked->bytes;
+
         unacked_settle(a->unacked, in->done_n);
-        after_settle(a);
+        after_settle(a, before);
     }
     update_pending(a);
 }
@@ -424,34 +493,46 @@ void attach_on_paged(struct attach *a)
 
 /* ---- time ---- */
 
-static void expire_frames(struct attach *a, uint64_t before_ms)
+/* Answers and forgets the frames that came before that time. */
+static int answer_frames(struct attach *a, uint64_t before_ms)
 {
     struct unacked_frame *frame;
 
     while (a->unacked && (frame = unacked_oldest(a->unacked, before_ms))) {
         enum error_code code = frame->n > 0 ? ERROR_outcome_unknown : ERROR_unavailable;
+        uint32_t bytes = a->unacked->bytes;
         int r = client_frame_refuse(a->session, unacked_json(frame), code, 0);
 
         metrics_of(a)->frames_expired++;
+        if (a->state == ATTACH_STATE_GONE)
+            return 0; /* the sink has ended the session */
         unacked_drop_oldest(a->unacked);
-        if (r < 0) {
-            session_end(a->session, 1013, reason_memory);
-            return;
-        }
-        after_settle(a);
+        after_settle(a, bytes);
+        if (r < 0)
+            return r;
     }
+    return 0;
+}
+
+int attach_answer_unsettled(struct attach *a)
+{
+    return answer_frames(a, UINT64_MAX);
 }
 
 void attach_sweep(struct attach *a, uint64_t now_ms)
 {
+    int r = 0;
+
     if (a->fresh && a->state == ATTACH_STATE_WAITING &&
         now_ms - a->fresh->since_ms >= ATTACH_DEADLINE_MS) {
         metrics_of(a)->attach_timeouts++;
-        session_end(a->session, 1013, reason_unavailable);
+        attach_end(a, 1013, reason_unavailable);
         return;
     }
     if (now_ms > WRITE_DEADLINE_MS)
-        expire_frames(a, now_ms - WRITE_DEADLINE_MS);
-    if (a->state != ATTACH_STATE_GONE)
+        r = answer_frames(a, now_ms - WRITE_DEADLINE_MS);
+    if (r < 0)
+        session_end_failed(a->session, r);
+    else if (a->state != ATTACH_STATE_GONE)
         attach_flush(a);
 }

@@ -5,13 +5,11 @@
  */
 #pragma once
 
+#include "common/base/map.h"
 #include "common/wire/msg.h"
-#include "gateway/session/session.h"
+#include "gateway/session/local_room.h"
+#include "gateway/session/sessions.h"
 #include "gateway/session/unacked.h"
-
-struct intern_text;
-struct link;
-struct local_room;
 
 enum attach_state {
     ATTACH_STATE_WAITING,  /* no link to the owner, or ATTACH sent and nothing heard */
@@ -27,14 +25,14 @@ struct attach_fresh {
     uint64_t last_seq;
     uint32_t flags; /* ATTACH_* */
     uint32_t replay_limit;
-    uint16_t generation_len, trace_len;
-    char bytes[]; /* generation, trace */
+    uint16_t generation_len, trace_len, frame_id_len;
+    char bytes[]; /* generation, trace, frame_id */
 };
 
 struct attach {
     /* What a fan-out reads: in one cache line. */
-    uint64_t cursor; /* the last seq that the socket has been given */
-    struct stream *stream;
+    uint64_t cursor;       /* the last seq that the socket has been given */
+    struct stream *stream; /* the session's; NULL: it writes by other means */
     uint64_t number;
     uint8_t state; /* enum attach_state */
     bool is_native;
@@ -43,28 +41,41 @@ struct attach {
     uint32_t epoch; /* of the newest ATTACH */
     struct session *session;
     struct local_room *room;
-    uint32_t slot;  /* index in room->members */
-    bool owes_more; /* a page ended; MORE goes out when the socket has drained */
+    uint32_t slot;    /* index in room->members */
+    bool owes_more;   /* a page ended; MORE goes out when the socket has drained */
+    uint8_t framing;  /* the session's */
+    bool no_presence; /* frames about who is here are left out */
+    bool is_observer; /* reads without being here */
 
-    struct attach *next_of_session;
-    struct list pending;        /* sessions.pending */
-    struct unacked *unacked;    /* NULL: nothing */
-    uint64_t last_n;            /* number of the last frame that was sent */
-    struct attach_fresh *fresh; /* NULL once it has been live */
-    struct blob *generation;    /* the room's, in which cursor counts; NULL: not known yet */
+    bool is_subscription;         /* in sessions.subscriptions */
+    struct map_node subscription; /* by session and room */
+    struct list of_session;       /* session.attaches; sessions.gone once it has left */
+    struct list pending;          /* sessions.pending */
+    struct unacked *unacked;      /* NULL: nothing */
+    uint64_t last_n;              /* number of the last frame that was sent */
+    struct attach_fresh *fresh;   /* NULL once it has been live */
+    struct blob *generation;      /* the room's, in which cursor counts; NULL: not known yet */
 };
 
 /* A new attach in WAITING, in the table, the session's list and the room's members; not sent
  * yet. */
 int attach_new(struct session *session, struct local_room *room,
                const struct enter_params *params, struct attach **ret_attach) MUST_CHECK;
-/* Leaves the room (with DETACH when its shard knows of it). The memory goes with the session.
- */
+/* Leaves the room (with DETACH when its shard knows of it). The memory goes at the end of the
+ * turn. */
 void attach_leave(struct attach *attach);
-void attach_free(struct attach *attach); /* after attach_leave(); NULL does nothing */
+void attach_free(struct attach *attach); /* NULL does nothing */
+/* The shard or a deadline ends it: the connection of a client that is in one room goes, one
+ * with many is told. */
+void attach_end(struct attach *attach, unsigned code, struct slice reason);
+/* Every frame that no shard has settled is answered with what is known of it. <0: could not be
+ * said; the caller ends the session. */
+int attach_answer_unsettled(struct attach *attach) MUST_CHECK;
 
 /* Sends ATTACH on the room's link. */
 int attach_request(struct attach *attach) MUST_CHECK;
+/* The session's roles have changed. */
+void attach_tell_roles(struct attach *attach);
 /* The room has lost its owner or sleeps no more: back to WAITING. */
 void attach_restart(struct attach *attach);
 /* The room sleeps: a live attach sleeps with it. */
@@ -83,3 +94,12 @@ void attach_pass_frame(struct attach *attach, struct slice json);
 void attach_flush(struct attach *attach);
 /* Deadlines. The attach may be gone afterwards. */
 void attach_sweep(struct attach *attach, uint64_t now_ms);
+
+static inline bool attach_is_in(const struct attach *attach, struct slice room)
+{
+    return slice_eq(local_room_name(attach->room), room);
+}
+static inline size_t attach_queued(const struct attach *attach)
+{
+    return attach->stream ? attach->stream->queued_bytes : session_queued(attach->session);
+}

@@ -7,19 +7,50 @@
  */
 #include "gateway/session/fan_out.h"
 
+#include <errno.h>
+
 #include "common/base/limits.h"
 #include "gateway/session/attach.h"
 #include "gateway/session/local_room.h"
 #include "gateway/session/sessions.h"
-#include "gateway/ws/ws_header.h"
 
 /* How many members ahead the memory of an attach and of its stream is asked for. */
 #define AHEAD 8u
+
+/* The event in each form that members of the room take. */
+struct frames {
+    struct blob *of[FRAMING_COUNT];
+};
+
+static void frames_drop(struct frames *frames)
+{
+    for (unsigned i = 0; i < FRAMING_COUNT; i++)
+        blob_unref(frames->of[i]);
+}
+
+/* False: out of memory. */
+static bool frames_build(const struct local_room *room, const struct msg_ROOM_EVENT *event,
+                         struct frames *ret)
+{
+    *ret = (struct frames){0};
+    for (unsigned i = 0; i < FRAMING_COUNT; i++) {
+        if (room->n_framed[i] == 0)
+            continue;
+        ret->of[i] = framing_build((enum framing)i, event->json, event->seq);
+        if (!ret->of[i]) {
+            frames_drop(ret);
+            return false;
+        }
+    }
+    return true;
+}
 
 /* Which sockets get the bytes. */
 static bool may_see(const struct attach *a, const struct msg_ROOM_EVENT *event)
 {
     if (a->is_native ? event->flags & EVENT_OLD_ONLY : event->flags & EVENT_NATIVE_ONLY)
+        return false;
+    if (a->no_presence && (event->flags & EVENT_PRESENCE))
         return false;
     return a->number != event->except;
 }
@@ -33,16 +64,22 @@ static bool slow_may_have(struct attach *a, const struct msg_ROOM_EVENT *event)
         metrics->slow_dropped++;
         return false;
     }
-    if (a->stream->queued_bytes > SOCKET_QUEUE_HARD) {
+    if (attach_queued(a) > SOCKET_QUEUE_HARD) {
         metrics->slow_closed++;
-        session_end(a->session, 1013, SLICE_LIT("slow_consumer"));
+        session_end_failed(a->session, -ENOBUFS);
         return false;
     }
     return true;
 }
 
+static int write_to(struct attach *a, struct blob *frame)
+{
+    return a->stream ? stream_write(a->stream, frame) : session_write(a->session, frame);
+}
+
 /* True when the frame was queued. The member may be gone afterwards. */
-static bool give(struct attach *a, const struct msg_ROOM_EVENT *event, struct blob *frame)
+static bool give(struct attach *a, const struct msg_ROOM_EVENT *event,
+                 const struct frames *frames)
 {
     if (a->state != ATTACH_STATE_LIVE)
         return false;
@@ -53,10 +90,10 @@ static bool give(struct attach *a, const struct msg_ROOM_EVENT *event, struct bl
     }
     if (!may_see(a, event))
         return false;
-    if (a->stream->queued_bytes > SOCKET_QUEUE_SOFT && !slow_may_have(a, event))
+    if (attach_queued(a) > SOCKET_QUEUE_SOFT && !slow_may_have(a, event))
         return false;
-    if (stream_write(a->stream, frame) < 0) {
-        session_end(a->session, 1013, SLICE_LIT("overloaded"));
+    if (write_to(a, frames->of[a->framing]) < 0) {
+        session_end_failed(a->session, -ENOMEM);
         return false;
     }
     return true;
@@ -64,10 +101,10 @@ static bool give(struct attach *a, const struct msg_ROOM_EVENT *event, struct bl
 
 void fan_out(struct local_room *room, const struct msg_ROOM_EVENT *event)
 {
-    AUTO(blob_unref) struct blob *frame = ws_server_frame(WS_OP_TEXT, event->json);
+    struct frames frames;
     uint64_t given = 0;
 
-    if (!frame) {
+    if (!frames_build(room, event, &frames)) {
         /* Out of memory: a hole would break the order, so the room starts over from the
          * cursors. */
         if (event->seq > 0) {
@@ -83,7 +120,8 @@ void fan_out(struct local_room *room, const struct msg_ROOM_EVENT *event)
             __builtin_prefetch(room->members[i - AHEAD]);
         if (i >= AHEAD / 2)
             __builtin_prefetch(room->members[i - AHEAD / 2]->stream);
-        given += give(room->members[i], event, frame);
+        given += give(room->members[i], event, &frames);
     }
     room->all->metrics->deliveries += given;
+    frames_drop(&frames);
 }

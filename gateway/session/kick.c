@@ -123,7 +123,7 @@ static void end_some(struct kick *kick, size_t *budget)
 {
     while (*budget > 0 && !list_empty(&kick->doomed)) {
         struct session *s = list_first(&kick->doomed, struct session, link);
-        bool is_listener = s->attaches && s->attaches->room->is_user_channel;
+        bool is_listener = session_is_listener(s);
 
         (*budget)--;
         kick->user_sockets += is_listener;

@@ -246,6 +246,7 @@ int local_room_add(struct local_room *room, struct attach *a)
         room->members = members;
         room->cap = cap;
     }
+    room->n_framed[a->framing]++;
     a->slot = room->n;
     room->members[room->n++] = a;
     return 0;
@@ -270,6 +271,7 @@ void local_room_remove(struct local_room *room, struct attach *a)
     uint32_t slot = a->slot;
 
     assert(slot < room->n && room->members[slot] == a);
+    room->n_framed[a->framing]--;
     room->members[slot] = room->members[--room->n];
     room->members[slot]->slot = slot;
     if (slot < room->progress && !room->members[slot]->is_sent)

@@ -9,6 +9,7 @@
 #include "common/base/env.h"
 #include "common/base/map.h"
 #include "gateway/link/link_pool.h"
+#include "gateway/session/framing.h"
 
 struct attach;
 struct sessions;
@@ -23,7 +24,8 @@ struct local_room {
     /* What a fan-out reads. */
     struct attach **members; /* in no order; each knows its slot */
     uint32_t n, cap;
-    uint32_t progress; /* members before this index have been sent to the link */
+    uint32_t progress;                /* members before this index have been sent to the link */
+    uint32_t n_framed[FRAMING_COUNT]; /* members by what is written to them */
     enum room_state state;
     struct link *link; /* NULL while UNBOUND; it tells us before it goes */
 

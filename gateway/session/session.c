@@ -8,36 +8,26 @@
 #include "gateway/session/attach.h"
 #include "gateway/session/client_frame.h"
 #include "gateway/session/local_room.h"
+#include "gateway/session/say.h"
 #include "gateway/session/sessions.h"
-#include "gateway/ws/ws_header.h"
+#include "gateway/session/token_life.h"
 
 /* ---- life ---- */
 
-static void session_free(struct session *s)
+void session_free(struct session *s)
 {
     if (!s)
         return;
-    while (s->attaches) {
-        struct attach *a = s->attaches;
-
-        s->attaches = a->next_of_session;
-        attach_free(a);
-    }
     list_del(&s->of_user);
     local_user_drop_if_empty(s->user);
     intern_put(s->project);
     intern_put(s->roles);
+    intern_put(s->only_room);
     blob_unref(s->user_info);
     blob_unref(s->token_id);
     free(s);
 }
 DEFINE_AUTO(struct session, session_free)
-
-static void session_on_dead(struct later *later, void *arg)
-{
-    (void)later;
-    session_free(arg);
-}
 
 /* A copy of a text that may be missing (NULL then). False: out of memory. */
 static bool copy_text(struct slice text, struct blob **ret_copy)
@@ -47,41 +37,58 @@ static bool copy_text(struct slice text, struct blob **ret_copy)
     return text.len == 0 || *ret_copy;
 }
 
+static struct session *session_new(struct sessions *all, const struct session_params *params,
+                                   const struct session_sink *sink)
+{
+    struct session *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return NULL;
+    s->all = all;
+    s->stream = sink->stream;
+    s->framing = (uint8_t)sink->framing;
+    s->is_native = params->native;
+    s->many_rooms = params->many_rooms;
+    list_init(&s->attaches);
+    list_init(&s->of_user);
+    token_life_init(s);
+    return s;
+}
+
+static int take_params(struct session *s, const struct session_params *params)
+{
+    s->project = intern_get(&s->all->texts, params->project);
+    s->roles = intern_get(&s->all->texts, params->roles);
+    if (!s->project || !s->roles || !copy_text(params->user_info, &s->user_info))
+        return -ENOMEM;
+    return token_life_take(s, params);
+}
+
 int session_open(struct sessions *all, const struct session_params *params,
-                 struct stream *stream, const struct session_events *events, void *owner,
-                 struct session **ret_session)
+                 const struct session_sink *sink, const struct session_events *events,
+                 void *owner, struct session **ret_session)
 {
     AUTO(session_free) struct session *s = NULL;
     int r;
 
     if (all->n_open >= all->max_sessions)
         return SESSION_FULL;
-    s = calloc(1, sizeof(*s));
+    s = session_new(all, params, sink);
     if (!s)
         return -ENOMEM;
-    list_init(&s->of_user);
-    s->all = all;
-    s->stream = stream;
-    s->events = events;
-    s->owner = owner;
-    s->is_native = params->native;
-    s->issued_s = params->issued_s;
-    later_init(&s->dead, session_on_dead, s);
-    s->project = intern_get(&all->texts, params->project);
-    s->roles = intern_get(&all->texts, params->roles);
-    if (!s->project || !s->roles)
-        return -ENOMEM;
-    if (!copy_text(params->user_info, &s->user_info) ||
-        !copy_text(params->token_id, &s->token_id))
-        return -ENOMEM;
-    r = local_user_get(all, params->project, params->user, &s->user);
+    r = take_params(s, params);
+    if (r == 0)
+        r = local_user_get(all, params->project, params->user, &s->user);
     if (r < 0)
         return r;
     list_add_tail(&s->user->sessions, &s->of_user);
+    s->events = events;
+    s->owner = owner;
     env_random(all->env, s->socket_id, sizeof(s->socket_id));
     list_add_tail(&all->open, &s->link);
     all->n_open++;
     all->metrics->connections++;
+    token_life_begin(s);
     *ret_session = TAKE(s);
     return 0;
 }
@@ -90,12 +97,13 @@ int session_open(struct sessions *all, const struct session_params *params,
 static void shut(struct session *s)
 {
     s->is_closed = true;
-    for (struct attach *a = s->attaches; a; a = a->next_of_session)
-        attach_leave(a);
+    while (!list_empty(&s->attaches))
+        attach_leave(list_first(&s->attaches, struct attach, of_session));
+    token_life_end(s);
     list_del(&s->link);
     s->all->n_open--;
     s->all->metrics->connections--;
-    env_free_later(s->all->env, &s->dead);
+    sessions_reap(s->all, s);
 }
 
 void session_close(struct session *s)
@@ -112,25 +120,94 @@ void session_end(struct session *s, unsigned code, struct slice reason)
     s->events->on_close(s->owner, code, reason);
 }
 
+void session_end_failed(struct session *s, int error)
+{
+    session_end(s, 1013,
+                error == -ENOBUFS ? SLICE_LIT("slow_consumer") : SLICE_LIT("overloaded"));
+}
+
 /* ---- rooms ---- */
+
+static uint64_t subscription_hash(const struct session *s, struct slice room)
+{
+    return hash_two(slice_of(s->socket_id, sizeof(s->socket_id)), room);
+}
+
+struct subscription_key {
+    const struct session *session;
+    struct slice room;
+};
+
+static bool subscription_eq(const struct map_node *node, const void *key)
+{
+    const struct attach *a = container_of(node, struct attach, subscription);
+    const struct subscription_key *k = key;
+
+    return a->session == k->session && attach_is_in(a, k->room);
+}
+
+struct attach *session_only_attach(const struct session *s)
+{
+    return list_empty(&s->attaches) ? NULL
+                                    : list_first(&s->attaches, struct attach, of_session);
+}
+
+bool session_is_listener(const struct session *s)
+{
+    const struct attach *only = session_only_attach(s);
+
+    return only && only->room->is_user_channel;
+}
+
+struct attach *session_find_attach(const struct session *s, struct slice room)
+{
+    struct subscription_key key = {s, room};
+    struct map_node *node;
+
+    if (!s->many_rooms) {
+        struct attach *only = session_only_attach(s);
+
+        return only && attach_is_in(only, room) ? only : NULL;
+    }
+    node = map_find(&s->all->subscriptions, subscription_hash(s, room), subscription_eq, &key);
+    return node ? container_of(node, struct attach, subscription) : NULL;
+}
+
+/* In the room, by all indexes; nothing is sent yet. */
+static int take_seat(struct session *s, struct local_room *room,
+                     const struct enter_params *params)
+{
+    struct attach *attach;
+    int r = attach_new(s, room, params, &attach);
+
+    if (r < 0)
+        local_room_drop_if_empty(room);
+    if (r < 0 || !s->many_rooms)
+        return r;
+    r = map_insert(&s->all->subscriptions, &attach->subscription,
+                   subscription_hash(s, params->room));
+    if (r < 0)
+        attach_leave(attach);
+    else
+        attach->is_subscription = true;
+    return r;
+}
 
 static int enter(struct session *s, const struct enter_params *params)
 {
     struct sessions *all = s->all;
     struct local_room *room;
-    struct attach *attach;
     size_t budget = ATTACHES_PER_TURN;
     int r;
 
-    assert(!s->attaches); /* one room per socket: error frames name it */
+    assert(s->many_rooms || list_empty(&s->attaches));
+    assert(!session_find_attach(s, params->room));
     r = local_room_get(all, intern_slice(s->project), params->room, &room);
     if (r < 0)
         return r;
-    r = attach_new(s, room, params, &attach);
-    if (r < 0) {
-        local_room_drop_if_empty(room);
+    r = take_seat(s, room, params);
+    if (r < 0)
         return r == -ENOSPC ? SESSION_FULL : r;
-    }
     local_room_wake(room);
     if (local_room_advance(room, &budget) == ROOM_STALLED || room->progress < room->n)
         sessions_queue_room(all, room);
@@ -155,6 +232,13 @@ int session_enter_user_channel(struct session *s, struct slice trace)
     return enter(s, &params);
 }
 
+void session_tell_roles(struct session *s)
+{
+    struct attach *a;
+
+    list_for_each(a, &s->attaches, of_session) attach_tell_roles(a);
+}
+
 /* ---- the edge's events ---- */
 
 void session_on_text(struct session *s, struct slice text)
@@ -165,40 +249,58 @@ void session_on_text(struct session *s, struct slice text)
         return;
     r = client_frame_take(s, text);
     if (r < 0)
-        session_end(s, 1013,
-                    r == -ENOBUFS ? SLICE_LIT("slow_consumer") : SLICE_LIT("overloaded"));
+        session_end_failed(s, r);
 }
 
 void session_on_drained(struct session *s)
 {
+    struct attach *a;
+
     if (s->is_closed)
         return;
-    for (struct attach *a = s->attaches; a; a = a->next_of_session)
-        attach_flush(a);
+    list_for_each(a, &s->attaches, of_session) attach_flush(a);
 }
 
 int session_send(struct session *s, struct slice json)
 {
-    AUTO(blob_unref) struct blob *frame = ws_server_frame(WS_OP_TEXT, json);
+    AUTO(blob_unref) struct blob *frame = framing_build(s->framing, json, 0);
 
     if (!frame)
         return -ENOMEM;
     /* A client that talks but does not read: its answers must not pile up. */
-    if (s->stream->queued_bytes > SOCKET_QUEUE_HARD) {
+    if (session_queued(s) > SOCKET_QUEUE_HARD) {
         s->all->metrics->slow_closed++;
         return -ENOBUFS;
     }
-    return stream_write(s->stream, frame);
+    return session_write(s, frame);
 }
 
-void session_set_over(struct session *s, bool is_over)
+/* The bounds for all rooms together are those of one room with some to spare; half of them:
+ * no flutter. */
+void session_update_pause(struct session *s)
 {
-    bool was_paused = s->n_over > 0;
+    uint32_t limit = s->is_paused ? SESSION_UNSETTLED_MAX / 2 : SESSION_UNSETTLED_MAX;
+    bool is_over = s->n_over > 0 || s->unsettled_bytes > limit;
 
-    s->n_over = (uint16_t)(is_over ? s->n_over + 1 : s->n_over - 1);
-    if (was_paused == (s->n_over > 0) || s->is_closed)
+    if (is_over == s->is_paused || s->is_closed)
         return;
+    s->is_paused = is_over;
     if (is_over)
         s->all->metrics->paused++;
     s->events->on_pause(s->owner, is_over);
+}
+
+int session_refuse_text(struct session *s, struct slice text, enum error_code code)
+{
+    s->all->metrics->frames_refused++;
+    return client_frame_refuse(s, text, code, 0);
+}
+
+int session_refuse(struct session *s, struct slice frame_id, enum error_code code,
+                   const char *detail)
+{
+    struct say_ref ref = {.frame_id = frame_id};
+
+    s->all->metrics->frames_refused++;
+    return say_error(s, code, detail, &ref, 0);
 }

@@ -69,6 +69,35 @@ static bool queue_visit(struct map_node *node, void *arg)
     return true;
 }
 
+void sessions_reap_attach(struct sessions *all, struct attach *attach)
+{
+    list_del(&attach->of_session);
+    list_add_tail(&all->gone, &attach->of_session);
+    env_free_later(all->env, &all->reap);
+}
+
+void sessions_reap(struct sessions *all, struct session *session)
+{
+    list_del(&session->link);
+    list_add_tail(&all->gone_sessions, &session->link);
+    env_free_later(all->env, &all->reap);
+}
+
+static void sessions_on_reap(struct later *later, void *arg)
+{
+    struct sessions *all = arg;
+
+    (void)later;
+    while (!list_empty(&all->gone))
+        attach_free(list_first(&all->gone, struct attach, of_session));
+    while (!list_empty(&all->gone_sessions)) {
+        struct session *s = list_first(&all->gone_sessions, struct session, link);
+
+        list_del(&s->link);
+        session_free(s);
+    }
+}
+
 /* ---- events of the pool ---- */
 
 /* Also rooms that have a link: their owner by a new ring may have been out of reach until now.
@@ -154,7 +183,7 @@ static void on_close(struct sessions *all, const struct link *link, const struct
     struct attach *a = answered(all, link, in->attach, in->epoch);
 
     if (a)
-        session_end(a->session, in->code, in->reason);
+        attach_end(a, in->code, in->reason);
 }
 
 static void on_moved(struct sessions *all, const struct link *link, const struct msg_MOVED *in)
@@ -269,6 +298,7 @@ static void sessions_on_dead(struct later *later, void *arg)
 
     (void)later;
     attach_table_deinit(&all->attaches);
+    map_deinit(&all->subscriptions);
     map_deinit(&all->rooms);
     map_deinit(&all->users);
     map_deinit(&all->texts);
@@ -290,7 +320,11 @@ int sessions_new(struct env *env, struct link_pool *pool, struct gateway_metrics
     all->max_sessions = config->max_sessions ? config->max_sessions : CONNECTIONS_MAX;
     all->frame_rule =
         ratelim_rule((uint64_t)SESSION_FRAMES_PER_WINDOW * scale, SESSION_FRAMES_WINDOW_MS);
+    all->token_warning_ms =
+        config->token_warning_ms ? config->token_warning_ms : TOKEN_WARNING_MS;
+    all->token_grace_ms = config->token_grace_ms ? config->token_grace_ms : TOKEN_GRACE_MS;
     attach_table_init(&all->attaches);
+    map_init(&all->subscriptions);
     map_init(&all->rooms);
     map_init(&all->users);
     map_init(&all->texts);
@@ -300,11 +334,16 @@ int sessions_new(struct env *env, struct link_pool *pool, struct gateway_metrics
     list_init(&all->work);
     list_init(&all->stalled);
     list_init(&all->kicks);
+    list_init(&all->gone);
+    list_init(&all->gone_sessions);
     later_init(&all->dead, sessions_on_dead, all);
+    later_init(&all->reap, sessions_on_reap, all);
     timer_init(&all->work_timer, sessions_on_work, all);
     timer_init(&all->kick_timer, kicks_on_timer, all);
     timer_init(&all->sweep, sessions_on_sweep, all);
-    r = env_timer(env, &all->sweep, SESSION_SWEEP_MS);
+    r = wheel_init(&all->wheel, env);
+    if (r == 0)
+        r = env_timer(env, &all->sweep, SESSION_SWEEP_MS);
     if (r < 0)
         return r;
     link_pool_set_user(pool, LINK_USER_SESSIONS, &pool_events, all);
@@ -322,6 +361,7 @@ void sessions_free(struct sessions *all)
     env_timer_cancel(all->env, &all->work_timer);
     env_timer_cancel(all->env, &all->kick_timer);
     env_timer_cancel(all->env, &all->sweep);
+    wheel_deinit(&all->wheel);
     env_free_later(all->env, &all->dead);
 }
 

@@ -8,7 +8,6 @@
 #include "gateway/session/attach.h"
 #include "gateway/session/local_room.h"
 #include "gateway/session/sessions.h"
-#include "gateway/ws/ws_header.h"
 
 /* ---- into rooms ---- */
 
@@ -50,7 +49,7 @@ static bool give(struct attach *a, const struct msg_USER_ROOMS *in)
     AUTO(blob_unref) struct blob *frame = NULL;
     AUTO_BUF json = BUF_INIT;
 
-    if (a->stream->queued_bytes > SOCKET_QUEUE_SOFT) {
+    if (attach_queued(a) > SOCKET_QUEUE_SOFT) {
         a->session->all->metrics->slow_dropped++;
         return false;
     }
@@ -61,8 +60,8 @@ static bool give(struct attach *a, const struct msg_USER_ROOMS *in)
     buf_put_slice(&json, in->json);
     if (buf_failed(&json))
         return false;
-    frame = ws_server_frame(WS_OP_TEXT, buf_slice(&json));
-    if (!frame || stream_write(a->stream, frame) < 0)
+    frame = framing_build(a->framing, buf_slice(&json), 0);
+    if (!frame || session_write(a->session, frame) < 0)
         return false; /* out of memory: an event that may be lost is */
     a->session->all->metrics->deliveries++;
     return true;
@@ -70,7 +69,10 @@ static bool give(struct attach *a, const struct msg_USER_ROOMS *in)
 
 static void give_rooms(struct session *s, const struct msg_USER_ROOMS *in, struct buf *given)
 {
-    for (struct attach *a = s->attaches; a; a = a->next_of_session) {
+    struct attach *a, *next;
+
+    list_for_each_safe(a, next, &s->attaches, of_session)
+    {
         struct slice name = local_room_name(a->room);
 
         if (!is_meant(a, in) || !give(a, in) || list_has(buf_slice(given), name))

@@ -397,10 +397,12 @@ static void on_session_pause(void *owner, bool paused)
     (void)paused;
 }
 
-static const struct session_events session_events = {on_session_close, on_session_pause};
+static const struct session_events session_events = {.on_close = on_session_close,
+                                                     .on_pause = on_session_pause};
 
 void sim_client_connect(struct sim_client *c)
 {
+    struct session_sink sink = {.framing = FRAMING_WEBSOCKET};
     struct sim_edge *edge;
     struct session_params params = {
         .project = slice_str(c->config.project),
@@ -426,8 +428,8 @@ void sim_client_connect(struct sim_client *c)
     c->n_connects++;
     c->generation_of_socket++;
     c->stream = (struct stream){.ops = &client_stream_ops};
-    if (session_open(edge->sessions, &params, &c->stream, &session_events, c, &c->session) !=
-        0) {
+    sink.stream = &c->stream;
+    if (session_open(edge->sessions, &params, &sink, &session_events, c, &c->session) != 0) {
         c->session = NULL;
         dial_later(c);
         return;

@@ -136,7 +136,7 @@ static const struct {
     {"replayLimit=x", 0, 50, 0, "", false},
     {"lastSeq=7&generation=g1", ATTACH_HAS_SEQ, 50, 7, "g1", false},
     {"lastSeq=0", ATTACH_HAS_SEQ, 50, 0, "", false},
-    {"lastSeq=-1", 0, 50, 0, "", false},
+    {"lastSeq=9007199254740991", ATTACH_HAS_SEQ, 50, SEQ_MAX, "", false},
     {"generation=g1", 0, 50, 0, "", false},
     {"v=1&userId=mallory&apiKey=fc_x", 0, 50, 0, "", true},
     {"v=2", 0, 50, 0, "", false},
@@ -144,6 +144,14 @@ static const struct {
 
 static void addresses_are_read(void **state)
 {
+    static const char *const bad_cursors[] = {"lastSeq=-1",
+                                              "lastSeq=",
+                                              "lastSeq=x",
+                                              "lastSeq=1.5",
+                                              "lastSeq=9007199254740992",
+                                              "lastSeq=99999999999999999999",
+                                              "lastSeq=1&lastSeq=2",
+                                              "lastSeq=%zz"};
     static const char *const bad[] = {"/ws/room/",    "/ws/room/a/b", "/ws/room/a%20b",
                                       "/ws/room/%zz", "/ws/user/a/b", "/ws/room",
                                       "/ws/user/",    "/ws/user/~a"};
@@ -161,6 +169,15 @@ static void addresses_are_read(void **state)
         CHECK_EQ(q.last_seq, addresses[i].last_seq, addresses[i].query);
         assert_string_equal(q.generation, addresses[i].generation);
         CHECK_EQ(q.native, addresses[i].native, addresses[i].query);
+        CHECK(!q.bad_cursor && !q.many_rooms, addresses[i].query);
+        socket_query_deinit(&q);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad_cursors); i++) {
+        struct socket_query q;
+
+        CHECK(socket_query_read(SLICE_LIT("/ws/room/r"), slice_str(bad_cursors[i]), &q),
+              bad_cursors[i]);
+        CHECK(q.bad_cursor, bad_cursors[i]);
         socket_query_deinit(&q);
     }
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -234,6 +251,8 @@ static void refusals_are_told_after_the_handshake(void **state)
     expect_refused(1008, "invalid_token", "two tokens");
     knock("/ws/room/a%20b", "?token=x", UPGRADE);
     expect_refused(1008, "not_member", "no room has such a name");
+    knock("/ws/room/r", "?token=x&lastSeq=soon", UPGRADE);
+    expect_refused(1008, "invalid_cursor", "no cursor");
     knock("/ws/elsewhere", "?token=x", UPGRADE);
     expect_refused(1008, "not_member", "no such place");
     knock_as("r", "ada", "\"member\"", ",\"roomId\":\"q\"", "");
@@ -400,6 +419,109 @@ static void frames_pass_both_ways(void **state)
     assert_int_equal(w.c.metrics.closed_lost, 1);
 }
 
+/* A masked text frame of the client (with a mask of zeroes). */
+static void say(const char *json)
+{
+    AUTO_BUF frame = BUF_INIT;
+    size_t len = strlen(json);
+
+    buf_put_char(&frame, '\x81');
+    if (len < 126) {
+        buf_put_char(&frame, (char)(0x80 | len));
+    } else {
+        buf_put_char(&frame, '\xfe');
+        buf_put_char(&frame, (char)(len >> 8));
+        buf_put_char(&frame, (char)len);
+    }
+    buf_put(&frame, M, 4);
+    buf_put_str(&frame, json);
+    buf_clear(&w.client.in);
+    fake_sink_send(&w.client, buf_slice(&frame));
+    fake_env_run(&w.c.env);
+}
+
+static void a_socket_without_a_room_subscribes(void **state)
+{
+    char query[2600];
+    const struct msg *attach;
+
+    (void)state;
+    world_open(&w, NULL);
+    snprintf(query, sizeof(query), "?token=%s&lastSeq=x",
+             world_token(&w, "ada", "\"member\"", ",\"roomId\":\"lobby\""));
+    knock("/ws", query, UPGRADE);
+    world_answer_project(&w);
+    assert_int_equal(world_status(&w), 101);
+    assert_int_equal(fake_shard_count(w.shard), 0);
+    assert_int_equal(w.c.metrics.connections, 1);
+    say("{\"type\":\"subscribe\",\"roomId\":\"other\"}");
+    assert_true(world_has(&w, "\"code\":\"forbidden\""));
+    say("{\"type\":\"subscribe\",\"roomId\":\"lobby\"}");
+    attach = fake_shard_expect(w.shard, MSG_ATTACH);
+    CHECK_SLICE(attach->ATTACH.room, "lobby", "room");
+    assert_int_equal(attach->ATTACH.flags, ATTACH_NATIVE | ATTACH_SUBSCRIBE);
+}
+
+static void say_token(const char *token, const char *frame_id)
+{
+    char json[2600];
+
+    snprintf(json, sizeof(json), "{\"type\":\"token\",\"token\":\"%s\",\"frameId\":\"%s\"}",
+             token, frame_id);
+    say(json);
+}
+
+static void a_fresh_token_is_checked_and_taken(void **state)
+{
+    const struct msg *roles;
+
+    (void)state;
+    world_open(&w, NULL);
+    knock_as("lobby", "ada", "\"member\"", "", "&v=1");
+    attach_and_live();
+    say_token("nonsense", "f1");
+    assert_true(world_has(&w, "\"code\":\"invalid_token\""));
+    assert_true(world_has(&w, "\"frameId\":\"f1\""));
+    say_token(world_token(&w, "bob", "\"member\"", ""), "f2");
+    assert_true(world_has(&w, "\"code\":\"forbidden\""));
+    assert_true(world_has(&w, "\"frameId\":\"f2\""));
+    say_token(world_token(&w, "ada", "\"member\"", ",\"roomId\":\"other\""), "f3");
+    assert_true(world_has(&w, "\"code\":\"forbidden\""));
+    say_token(world_token(&w, "ada", "\"admin\"", ""), "f4");
+    assert_true(world_has(&w, "{\"type\":\"token_refreshed\",\"expiresAt\":\""));
+    assert_true(world_has(&w, "\"frameId\":\"f4\""));
+    roles = fake_shard_expect(w.shard, MSG_ROLES);
+    CHECK_SLICE(roles->ROLES.roles, "admin", "roles");
+    assert_int_equal(w.c.metrics.tokens_refreshed, 1);
+}
+
+/* What is known of the project has become too old: the shard is asked again. */
+static void a_token_waits_for_what_is_known_of_the_project(void **state)
+{
+    (void)state;
+    world_open(&w, NULL);
+    knock_as("lobby", "ada", "\"member\"", "", "&v=1");
+    attach_and_live();
+    fake_env_advance(&w.c.env, LOOKUP_FOUND_MS + 1000);
+    fake_shard_clear(w.shard);
+    say_token(world_token(&w, "ada", "\"member\"", ""), "f1");
+    assert_false(world_has(&w, "token_refreshed"));
+    say_token(world_token(&w, "ada", "\"member\"", ""), "f2");
+    assert_true(world_has(&w, "\"code\":\"overloaded\""));
+    assert_true(world_has(&w, "\"frameId\":\"f2\""));
+    world_answer_project(&w);
+    assert_true(world_has(&w, "token_refreshed"));
+    assert_true(world_has(&w, "\"frameId\":\"f1\""));
+    fake_env_advance(&w.c.env, LOOKUP_FOUND_MS + 1000);
+    fake_shard_clear(w.shard);
+    say_token(world_token(&w, "ada", "\"member\"", ""), "f3");
+    stream_close(w.client.stream, false); /* and nobody waits for the answer */
+    fake_env_run(&w.c.env);
+    world_answer_project(&w);
+    assert_int_equal(w.c.metrics.tokens_refreshed, 1);
+    fake_shard_clear(w.shard);
+}
+
 static void bytes_behind_the_handshake_count(void **state)
 {
     char request[3000];
@@ -464,6 +586,7 @@ static void too_long_a_text_is_answered_and_far_too_long_closes(void **state)
     fake_sink_send(&w.client, buf_slice(&frame));
     fake_env_run(&w.c.env);
     assert_true(world_has(&w, "\"code\":\"payload_too_large\""));
+    assert_true(world_has(&w, "\"roomId\":\"lobby\""));
     assert_int_equal(fake_shard_count(w.shard), 0);
     fake_sink_send(&w.client,
                    slice_of("\x81\xff\0\0\0\0\0\x0b\xb8\x01" M "x", 15)); /* 768,001 bytes */
@@ -514,6 +637,9 @@ int main(void)
         cmocka_unit_test_teardown(a_draining_gateway_sends_people_on, teardown),
         cmocka_unit_test_teardown(a_socket_enters_its_room, teardown),
         cmocka_unit_test_teardown(frames_pass_both_ways, teardown),
+        cmocka_unit_test_teardown(a_socket_without_a_room_subscribes, teardown),
+        cmocka_unit_test_teardown(a_fresh_token_is_checked_and_taken, teardown),
+        cmocka_unit_test_teardown(a_token_waits_for_what_is_known_of_the_project, teardown),
         cmocka_unit_test_teardown(bytes_behind_the_handshake_count, teardown),
         cmocka_unit_test_teardown(a_shard_closes_the_socket, teardown),
         cmocka_unit_test_teardown(too_long_a_text_is_answered_and_far_too_long_closes,

@@ -39,7 +39,16 @@ static void on_pause(void *owner, bool paused)
     client->is_paused = paused;
 }
 
-static const struct session_events session_events = {on_close, on_pause};
+static void on_token(void *owner, struct slice token, struct slice frame_id)
+{
+    struct fake_client *client = owner;
+
+    snprintf(client->token, sizeof(client->token), "%.*s/%.*s", (int)token.len, token.data,
+             (int)frame_id.len, frame_id.len ? frame_id.data : "");
+}
+
+static const struct session_events session_events = {
+    .on_close = on_close, .on_pause = on_pause, .on_token = on_token};
 
 static void edge_on_open(void *owner)
 {
@@ -77,15 +86,16 @@ static const struct stream_events edge_events = {edge_on_open, edge_on_bytes, ed
 void client_open_as(struct fake_world *w, struct fake_client *client,
                     const struct session_params *params, const struct enter_params *enter)
 {
+    struct session_sink sink = {.framing = FRAMING_WEBSOCKET};
     struct stream *remote;
 
     *client = (struct fake_client){0};
     fake_pair(&w->c.env, &client->stream, &remote);
+    sink.stream = client->stream;
     stream_set_events(client->stream, &edge_events, client);
     fake_sink_init(&client->remote, remote);
-    assert_int_equal(session_open(w->sessions, params, client->stream, &session_events, client,
-                                  &client->session),
-                     0);
+    assert_int_equal(
+        session_open(w->sessions, params, &sink, &session_events, client, &client->session), 0);
     if (enter)
         assert_int_equal(session_enter(client->session, enter), 0);
 }

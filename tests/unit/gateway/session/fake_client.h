@@ -16,6 +16,7 @@ struct fake_client {
     unsigned code;           /* of on_close; 0: not closed by the session */
     char reason[64];
     bool is_paused;
+    char token[64]; /* the last of on_token: "token/frameId" */
     char text[512]; /* what client_next() returned */
 };
 

@@ -55,7 +55,7 @@ static void on_pause(void *owner, bool paused)
     (void)paused;
 }
 
-static const struct session_events events = {on_close, on_pause};
+static const struct session_events events = {.on_close = on_close, .on_pause = on_pause};
 
 static void talk(struct session *s)
 {
@@ -78,10 +78,11 @@ static int open_and_enter(struct sessions *all, struct stream *stream)
                                     .user_info = SLICE_LIT("{}")};
     struct enter_params enter = {
         .room = SLICE_LIT("r"), .generation = SLICE_LIT("g"), .trace = SLICE_LIT("t")};
+    struct session_sink sink = {.framing = FRAMING_WEBSOCKET, .stream = stream};
     struct session *s;
     int r;
 
-    r = session_open(all, &params, stream, &events, NULL, &s);
+    r = session_open(all, &params, &sink, &events, NULL, &s);
     if (r < 0)
         return r;
     is_open = true;

@@ -22,6 +22,7 @@
 
 #include "common/base/limits.h"
 #include "shard/store/sql_commit.h"
+#include "shard/store/sql_sweep.h"
 
 #define ROOM_ROW                                                                               \
     "last_seq, last_id, last_created_at, fence, generation, resume_floor, created_at, type,"   \
@@ -61,64 +62,6 @@
     "   AND t.deleted_at IS NULL LIMIT " TEXT_OF(UNREAD_COUNT_MAX) ") c)"                      \
     " FROM (" list ") l ORDER BY l.created_at DESC, l.room_id DESC"
 /* clang-format on */
-
-/* Rows of a table of which the first columns of the key are given: at most $3 of those that
- * belong to the deleted room. */
-#define SWEEP(table, keys, match)                                                              \
-    "gone_" table " AS (DELETE FROM " table " t USING dead d, LATERAL (SELECT " keys           \
-    "  FROM " table " x WHERE x.project_id = d.project_id AND x.room_id = d.room_id"           \
-    "  LIMIT $3::bigint) x WHERE t.project_id = d.project_id AND " match " RETURNING 1), "
-#define SWEPT(table) "(SELECT count(*) FROM gone_" table ")"
-#define SWEEP_BY_USER(table)                                                                   \
-    SWEEP(table, "x.user_id", "t.user_id = x.user_id AND t.room_id = d.room_id")
-#define SWEEP_BY_SEQ(table)                                                                    \
-    SWEEP(table, "x.user_id, x.seq",                                                           \
-          "t.user_id = x.user_id AND t.room_id = d.room_id AND t.seq = x.seq")
-
-/* $1 project and $2 room, or nulls: the room that was deleted first and has something left that
- * nobody else is just sweeping. Of each table at most $3 rows, of what hangs on those as many
- * as that has. One transaction stays short, however much a room has held. */
-#define SWEEP_ROOM                                                                                                                                                                                                                                                            \
-    "WITH dead AS MATERIALIZED (SELECT project_id, room_id FROM rooms"                                                                                                                                                                                                        \
-    "  WHERE has_remains AND ($1::text IS NULL OR (project_id = $1 AND room_id = $2))"                                                                                                                                                                                        \
-    "  ORDER BY deleted_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED), "                                                                                                                                                                                                          \
-    "gone_timeline AS (DELETE FROM timeline t USING dead d, LATERAL (SELECT x.seq"                                                                                                                                                                                            \
-    "  FROM timeline x WHERE x.project_id = d.project_id AND x.room_id = d.room_id"                                                                                                                                                                                           \
-    "  ORDER BY x.seq LIMIT $3::bigint) x WHERE t.project_id = d.project_id"                                                                                                                                                                                                  \
-    "  AND t.room_id = d.room_id AND t.seq = x.seq RETURNING t.project_id, t.id), "                                                                                                                                                                                           \
-    "gone_deliveries AS (DELETE FROM deliveries t USING gone_timeline g"                                                                                                                                                                                                      \
-    "  WHERE t.project_id = g.project_id AND t.message_id = g.id), "                                                                                                                                                                                                          \
-    "gone_message_search AS (DELETE FROM message_search t USING dead d, LATERAL (SELECT x.seq"                                                                                                                                                                                \
-    "  FROM message_search x WHERE x.project_id = d.project_id AND x.room_id = d.room_id"                                                                                                                                                                                     \
-    "  ORDER BY x.seq LIMIT $3::bigint) x WHERE t.project_id = d.project_id"                                                                                                                                                                                                  \
-    "  AND t.room_id = d.room_id AND t.seq = x.seq RETURNING 1), "                                                                                                                                                                                                            \
-    "gone_search_state AS (DELETE FROM search_state t USING dead d"                                                                                                                                                                                                           \
-    "  WHERE t.project_id = d.project_id AND t.room_id = d.room_id), " SWEEP(                                                                                                                                                                                                 \
-        "room_ops", "x.key", "t.room_id = d.room_id AND t.key = x.key")                                                                                                                                                                                                       \
-        SWEEP_BY_SEQ("mentions") SWEEP_BY_SEQ("notifications_read") SWEEP_BY_USER(                                                                                                                                                                                            \
-            "read_state") SWEEP_BY_USER("drafts") SWEEP_BY_USER("snoozes")                                                                                                                                                                                                    \
-            SWEEP("follow_ups", "x.user_id, x.id", "t.user_id = x.user_id AND t.id = x.id") "counted AS (SELECT greatest(" SWEPT("timeline") ", " SWEPT(                                                                                                                      \
-                "message_search") ", " SWEPT("room_ops") ", " SWEPT("mentions") ", " SWEPT("n"                                                                                                                                                                                \
-                                                                                           "o"                                                                                                                                                                                \
-                                                                                           "t"                                                                                                                                                                                \
-                                                                                           "i"                                                                                                                                                                                \
-                                                                                           "f"                                                                                                                                                                                \
-                                                                                           "i"                                                                                                                                                                                \
-                                                                                           "c"                                                                                                                                                                                \
-                                                                                           "a"                                                                                                                                                                                \
-                                                                                           "t"                                                                                                                                                                                \
-                                                                                           "i"                                                                                                                                                                                \
-                                                                                           "o"                                                                                                                                                                                \
-                                                                                           "n"                                                                                                                                                                                \
-                                                                                           "s"                                                                                                                                                                                \
-                                                                                           "_"                                                                                                                                                                                \
-                                                                                           "r"                                                                                                                                                                                \
-                                                                                           "e"                                                                                                                                                                                \
-                                                                                           "a"                                                                                                                                                                                \
-                                                                                           "d") ", " SWEPT("read_state") ", " SWEPT("drafts") ", " SWEPT("snoozes") ", " SWEPT("follow_ups") ") AS most), "                                                                   \
-                                                                                                                                                                                             "finished AS (UPDATE rooms r SET has_remains = false FROM dead d, counted c"     \
-                                                                                                                                                                                             "  WHERE c.most < $3 AND r.project_id = d.project_id AND r.room_id = d.room_id)" \
-                                                                                                                                                                                             " SELECT count(*), (SELECT most FROM counted) FROM dead"
 
 const struct sql_statement sql_statements[SQL_COUNT] = {
     [SQL_COMMIT] = {"commit", COMMIT_PLAIN},

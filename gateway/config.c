@@ -68,6 +68,10 @@ static const struct config_option options[] = {
               "How long before the end of its token a client on a socket is told"),
     CONFIG_MS(struct gateway_config, token_grace_ms, "FLUXY_TOKEN_GRACE", "30s", 1, 3600000,
               "How long a socket may still read after the end of its token"),
+    CONFIG_MS(struct gateway_config, heartbeat_ms, "FLUXY_EVENT_STREAM_HEARTBEAT", "30s", 500,
+              3600000,
+              "How often an event stream gets a comment, so that nobody on the way "
+              "takes it for dead"),
     CONFIG_MS(
         struct gateway_config, drain_wait_ms, "FLUXY_DRAIN_WAIT", "0s", 0, 3600000,
         "SIGTERM: how long /readyz fails before connections are refused (for load balancers)"),

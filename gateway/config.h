@@ -21,6 +21,7 @@ struct gateway_config {
     char *demo_project;
     int64_t rate_limit_scale;
     uint64_t token_warning_ms, token_grace_ms;
+    uint64_t heartbeat_ms;
     uint64_t drain_wait_ms, drain_timeout_ms;
     int64_t drain_rate;
     char *log_level;

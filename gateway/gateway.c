@@ -184,7 +184,14 @@ static void write_status(void *owner, struct buf *out)
 
 static const struct admin_hooks admin_hooks = {readiness, write_metrics};
 static const struct admin_page admin_pages[] = {{"/status", write_status}};
-static const struct api_hooks api_hooks = {is_ready, live_links};
+static void open_stream(void *owner, struct api_request *req)
+{
+    const struct gateway *g = owner;
+
+    front_open_stream(g->front, req);
+}
+
+static const struct api_hooks api_hooks = {is_ready, live_links, open_stream};
 
 /* ---- draining ---- */
 
@@ -376,7 +383,8 @@ static int build_service(struct gateway *g)
     struct front_parts front = {.env = env,
                                 .wheel = &g->wheel,
                                 .metrics = &g->metrics,
-                                .trusted_proxies = &g->trusted_proxies};
+                                .trusted_proxies = &g->trusted_proxies,
+                                .heartbeat_ms = (uint32_t)c->heartbeat_ms};
     int r = sessions_new(env, g->pool, &g->metrics, &sessions, &g->sessions);
 
     if (r == 0)

@@ -12,6 +12,7 @@
 
 struct admit;
 struct api;
+struct api_request;
 struct calls;
 struct gateway_metrics;
 
@@ -27,6 +28,8 @@ struct api_hooks {
     /* Whether this gateway can serve: what /health says. */
     bool (*is_ready)(void *owner);
     size_t (*live_links)(void *owner);
+    /* Takes a request for an event stream over; its caller has been let in. */
+    void (*open_stream)(void *owner, struct api_request *req);
 };
 
 /* Everything in config is copied; the others are borrowed. */

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/limits.h"
 #include "gateway/api/api.h"
+#include "gateway/edge/event_stream.h"
 #include "gateway/edge/front_internal.h"
 #include "gateway/metrics.h"
 
@@ -75,6 +77,9 @@ int front_new(const struct front_parts *parts, struct front **ret_front)
     front->parts = *parts;
     list_init(&front->opening);
     list_init(&front->sockets);
+    list_init(&front->streams);
+    if (!front->parts.heartbeat_ms)
+        front->parts.heartbeat_ms = EVENT_STREAM_BEAT_MS;
     http_server_init(&front->http, parts->env, parts->wheel, &http_events, front);
     ws_server_init(&front->ws, parts->env, parts->wheel);
     *ret_front = front;
@@ -85,6 +90,7 @@ void front_free(struct front *front)
 {
     if (!front)
         return;
+    event_stream_drop_all(front);
     http_server_close_all(&front->http);
     socket_open_cancel_all(front);
     room_socket_drop_all(front);
@@ -102,6 +108,11 @@ bool front_take(struct front *front, struct stream *stream, const struct ip *pee
         return false;
     front->parts.metrics->http_connections++;
     return true;
+}
+
+void front_open_stream(struct front *front, struct api_request *req)
+{
+    event_stream_open(front, req);
 }
 
 void front_drain(struct front *front)

@@ -13,6 +13,7 @@
 
 struct admit;
 struct api;
+struct api_request;
 struct front;
 struct gateway_metrics;
 struct sessions;
@@ -26,6 +27,8 @@ struct front_parts {
     struct sessions *sessions;
     struct gateway_metrics *metrics;
     const struct cidr_list *trusted_proxies;
+    uint32_t
+        heartbeat_ms; /* between two comments on an event stream; 0: EVENT_STREAM_BEAT_MS */
 };
 
 int front_new(const struct front_parts *parts, struct front **ret_front) MUST_CHECK;
@@ -37,6 +40,9 @@ DEFINE_AUTO(struct front, front_free)
  * end, by TCP or by the PROXY header. */
 bool front_take(struct front *front, struct stream *stream, const struct ip *peer,
                 bool trusted_proxy, bool secure);
+
+/* api_hooks.open_stream: a request for an event stream. */
+void front_open_stream(struct front *front, struct api_request *req);
 
 /* No new sockets from now on (1012); connections end with their next answer. Open sockets stay.
  */

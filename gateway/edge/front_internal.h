@@ -9,6 +9,7 @@ struct front {
     struct ws_server ws;
     struct list opening; /* struct socket_opening: waits to be let in */
     struct list sockets; /* struct room_socket */
+    struct list streams; /* struct event_stream */
     bool draining;
 };
 

@@ -36,7 +36,7 @@ static size_t live_links(void *owner)
 
 void offline_open(struct offline *o, const struct cidr_list *trusted)
 {
-    static const struct api_hooks hooks = {is_ready, live_links};
+    static const struct api_hooks hooks = {.is_ready = is_ready, .live_links = live_links};
     static const struct link_pool_hooks pool_hooks = {0};
     struct link_pool_config pool = {.node_id = SLICE_LIT("g"), .incarnation = 1};
     struct sessions_config sessions = {.rate_limit_scale = 1};

@@ -24,7 +24,14 @@ static size_t live_links(void *owner)
     return link_pool_live(w->c.pool);
 }
 
-static const struct api_hooks hooks = {is_ready, live_links};
+static void open_stream(void *owner, struct api_request *req)
+{
+    const struct world *w = owner;
+
+    front_open_stream(w->front, req);
+}
+
+static const struct api_hooks hooks = {is_ready, live_links, open_stream};
 
 void world_open(struct world *w, const struct api_config *config)
 {

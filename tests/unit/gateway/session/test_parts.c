@@ -156,6 +156,29 @@ static void frame_headers_have_the_three_forms(void **state)
     }
 }
 
+static void an_event_is_one_field(void **state)
+{
+    static const struct {
+        const char *json;
+        uint64_t seq;
+        const char *want;
+    } cases[] = {
+        {"{}", 0, "data: {}\n\n"},
+        {"{\"a\":1}", 7, "id: 7\ndata: {\"a\":1}\n\n"},
+        {"{\"a\":\n1,\r\n\"b\":2}", 0, "data: {\"a\": 1,  \"b\":2}\n\n"},
+        {"", UINT64_MAX, "id: 18446744073709551615\ndata: \n\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        AUTO(blob_unref)
+        struct blob *blob =
+            framing_build(FRAMING_EVENT_STREAM, slice_str(cases[i].json), cases[i].seq);
+
+        CHECK_SLICE(blob_slice(blob), cases[i].want, cases[i].json);
+    }
+}
+
 /* What every idle socket costs here; docs and the memory target of the gateway count on it. */
 static void a_socket_in_a_room_stays_small(void **state)
 {
@@ -174,6 +197,7 @@ int main(void)
         cmocka_unit_test(numbers_are_never_given_again),
         cmocka_unit_test(texts_are_shared_and_forgotten),
         cmocka_unit_test(frame_headers_have_the_three_forms),
+        cmocka_unit_test(an_event_is_one_field),
         cmocka_unit_test(a_socket_in_a_room_stays_small),
     };
 

@@ -41,6 +41,9 @@
 #define REACTION_USERS_MAX 2000 /* users over all kinds */
 /* Who may see a whisper, the author included. */
 #define VISIBLE_TO_MAX 100
+/* How long a message that expires may live, in seconds. */
+#define EXPIRY_MIN_S 60
+#define EXPIRY_MAX_S (7 * 24 * 3600)
 /* presenceInfo as sent, characters; what survives of it goes to all members on every join. */
 #define PRESENCE_INFO_MAX_CHARS 2048
 #define PRESENCE_NAME_MAX_CHARS 64
@@ -386,6 +389,8 @@
 #define SNAPSHOT_MAX 500u
 /* Entries of one resume page; further pages wait until the socket has drained. */
 #define RESUME_PAGE 200
+/* Reactions of one changed message that an old client is told of after a move of its room. */
+#define CATCHUP_REACTIONS_MAX 100
 /* How far back the snapshot of an old client may reach over replayLimit to close its hole. */
 #define SNAPSHOT_REACH_MAX 2000
 /* Members in one answer of the member list, and of one room. */

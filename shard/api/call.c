@@ -25,6 +25,11 @@ static const struct call_row rows[] = {
     [CALL_MEMBER_ADD] = {CALL_OBJECT_ROOM, verb_member_add},
     [CALL_MEMBER_REMOVE] = {CALL_OBJECT_ROOM, verb_member_remove},
     [CALL_MESSAGE_POST] = {CALL_OBJECT_ROOM, verb_message_post},
+    [CALL_MESSAGE_LOCATE] = {CALL_OBJECT_NONE, verb_message_locate},
+    [CALL_MESSAGE_EDIT] = {CALL_OBJECT_ROOM, verb_message_edit},
+    [CALL_MESSAGE_DELETE] = {CALL_OBJECT_ROOM, verb_message_delete},
+    [CALL_REACTION_ADD] = {CALL_OBJECT_ROOM, verb_reaction_add},
+    [CALL_REACTION_REMOVE] = {CALL_OBJECT_ROOM, verb_reaction_remove},
     [CALL_HISTORY] = {CALL_OBJECT_ROOM, verb_history},
     [CALL_MODERATE] = {CALL_OBJECT_ROOM, verb_moderate},
     [CALL_REPORT] = {CALL_OBJECT_ROOM, verb_report},
@@ -42,6 +47,7 @@ static void free_now(struct later *later, void *arg)
 
     (void)later;
     json_decref(call->params);
+    entry_unref(call->verb.named);
     history_free(call->verb.history);
     free(call);
 }
@@ -206,6 +212,29 @@ void call_find_room(struct call *call)
         return;
     }
     room_when_active(room, &call->room_wait);
+}
+
+static void on_message(void *arg, enum found found, struct entry *entry)
+{
+    struct call *call = arg;
+
+    if (!call_release(call))
+        return;
+    call->verb.found = found;
+    call->verb.named = entry ? entry_ref(entry) : NULL;
+    if (found != FOUND_UNKNOWN || !host_owns(call->host, call->object))
+        call_find_room(call); /* comes back to the handler */
+    else
+        call_refuse(call, ERROR_unavailable, "", 0);
+}
+
+void call_find_message(struct call *call, struct room_host *room, int64_t id)
+{
+    entry_unref(TAKE(call->verb.named));
+    if (find_start(room, id, on_message, call))
+        call_hold(call);
+    else
+        call_refuse(call, ERROR_overloaded, "", 0);
 }
 
 static void on_joined(struct change_wait *wait, enum change_outcome outcome,

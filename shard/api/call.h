@@ -67,8 +67,9 @@ struct call {
         struct slice target; /* MEMBER_*: the user; points into params */
         enum member_role role;
         struct history *history;
-        enum found parent;  /* MESSAGE_POST */
         int64_t expires_us; /* MODERATE */
+        enum found found;    /* the message that is named: the parent, or the one to change */
+        struct entry *named; /* YES: owned reference */
     } verb;
     char bytes[];
 };
@@ -86,6 +87,9 @@ void call_reply_buf(struct call *call, const struct buf *body); /* 200 */
 void call_refuse(struct call *call, enum error_code code, const char *detail,
                  uint64_t retry_after_ms);
 void call_refuse_fields(struct call *call, const struct json_fields *fields);
+/* Looks up the message that the caller names and runs the handler again with verb.found and
+ * verb.named; refuses when the store cannot say. */
+void call_find_message(struct call *call, struct room_host *room, int64_t id);
 /* The object lives elsewhere: look again. */
 void call_moved(struct call *call);
 
@@ -122,6 +126,11 @@ void verb_reports_list(struct call *call, struct room_host *room);
 void verb_audit_list(struct call *call, struct room_host *room);
 void verb_blocks_list(struct call *call, struct room_host *room);
 void verb_block_set(struct call *call, struct room_host *room);
+void verb_message_locate(struct call *call, struct room_host *room);
+void verb_message_edit(struct call *call, struct room_host *room);
+void verb_message_delete(struct call *call, struct room_host *room);
+void verb_reaction_add(struct call *call, struct room_host *room);
+void verb_reaction_remove(struct call *call, struct room_host *room);
 void verb_history(struct call *call, struct room_host *room);
 /* Frees what verb_history() keeps in the call. */
 void history_free(struct history *history);

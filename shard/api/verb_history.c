@@ -100,10 +100,17 @@ static void read_params(struct history *h, struct json_fields *f)
 
 /* ---- collecting ---- */
 
-/* Adds at one end; false when the page is full or the limit of this half is reached. */
-static bool add(struct history *h, struct entry *e, bool at_end, size_t limit)
+static bool is_shown(const struct call *call, const struct entry *e)
 {
-    if (e->kind != ENTRY_MESSAGE || e->deleted_us)
+    return entry_is_live(e, host_now_us(call->host)) && entry_is_visible(e, call->user);
+}
+
+/* Adds at one end; false when the page is full or the limit of this half is reached. */
+static bool add(struct call *call, struct entry *e, bool at_end, size_t limit)
+{
+    struct history *h = call->verb.history;
+
+    if (!is_shown(call, e))
         return true;
     if (h->n >= limit || (h->n > 0 && h->bytes + entry_size(e) > PAGE_MAX_BYTES)) {
         h->is_full = true;
@@ -139,6 +146,8 @@ static void reply(struct call *call)
                               .entries = h->entries + h->first,
                               .n_entries = h->n,
                               .current_seq = h->head,
+                              .viewer = call->user,
+                              .now_us = host_now_us(call->host),
                               .has_more = h->has_more};
 
     if (!room) {
@@ -189,22 +198,22 @@ static bool backward_from_tail(struct call *call, struct room_host *room)
 {
     struct history *h = call->verb.history;
     const struct tail *tail = &room->tail;
-    size_t found = 0, i;
+    size_t found = 0, first = tail_index_after(tail, tail->seq_floor), i;
 
-    for (i = tail->count; i > 0 && found <= part_limit(h); i--) {
+    for (i = tail->count; i > first && found <= part_limit(h); i--) {
         const struct entry *e = tail_at(tail, i - 1);
 
-        found += is_before(h, e) && e->kind == ENTRY_MESSAGE && !e->deleted_us;
+        found += is_before(h, e) && is_shown(call, e);
     }
-    if (found < part_limit(h) && tail->floor > 0)
+    if (found < part_limit(h) && tail->seq_floor > 0)
         return false;
-    for (i = tail->count; i > 0; i--) {
+    for (i = tail->count; i > first; i--) {
         struct entry *e = tail_at(tail, i - 1);
 
-        if (is_before(h, e) && !add(h, e, false, part_limit(h)))
+        if (is_before(h, e) && !add(call, e, false, part_limit(h)))
             break;
     }
-    part_done(call, tail->floor > 0);
+    part_done(call, tail->seq_floor > 0);
     return true;
 }
 
@@ -213,10 +222,10 @@ static bool forward_from_tail(struct call *call, struct room_host *room)
     struct history *h = call->verb.history;
     const struct tail *tail = &room->tail;
 
-    if (!tail_covers(tail, h->seq))
+    if (!tail_has_seqs(tail, h->seq))
         return false;
     for (size_t i = tail_index_after(tail, h->seq); i < tail->count; i++) {
-        if (!add(h, tail_at(tail, i), true, part_limit(h)))
+        if (!add(call, tail_at(tail, i), true, part_limit(h)))
             break;
     }
     part_done(call, false);
@@ -238,7 +247,7 @@ static void on_page(void *arg, enum store_result result, const struct page *page
     }
     h->head = MAX(h->head, page->head);
     for (size_t i = 0; i < page->n_entries; i++) {
-        if (!add(h, page->entries[i], is_forward(h), part_limit(h)))
+        if (!add(call, page->entries[i], is_forward(h), part_limit(h)))
             break;
     }
     part_done(call, page->more);
@@ -253,7 +262,8 @@ static void read_page(struct call *call)
                                .seq = h->seq,
                                .time_us = h->time_us,
                                .limit = (uint32_t)(part_limit(h) - h->n),
-                               .live_messages_only = true};
+                               .live_messages_only = true,
+                               .viewer = call->user};
 
     if (is_forward(h)) {
         query.kind = PAGE_AFTER_SEQ;

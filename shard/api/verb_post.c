@@ -50,19 +50,6 @@ static void on_settled(struct room_request *request, const struct commit_result 
     }
 }
 
-static void on_parent(void *arg, enum found found)
-{
-    struct call *call = arg;
-
-    if (!call_release(call))
-        return;
-    call->verb.parent = found;
-    if (found == FOUND_UNKNOWN)
-        call_refuse(call, ERROR_unavailable, "", 0);
-    else
-        call_find_room(call); /* comes back to verb_message_post() */
-}
-
 static void publish(struct call *call, struct room_host *room,
                     const struct command_message *message)
 {
@@ -71,8 +58,9 @@ static void publish(struct call *call, struct room_host *room,
                         .user = call->user,
                         .project_roles = call->project_roles,
                         .way = LIMITER_REST,
-                        .is_charged = call->verb.parent != FOUND_UNKNOWN,
-                        .parent = call->verb.parent};
+                        .is_charged = call->verb.found != FOUND_UNKNOWN,
+                        .parent = call->verb.found,
+                        .parent_entry = call->verb.named};
     int r;
 
     if (message->client_id.len > 0)
@@ -81,6 +69,7 @@ static void publish(struct call *call, struct room_host *room,
         dedupe_key(DEDUPE_GATEWAY, call->user, call->key, p.dedupe);
     call->request.on_settled = on_settled;
     r = room_publish(room, &p);
+    buf_deinit(&p.visible_to);
     if (r < 0) {
         call_refuse(call, ERROR_overloaded, "", 0);
         return;
@@ -95,10 +84,7 @@ static void publish(struct call *call, struct room_host *room,
         call_refuse(call, p.error, p.detail, p.retry_after_ms);
         return;
     case PUBLISH_FIND_PARENT:
-        if (find_start(room, message->parent_id, on_parent, call))
-            call_hold(call);
-        else
-            call_refuse(call, ERROR_overloaded, "", 0);
+        call_find_message(call, room, message->parent_id);
         return;
     }
     call_hold(call);

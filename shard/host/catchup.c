@@ -23,6 +23,7 @@
 #include "shard/host/newest.h"
 #include "shard/host/op.h"
 #include "shard/metrics.h"
+#include "shard/room/reactions.h"
 
 enum catchup_kind {
     CATCHUP_SNAPSHOT, /* the newest messages */
@@ -105,6 +106,8 @@ static struct frame_page page_of(const struct catchup *c, struct entry *const *e
                                .entries = entries,
                                .n_entries = n,
                                .current_seq = current_seq,
+                               .viewer = c->attach->user,
+                               .now_us = host_now_us(room->host),
                                .has_more = has_more};
 }
 
@@ -181,27 +184,89 @@ static void give_replay(struct catchup *c, struct entry *const *entries, size_t 
     send_frame(c, buf_slice(json), to, !more);
 }
 
-static bool is_for(const struct entry *e, const struct attach *attach)
+/* Every number after the cursor is that of an entry which the socket may see as it was made: then
+ * live frames tell all. */
+static bool is_plain(const struct catchup *c, struct entry *const *entries, size_t n, uint64_t to)
 {
-    if (e->kind == ENTRY_MEMBERSHIP)
-        return attach->flags & ATTACH_NATIVE;
-    return e->deleted_us == 0;
+    const struct attach *attach = c->attach;
+    int64_t now_us = host_now_us(attach->room->host);
+
+    if (c->at + n != to)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const struct entry *e = entries[i];
+
+        if (e->seq != c->at + 1 + i || e->updated_seq != e->seq ||
+            !entry_is_visible(e, attach->user) ||
+            (e->kind == ENTRY_MESSAGE && !entry_is_live(e, now_us)))
+            return false;
+    }
+    return true;
+}
+
+struct reaction_frames {
+    struct catchup *c;
+    const struct entry *entry;
+    size_t left;
+};
+
+static bool give_reaction(void *arg, struct slice emoji, struct slice user)
+{
+    struct reaction_frames *r = arg;
+    struct room_host *room = r->c->attach->room;
+    struct buf *json = &room->host->json;
+
+    buf_clear(json);
+    frame_reaction(json, room->id, r->entry, user, emoji, true);
+    attach_send(r->c->attach, 0, 0, buf_slice(json));
+    return --r->left > 0;
+}
+
+/* An old socket had the entry: what it has become, by frames that it knows. */
+static void give_changed(struct catchup *c, struct entry *e)
+{
+    struct attach *attach = c->attach;
+    struct room_host *room = attach->room;
+    struct reaction_frames reactions = {c, e, CATCHUP_REACTIONS_MAX};
+    struct buf *json = &room->host->json;
+
+    buf_clear(json);
+    if (e->deleted_us)
+        frame_delete(json, room->id, e, slice_of(NULL, 0));
+    else
+        frame_edit(json, room->id, e);
+    attach_send(attach, 0, e->updated_seq, buf_slice(json));
+    if (!e->deleted_us)
+        reactions_each(e->reactions, give_reaction, &reactions);
+}
+
+static bool is_for_old(const struct entry *e, const struct attach *attach, int64_t now_us)
+{
+    if (frame_is_native(e) || !entry_is_visible(e, attach->user))
+        return false;
+    return e->kind != ENTRY_MESSAGE || e->deleted_us || entry_is_live(e, now_us);
 }
 
 static void give_live(struct catchup *c, struct entry *const *entries, size_t n, uint64_t to)
 {
     struct attach *attach = c->attach;
     struct room_host *room = attach->room;
+    bool is_native = attach->flags & ATTACH_NATIVE;
+    int64_t now_us = host_now_us(room->host);
     struct buf *json = &room->host->json;
     uint64_t cursor = c->at;
 
     for (size_t i = 0; i < n; i++) {
-        if (!is_for(entries[i], attach))
+        if (!is_native && !is_for_old(entries[i], attach, now_us))
             continue;
-        buf_clear(json);
-        frame_entry(json, room->id, entries[i]);
+        if (entries[i]->seq <= c->at) {
+            give_changed(c, entries[i]);
+        } else if (!entries[i]->deleted_us) {
+            buf_clear(json);
+            frame_entry(json, room->id, entries[i]);
+            attach_send(attach, 0, entries[i]->updated_seq, buf_slice(json));
+        }
         cursor = entries[i]->updated_seq;
-        attach_send(attach, 0, cursor, buf_slice(json));
     }
     if (cursor < to)
         attach_send(attach, 0, to, slice_of(NULL, 0));
@@ -217,7 +282,8 @@ static void give_page(struct catchup *c, struct entry *const *entries, size_t n,
                       .PAGED = {.attach = attach->number, .epoch = attach->epoch}};
 
     metrics->resume_events += n;
-    if (c->kind == CATCHUP_REPLAY)
+    if (c->kind == CATCHUP_REPLAY ||
+        ((attach->flags & ATTACH_NATIVE) && !is_plain(c, entries, n, to)))
         give_replay(c, entries, n, to, more);
     else
         give_live(c, entries, n, to);
@@ -275,38 +341,47 @@ static size_t fit(struct entry *const *entries, size_t n)
 static void page_from_tail(struct catchup *c)
 {
     const struct room_host *room = c->attach->room;
+    const struct tail *tail = &room->tail;
     struct entry *entries[RESUME_PAGE];
-    size_t first = tail_index_after(&room->tail, c->at), n = 0;
-    uint64_t to;
+    uint32_t at = tail_touched_after(tail, c->at);
+    size_t n = 0, fits;
+    uint64_t to = MAX(room->seq, c->at);
 
-    while (n < RESUME_PAGE && first + n < room->tail.count) {
-        entries[n] = tail_at(&room->tail, first + n);
-        n++;
-    }
-    n = fit(entries, n);
-    to = MAX(room->seq, c->at);
-    if (n > 0 && first + n < room->tail.count)
-        to = entries[n - 1]->updated_seq;
-    give_page(c, entries, n, to, to < room->seq);
+    for (; n < RESUME_PAGE && at != TAIL_NONE; at = tail_next(tail, at))
+        entries[n++] = tail_touched(tail, at);
+    fits = fit(entries, n);
+    if (n > 0 && (fits < n || at != TAIL_NONE))
+        to = entries[fits - 1]->updated_seq;
+    give_page(c, entries, fits, to, to < room->seq);
+}
+
+static struct newest newest_for(const struct catchup *c)
+{
+    const struct attach *attach = c->attach;
+
+    return (struct newest){.limit = attach->replay_limit,
+                           .viewer = attach->user,
+                           .now_us = host_now_us(attach->room->host),
+                           .tail = &attach->room->tail};
 }
 
 static void snapshot_from_tail(struct catchup *c)
 {
     struct room_host *room = c->attach->room;
-    struct newest newest = {.limit = c->attach->replay_limit};
+    struct newest newest = newest_for(c);
 
     newest_from_tail(&newest, &room->tail, 0);
     give_snapshot(c, newest_entries(&newest), newest.n, room->seq,
-                  newest.is_cut || room->tail.floor > 0);
+                  newest.is_cut || room->tail.seq_floor > 0);
 }
 
 /* The tail alone fills the snapshot, or there is nothing below it. */
 static bool tail_has_snapshot(const struct catchup *c)
 {
     const struct tail *tail = &c->attach->room->tail;
-    struct newest newest = {.limit = c->attach->replay_limit};
+    struct newest newest = newest_for(c);
 
-    if (tail_covers(tail, 0))
+    if (tail_has_seqs(tail, 0))
         return true;
     newest_from_tail(&newest, tail, 0);
     return newest.is_cut || newest.n == newest.limit;
@@ -326,7 +401,7 @@ static void retry_later(struct catchup *c)
 static void snapshot_from_page(struct catchup *c, const struct page *page)
 {
     struct room_host *room = c->attach->room;
-    struct newest newest = {.limit = c->attach->replay_limit};
+    struct newest newest = newest_for(c);
 
     if (!tail_covers(&room->tail, page->head)) {
         step(c); /* more has been released meanwhile than the tail holds */
@@ -391,6 +466,7 @@ static void read_page(struct catchup *c)
         query.seq = INT64_MAX; /* the largest that the store's column holds */
         query.limit = c->attach->replay_limit;
         query.live_messages_only = true;
+        query.viewer = c->attach->user;
     } else {
         query.kind = PAGE_CHANGED_AFTER;
         query.seq = c->at;
@@ -478,7 +554,8 @@ static void step(struct catchup *c)
 static void send_cached(struct attach *attach)
 {
     struct room_host *room = attach->room;
-    struct newest newest = {.limit = 1};
+    struct newest newest = {
+        .limit = 1, .viewer = attach->user, .now_us = host_now_us(room->host)};
     struct buf *json = &room->host->json;
 
     newest_from_tail(&newest, &room->tail, 0);

@@ -5,6 +5,7 @@
 
 #include "common/base/limits.h"
 #include "shard/host/catchup.h"
+#include "shard/host/mutate.h"
 #include "shard/host/op.h"
 #include "shard/host/presence.h"
 #include "shard/host/publish.h"
@@ -20,9 +21,10 @@ struct frame {
     uint64_t n; /* 0: is not settled */
     uint32_t flags;
     struct slice json;
-    /* After it has waited for its parent. */
+    /* After it has waited for the message that it names. */
     bool is_charged, has_failed;
-    enum found parent;
+    enum found found;
+    struct entry *named; /* YES: owned reference */
 };
 
 struct held_frame {
@@ -46,14 +48,14 @@ static void refuse(struct op *op, struct slice client_id, enum error_code code,
     op_settle(op, buf_slice(json), slice_of(NULL, 0));
 }
 
-static void acknowledge(struct op *op, const struct entry *e)
+static void acknowledge(struct op *op, const struct entry *e, uint64_t seq)
 {
     struct room_host *room = op->attach->room;
     struct frame_ref ref = {.client_id = e->client_id, .frame_id = op->frame_id};
     struct buf *json = &room->host->json;
 
     buf_clear(json);
-    frame_ack(json, room->id, &ref, e, false);
+    frame_ack(json, room->id, &ref, e, seq, false);
     op_settle(op, buf_slice(json), slice_of(NULL, 0));
 }
 
@@ -82,7 +84,7 @@ static void acknowledge_repeat(struct op *op, const struct entry *original)
     host->metrics->duplicates++;
     op->attach->suspect_left = SUSPECT_MESSAGES;
     buf_clear(&host->json2);
-    frame_ack(&host->json2, room->id, &ref, original, true);
+    frame_ack(&host->json2, room->id, &ref, original, original->seq, true);
     if (has_had_echo(op, original)) {
         op_settle(op, buf_slice(&host->json2), slice_of(NULL, 0));
         return;
@@ -103,7 +105,7 @@ static void op_on_settled(struct room_request *request, const struct commit_resu
     }
     switch (result->outcome) {
     case COMMIT_DONE:
-        acknowledge(op, result->entry);
+        acknowledge(op, result->entry, result->entry->seq);
         return;
     case COMMIT_DUPLICATE:
         if (!op->is_resent)
@@ -123,14 +125,14 @@ static void op_on_settled(struct room_request *request, const struct commit_resu
     }
 }
 
-static void make_key(const struct attach *attach, uint64_t n,
-                     const struct command_message *message, uint8_t ret[DEDUPE_LEN])
+static void make_key(const struct attach *attach, uint64_t n, struct slice client_id,
+                     uint8_t ret[DEDUPE_LEN])
 {
     char key[64];
     int len;
 
-    if (message->client_id.len > 0) {
-        dedupe_key(DEDUPE_CLIENT, attach->user, message->client_id, ret);
+    if (client_id.len > 0) {
+        dedupe_key(DEDUPE_CLIENT, attach->user, client_id, ret);
         return;
     }
     len = snprintf(key, sizeof(key), "%llx:%llu:%llu",
@@ -139,7 +141,7 @@ static void make_key(const struct attach *attach, uint64_t n,
     dedupe_key(DEDUPE_GATEWAY, attach->user, slice_of(key, (size_t)len), ret);
 }
 
-static void wait_for_parent(struct op *op, const struct frame *frame, int64_t parent_id);
+static void wait_for_message(struct op *op, const struct frame *frame, int64_t id);
 
 static void run_message(struct op *op, const struct frame *frame,
                         const struct command_message *message)
@@ -151,7 +153,8 @@ static void run_message(struct op *op, const struct frame *frame,
                         .project_roles = attach->project_roles,
                         .way = LIMITER_SOCKET,
                         .is_charged = frame->is_charged,
-                        .parent = frame->parent,
+                        .parent = frame->found,
+                        .parent_entry = frame->named,
                         .is_resent = op->is_resent,
                         .is_suspect = op->is_resent || attach->suspect_left > 0};
     int r;
@@ -161,10 +164,11 @@ static void run_message(struct op *op, const struct frame *frame,
         return;
     }
     op->request.on_settled = op_on_settled;
-    make_key(attach, op->n, message, p.dedupe);
+    make_key(attach, op->n, message->client_id, p.dedupe);
     if (attach->suspect_left > 0)
         attach->suspect_left--;
     r = room_publish(attach->room, &p);
+    buf_deinit(&p.visible_to);
     if (r < 0) {
         refuse(op, message->client_id, ERROR_overloaded, "", 0);
         return;
@@ -177,10 +181,94 @@ static void run_message(struct op *op, const struct frame *frame,
         refuse(op, message->client_id, p.error, p.detail, p.retry_after_ms);
         return;
     case PUBLISH_FIND_PARENT:
-        wait_for_parent(op, frame, message->parent_id);
+        wait_for_message(op, frame, message->parent_id);
         return;
     }
     op->is_committing = true;
+}
+
+/* ---- changes of messages ---- */
+
+static void acknowledge_change(struct op *op, const struct entry *e, uint64_t seq,
+                               bool is_duplicate)
+{
+    struct room_host *room = op->attach->room;
+    struct frame_ref ref = {.frame_id = op->frame_id};
+    struct buf *json = &room->host->json;
+
+    buf_clear(json);
+    frame_ack(json, room->id, &ref, e, seq, is_duplicate);
+    op_settle(op, buf_slice(json), slice_of(NULL, 0));
+}
+
+static void change_on_settled(struct room_request *request, const struct commit_result *result)
+{
+    struct op *op = container_of(request, struct op, request);
+
+    op->is_committing = false;
+    if (!op->attach) {
+        op_drop(op);
+        return;
+    }
+    switch (result->outcome) {
+    case COMMIT_DONE:
+        acknowledge_change(op, result->entry, result->entry->updated_seq, false);
+        return;
+    case COMMIT_NOTHING:
+        acknowledge_change(op, result->entry, result->entry->updated_seq, true);
+        return;
+    case COMMIT_DUPLICATE:
+        op->attach->room->host->metrics->duplicates++;
+        acknowledge_change(op, result->entry, result->change_seq, true);
+        return;
+    case COMMIT_REJECTED:
+    case COMMIT_REFUSED:
+    case COMMIT_UNAVAILABLE:
+    case COMMIT_UNKNOWN:
+        refuse(op, slice_of(NULL, 0), mutate_error_of(result), "", 0);
+        return;
+    case COMMIT_DROPPED:
+        op_drop(op);
+        return;
+    }
+}
+
+static void run_change(struct op *op, const struct frame *frame, enum mutation_kind kind,
+                       const struct command_change *change)
+{
+    struct attach *attach = op->attach;
+    uint8_t key[DEDUPE_LEN];
+    struct mutate m = {.request = &op->request,
+                       .what = {.kind = kind,
+                                .content = change->content,
+                                .emoji = change->emoji,
+                                .is_added = change->is_added,
+                                .is_hard = change->is_hard},
+                       .message_id = change->message_id,
+                       .user = attach->user,
+                       .project_roles = attach->project_roles,
+                       .key = key,
+                       .is_resent = op->is_resent,
+                       .is_charged = frame->is_charged,
+                       .base = frame->named,
+                       .is_missing = frame->found == FOUND_NO};
+    int r;
+
+    if (frame->has_failed) {
+        refuse(op, slice_of(NULL, 0), ERROR_unavailable, "", 0);
+        return;
+    }
+    op->request.on_settled = change_on_settled;
+    make_key(attach, op->n, slice_of(NULL, 0), key);
+    r = room_mutate(attach->room, &m);
+    if (r < 0)
+        refuse(op, slice_of(NULL, 0), ERROR_overloaded, "", 0);
+    else if (r == MUTATE_REFUSED)
+        refuse(op, slice_of(NULL, 0), m.error, m.detail, m.retry_after_ms);
+    else if (r == MUTATE_FIND)
+        wait_for_message(op, frame, change->message_id);
+    else
+        op->is_committing = true;
 }
 
 /* ---- one frame ---- */
@@ -204,6 +292,15 @@ static void run_command(struct op *op, const struct frame *frame, const struct c
     switch (command->type) {
     case COMMAND_MESSAGE:
         run_message(op, frame, &command->message);
+        return;
+    case COMMAND_EDIT:
+        run_change(op, frame, MUTATION_EDIT, &command->change);
+        return;
+    case COMMAND_DELETE:
+        run_change(op, frame, MUTATION_DELETE, &command->change);
+        return;
+    case COMMAND_REACTION:
+        run_change(op, frame, MUTATION_REACTION, &command->change);
         return;
     case COMMAND_RESUME:
         if (catchup_resume(attach, op, command->resume.last_seq, command->resume.generation) <
@@ -259,6 +356,8 @@ static struct held_frame *hold(struct attach *attach, const struct frame *frame)
     }
     held->frame = *frame;
     held->frame.json = slice_of(held->json, frame->json.len);
+    held->frame.found = FOUND_UNKNOWN;
+    held->frame.named = NULL;
     if (frame->json.len > 0)
         memcpy(held->json, frame->json.data, frame->json.len);
     list_init(&held->link);
@@ -291,35 +390,42 @@ static struct held_frame *take_held(struct attach *attach)
     return held;
 }
 
+static void held_free(struct held_frame *held)
+{
+    entry_unref(held->frame.named);
+    free(held);
+}
+
 void frames_run_held(struct attach *attach)
 {
     while (may_run(attach) && !list_empty(&attach->held)) {
         struct held_frame *held = take_held(attach);
 
         run_frame(attach, &held->frame);
-        free(held);
+        held_free(held);
     }
 }
 
 void frames_drop_held(struct attach *attach)
 {
     while (!list_empty(&attach->held))
-        free(take_held(attach));
+        held_free(take_held(attach));
 }
 
-static void on_parent(void *arg, enum found found)
+static void on_found(void *arg, enum found found, struct entry *entry)
 {
     struct attach *attach = arg;
     struct frame *frame = &list_first(&attach->held, struct held_frame, link)->frame;
 
     attach->find = NULL;
-    frame->parent = found;
+    frame->found = found;
+    frame->named = entry ? entry_ref(entry) : NULL;
     frame->has_failed = found == FOUND_UNKNOWN;
     frames_run_held(attach);
 }
 
 /* The frame goes back to the front of what is held, and holds back its successors. */
-static void wait_for_parent(struct op *op, const struct frame *frame, int64_t parent_id)
+static void wait_for_message(struct op *op, const struct frame *frame, int64_t id)
 {
     struct attach *attach = op->attach;
     struct held_frame *held = hold(attach, frame);
@@ -329,7 +435,7 @@ static void wait_for_parent(struct op *op, const struct frame *frame, int64_t pa
     op_drop(op);
     held->frame.is_charged = true;
     list_add_head(&attach->held, &held->link);
-    attach->find = find_start(attach->room, parent_id, on_parent, attach);
+    attach->find = find_start(attach->room, id, on_found, attach);
     if (!attach->find)
         attach_close(attach, 1013, "overloaded");
 }

@@ -132,6 +132,11 @@ bool host_is_empty(const struct host *host)
     return host->rooms.count == 0;
 }
 
+int64_t host_now_us(const struct host *host)
+{
+    return env_wall_us(host->env) + host->store->ops->clock_offset_us(host->store);
+}
+
 /* ---- the ring ---- */
 
 bool host_owns(const struct host *host, struct slice object)

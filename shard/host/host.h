@@ -73,6 +73,8 @@ DEFINE_AUTO(struct host, host_free)
 void host_set_ring(struct host *host, const struct ring *ring);
 /* While the lease is unconfirmed, fences are checked once a second. */
 void host_set_lease(struct host *host, bool is_confirmed);
+/* Now by the store's clock, which all times of entries come from; microseconds since 1970. */
+int64_t host_now_us(const struct host *host);
 /* True when the newest ring that we know gives us the object. */
 bool host_owns(const struct host *host, struct slice object);
 /* Everything leaves (shutdown): host_set_ring() with a ring without us does that; this asks

@@ -3,7 +3,11 @@
 
 bool newest_add(struct newest *newest, struct entry *e)
 {
-    if (e->kind != ENTRY_MESSAGE || e->deleted_us)
+    struct entry *newer = newest->tail ? tail_find_seq(newest->tail, e->seq) : NULL;
+
+    if (newer)
+        e = newer;
+    if (!entry_is_live(e, newest->now_us) || !entry_is_visible(e, newest->viewer))
         return true;
     if (newest->n == newest->limit ||
         (newest->n > 0 && newest->bytes + entry_size(e) > PAGE_MAX_BYTES)) {
@@ -21,7 +25,7 @@ void newest_from_tail(struct newest *newest, const struct tail *tail, uint64_t a
     for (size_t i = tail->count; i > 0; i--) {
         struct entry *e = tail_at(tail, i - 1);
 
-        if (e->seq <= above || !newest_add(newest, e))
+        if (e->seq <= MAX(above, tail->seq_floor) || !newest_add(newest, e))
             return;
     }
 }

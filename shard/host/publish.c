@@ -6,7 +6,9 @@
 
 #include <errno.h>
 
+#include "common/base/limits.h"
 #include "shard/metrics.h"
+#include "shard/room/audience.h"
 #include "shard/room/extra.h"
 
 static int refuse(struct publish *p, enum error_code code, const char *detail)
@@ -33,18 +35,58 @@ static int check_rate(struct room_host *room, struct publish *p)
     return refuse(p, ERROR_rate_limit_exceeded, p->detail_bytes);
 }
 
-/* 0: there is none, or it exists. */
+/* 0: there is none, or it exists and the author may see it. */
 static int check_parent(struct room_host *room, struct publish *p)
 {
+    struct entry *parent = p->parent_entry;
     enum found found = p->parent;
 
     if (p->message->parent_id == 0)
         return 0;
     if (found == FOUND_UNKNOWN)
-        found = find_in_memory(room, p->message->parent_id);
-    if (found == FOUND_NO)
+        found = find_in_memory(room, p->message->parent_id, &parent);
+    if (found == FOUND_UNKNOWN)
+        return PUBLISH_FIND_PARENT;
+    if (found == FOUND_NO || !entry_is_live(parent, host_now_us(room->host)) ||
+        !entry_is_visible(parent, p->user))
         return refuse(p, ERROR_message_not_found, "the message replied to");
-    return found == FOUND_YES ? 0 : PUBLISH_FIND_PARENT;
+    return 0;
+}
+
+/* The list in p->visible_to: the author first, then whom he names, each once. */
+static int fill_visible_to(struct room_host *room, struct publish *p)
+{
+    if (!p->message->is_whisper)
+        return 0;
+    buf_clear(&p->visible_to);
+    switch (audience_write(&p->visible_to, p->user, p->message->visible_to, &room->members)) {
+    case 0:
+        return buf_failed(&p->visible_to) ? -ENOMEM : 0;
+    case AUDIENCE_NOT_MEMBER:
+        return refuse(p, ERROR_invalid_visibility, "visibleTo names somebody who is no member");
+    case AUDIENCE_EMPTY:
+        return refuse(p, ERROR_invalid_visibility, "nobody is named but the author");
+    default:
+        return refuse(p, ERROR_invalid_visibility, "too many users");
+    }
+}
+
+static int check_expiry(struct room_host *room, struct publish *p)
+{
+    int64_t now_us = host_now_us(room->host), in_us;
+
+    if (p->message->expires_us)
+        p->expires_us = p->message->expires_us;
+    else if (p->message->expires_in_s)
+        p->expires_us = now_us + p->message->expires_in_s * 1000000;
+    else
+        return 0;
+    in_us = p->expires_us - now_us;
+    /* A second of grace for what was under way. */
+    if (in_us < (EXPIRY_MIN_S - 1) * INT64_C(1000000) ||
+        in_us > EXPIRY_MAX_S * INT64_C(1000000))
+        return refuse(p, ERROR_invalid_expiry, "");
+    return 0;
 }
 
 static struct entry *make_entry(struct room_host *room, const struct publish *p)
@@ -53,12 +95,15 @@ static struct entry *make_entry(struct room_host *room, const struct publish *p)
     struct entry from = {.kind = ENTRY_MESSAGE,
                          .version = 1,
                          .parent_id = p->message->parent_id,
+                         .expires_us = p->expires_us,
+                         .visible_to = buf_slice(&p->visible_to),
                          .user = p->user,
                          .client_id = p->message->client_id,
                          .content = p->message->content};
 
     buf_clear(extra);
-    extra_write_message(extra, p->message, &room->members, p->dedupe);
+    extra_write_message(extra, p->message, &room->members, buf_slice(&p->visible_to),
+                        p->dedupe);
     if (buf_failed(extra))
         return NULL;
     from.extra = buf_slice(extra);
@@ -83,6 +128,12 @@ int room_publish(struct room_host *room, struct publish *p)
     if (r)
         return r;
     r = check_parent(room, p);
+    if (r)
+        return r;
+    r = check_expiry(room, p);
+    if (r)
+        return r;
+    r = fill_visible_to(room, p);
     if (r)
         return r;
     e = make_entry(room, p);

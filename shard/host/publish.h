@@ -18,7 +18,11 @@ struct publish {
     bool is_resent;    /* sent again by the gateway: has been let through the limit before */
     bool is_suspect;   /* probably a repeat: look it up before the commit */
     bool is_charged;   /* has been through the limit already */
-    enum found parent; /* what the store has said about the parent, if it was asked */
+    enum found parent; /* what the store has said about the parent, if it was asked: */
+    struct entry *parent_entry; /* YES: the parent, borrowed */
+
+    struct buf visible_to; /* scratch of room_publish(); the caller deinits it */
+    int64_t expires_us;    /* likewise */
 
     /* PUBLISH_REFUSED */
     enum error_code error;

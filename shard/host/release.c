@@ -8,6 +8,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/wire/msg.h"
+#include "shard/host/attach.h"
 #include "shard/host/change.h"
 #include "shard/host/room_host.h"
 #include "shard/metrics.h"
@@ -29,8 +30,8 @@ static int take_in(struct room_host *room, const struct commit_result *result)
 {
     struct entry *e = result->entry;
 
-    room->seq = e->seq;
-    tail_push(&room->tail, e);
+    room->seq = e->updated_seq;
+    tail_put(&room->tail, e);
     for (size_t i = 0; i < result->n_ops; i++) {
         const struct side_op *op = &result->ops[i];
 
@@ -44,18 +45,125 @@ static int take_in(struct room_host *room, const struct commit_result *result)
     return 0;
 }
 
-static int fan_out(struct room_host *room, const struct entry *e)
+static struct attach *next_live(struct room_gate *rg, const struct attach *after)
 {
+    struct list *at = after ? after->in_room_gate.next : rg->attaches.next;
+
+    while (at != &rg->attaches) {
+        struct attach *attach = list_entry(at, struct attach, in_room_gate);
+
+        if (attach->state == ATTACH_LIVE)
+            return attach;
+        at = at->next;
+    }
+    return NULL;
+}
+
+/* To those who may see it, one by one; the others learn only that the number is taken. The
+ * bytes go first on each link, and move the cursor of their sockets, so that the skip passes
+ * them by. */
+static int whisper(struct room_host *room, const struct entry *e, uint64_t seq,
+                   struct slice frame)
+{
+    struct buf *json = &room->host->json2;
+    struct room_gate *rg;
+
+    list_for_each(rg, &room->gates, in_room)
+    {
+        for (struct attach *a = next_live(rg, NULL); a; a = next_live(rg, a)) {
+            if (entry_is_visible(e, a->user))
+                attach_send(a, 0, seq, frame);
+        }
+    }
+    if (seq == 0)
+        return 0; /* a second form of an event that has had its number */
+    buf_clear(json);
+    frame_skip(json, room->id, seq, 0);
+    if (buf_failed(json))
+        return -ENOMEM;
+    room_fanout(room, seq, EVENT_NATIVE_ONLY, NULL, buf_slice(json));
+    return 0;
+}
+
+int room_show(struct room_host *room, const struct entry *e, uint64_t seq, uint32_t flags)
+{
+    struct buf *json = &room->host->json;
+
+    if (buf_failed(json))
+        return -ENOMEM;
+    if (e->visible_to.len > 0)
+        return whisper(room, e, seq, buf_slice(json));
+    room_fanout(room, seq, flags, NULL, buf_slice(json));
+    return 0;
+}
+
+static int show_new(struct room_host *room, const struct entry *e)
+{
+    struct buf *json = &room->host->json;
+
+    buf_clear(json);
+    frame_entry(json, room->id, e);
+    return room_show(room, e, e->seq, frame_is_native(e) ? EVENT_NATIVE_ONLY : 0);
+}
+
+static int show_deleted(struct room_host *room, const struct entry *e, const struct mutation *m)
+{
+    struct buf *json = &room->host->json;
+    int r = 0;
+
+    if (m->kind == MUTATION_EXPIRE) {
+        buf_clear(json);
+        frame_message_expired(json, room->id, e);
+        r = room_show(room, e, 0, 0);
+    }
+    buf_clear(json);
+    frame_delete(json, room->id, e, m->actor);
+    if (r == 0)
+        r = room_show(room, e, e->updated_seq, 0);
+    if (r < 0 || m->kind == MUTATION_EXPIRE || e->visible_to.len > 0)
+        return r;
+    buf_clear(json);
+    frame_message_deleted(json, room->id, e, m->actor);
+    return room_show(room, e, 0, EVENT_OLD_ONLY);
+}
+
+static int show_edited(struct room_host *room, const struct entry *e)
+{
+    struct buf *json = &room->host->json;
+    int r;
+
+    buf_clear(json);
+    frame_edit(json, room->id, e);
+    r = room_show(room, e, e->updated_seq, 0);
+    if (r < 0 || e->visible_to.len > 0)
+        return r;
+    buf_clear(json);
+    frame_message_updated(json, room->id, e);
+    return room_show(room, e, 0, EVENT_OLD_ONLY);
+}
+
+static int fan_out(struct room_host *room, const struct commit_result *result)
+{
+    const struct mutation *m = result->mutation;
+    const struct entry *e = result->entry;
     struct buf *json = &room->host->json;
 
     if (!has_listeners(room))
         return 0;
-    buf_clear(json);
-    frame_entry(json, room->id, e);
-    if (buf_failed(json))
-        return -1;
-    room_fanout(room, e->seq, e->kind == ENTRY_MEMBERSHIP ? EVENT_NATIVE_ONLY : 0, NULL,
-                buf_slice(json));
+    if (!m)
+        return show_new(room, e);
+    switch (m->kind) {
+    case MUTATION_DELETE:
+    case MUTATION_EXPIRE:
+        return show_deleted(room, e, m);
+    case MUTATION_EDIT:
+    case MUTATION_STREAM_END:
+        return show_edited(room, e);
+    case MUTATION_REACTION:
+        buf_clear(json);
+        frame_reaction(json, room->id, e, m->actor, m->emoji, m->is_added);
+        return room_show(room, e, e->updated_seq, 0);
+    }
     return 0;
 }
 
@@ -63,14 +171,15 @@ static void release(struct room_host *room, const struct commit_result *result)
 {
     struct entry *e = result->entry;
 
-    if (take_in(room, result) < 0 || fan_out(room, e) < 0) {
+    if (take_in(room, result) < 0 || fan_out(room, result) < 0) {
         log_error("room dropped: out of memory", L_SLICE("room", room->object));
         room->host->metrics->moves_memory++;
         room_close(room, ROOM_END_MOVED); /* its sockets come back and get what they missed */
         return;
     }
-    if (e->kind == ENTRY_MESSAGE)
+    if (e->kind == ENTRY_MESSAGE && !result->mutation)
         room->host->metrics->messages++;
+    room->host->metrics->changes += result->mutation != NULL;
     for (size_t i = 0; i < result->n_ops; i++) {
         const struct side_op *op = &result->ops[i];
 

@@ -116,7 +116,7 @@ static struct room_host *room_new(struct host *host, struct slice project, struc
     members_init(&room->members);
     restrictions_init(&room->restrictions);
     roster_init(&room->roster);
-    tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes, 0);
+    tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes, 0, 0);
     limiter_init(&room->limiter, (uint64_t)MESSAGES_PER_MINUTE * host->config.rate_scale);
     limiter_init(&room->report_limiter, (uint64_t)REPORTS_PER_MINUTE * host->config.rate_scale);
     return room;
@@ -175,23 +175,15 @@ static void claim_again(struct room_host *room)
         room_close(room, ROOM_END_MOVED);
 }
 
-/* The newest entries, without a gap up to the head; what lies behind a gap is left to the
- * store. */
 static void load_tail(struct room_host *room, const struct claim_result *claim)
 {
     struct host *host = room->host;
-    uint64_t floor = claim->n_tail ? claim->tail[0]->seq - 1 : claim->row.last_seq;
 
     tail_deinit(&room->tail);
-    tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes, floor);
-    for (size_t i = 0; i < claim->n_tail; i++) {
-        if (i > 0 && claim->tail[i]->seq != claim->tail[i - 1]->seq + 1) {
-            tail_deinit(&room->tail);
-            tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes,
-                      claim->tail[i]->seq - 1);
-        }
-        tail_push(&room->tail, claim->tail[i]);
-    }
+    tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes,
+              claim->touched_floor, claim->seq_floor);
+    for (size_t i = 0; i < claim->n_tail; i++)
+        tail_put(&room->tail, claim->tail[i]);
 }
 
 static int load_restrictions(struct room_host *room, const struct claim_result *claim)

@@ -128,6 +128,10 @@ extern const struct commit_events room_commit_events;
 void room_fanout(struct room_host *room, uint64_t seq, uint32_t flags,
                  const struct attach *except, struct slice json);
 
+/* release.c: what host.json holds, about this entry, to all live sockets that may see the
+ * entry. seq: of the event, or 0 for a second form of it. flags: EVENT_*. -ENOMEM. */
+int room_show(struct room_host *room, const struct entry *e, uint64_t seq, uint32_t flags);
+
 /* The store's clock: what createdAt and the ends of restrictions are measured with. */
 static inline int64_t room_now_us(const struct room_host *room)
 {

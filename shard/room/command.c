@@ -10,6 +10,7 @@
 #include "common/base/utf8.h"
 #include "common/json/json_read.h"
 #include "shard/room/frames.h"
+#include "shard/room/reactions.h"
 
 #define JSON_SAFE_MAX ((json_int_t)9007199254740991) /* 2^53 - 1 */
 
@@ -121,19 +122,60 @@ static int read_parent(const json_t *object, struct command_message *m,
     return 0;
 }
 
-/* What would change who sees the message, or how long, must not be overlooked. */
+/* `visibility` and `visibleTo`. Who is named is checked against the members later. */
+static int read_visibility(const json_t *object, struct command_message *m,
+                           struct command_error *error)
+{
+    const json_t *v = member(object, "visibility"), *to = member(object, "visibleTo");
+
+    if (v && !json_is_string(v))
+        return bad(error, ERROR_invalid_visibility, "visibility must be room or whisper");
+    if (!v || slice_eq_str(json_slice(v), "room")) {
+        /* What would change who sees the message must not be overlooked. */
+        if (to && !(json_is_array(to) && json_array_size(to) == 0))
+            return bad(error, ERROR_invalid_visibility, "visibleTo needs visibility whisper");
+        return 0;
+    }
+    if (!slice_eq_str(json_slice(v), "whisper"))
+        return bad(error, ERROR_invalid_visibility, "visibility must be room or whisper");
+    if (!json_is_array(to) || json_array_size(to) < 1 || json_array_size(to) >= VISIBLE_TO_MAX)
+        return bad(error, ERROR_invalid_visibility, "visibleTo must name 1 to %u users",
+                   VISIBLE_TO_MAX - 1);
+    for (size_t i = 0; i < json_array_size(to); i++) {
+        if (!is_text(json_array_get(to, i), ID_MAX + sizeof("role:")))
+            return bad(error, ERROR_invalid_visibility,
+                       "visibleTo[%zu] must be a user or role:x", i);
+    }
+    m->is_whisper = true;
+    m->visible_to = to;
+    return 0;
+}
+
+static int read_expiry(const json_t *object, struct command_message *m,
+                       struct command_error *error)
+{
+    const json_t *in = member(object, "expiresInSeconds"), *at = member(object, "expiresAt");
+
+    if (in && at)
+        return bad(error, ERROR_invalid_expiry, "expiresInSeconds or expiresAt, not both");
+    if (in) {
+        if (!json_is_integer(in) || json_integer_value(in) < EXPIRY_MIN_S ||
+            json_integer_value(in) > EXPIRY_MAX_S)
+            return bad(error, ERROR_invalid_expiry, "expiresInSeconds must be %d to %d",
+                       EXPIRY_MIN_S, EXPIRY_MAX_S);
+        m->expires_in_s = (int64_t)json_integer_value(in);
+    }
+    if (at && (!json_is_string(at) || time_parse(json_slice(at), &m->expires_us) < 0 ||
+               m->expires_us <= 0))
+        return bad(error, ERROR_invalid_expiry, "expiresAt must be an RFC 3339 time");
+    return 0;
+}
+
+/* What would change the text must not be overlooked. */
 static int refuse_unsupported(const json_t *object, struct command_error *error)
 {
-    static const char *const fields[] = {"visibleTo", "expiresInSeconds", "expiresAt",
-                                         "templateId"};
-    const json_t *v = member(object, "visibility");
-
-    if (v && !(json_is_string(v) && slice_eq(json_slice(v), SLICE_LIT("room"))))
-        return bad(error, ERROR_not_implemented, "visibility can only be room");
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        if (member(object, fields[i]))
-            return bad(error, ERROR_not_implemented, "%s is not supported", fields[i]);
-    }
+    if (member(object, "templateId"))
+        return bad(error, ERROR_not_implemented, "%s", "templateId is not supported");
     return 0;
 }
 
@@ -185,6 +227,12 @@ int command_message_read(const json_t *object, struct command_message *ret_messa
     r = read_attachments(object, m, ret_error);
     if (r)
         return r;
+    r = read_visibility(object, m, ret_error);
+    if (r)
+        return r;
+    r = read_expiry(object, m, ret_error);
+    if (r)
+        return r;
     return refuse_unsupported(object, ret_error);
 }
 
@@ -192,6 +240,69 @@ static int read_message(struct command *command, struct command_error *error)
 {
     command->type = COMMAND_MESSAGE;
     return command_message_read(command->root, &command->message, error);
+}
+
+static int read_message_id(const json_t *object, struct command_change *change,
+                           struct command_error *error)
+{
+    const json_t *v = member(object, "messageId");
+
+    if (!is_safe_int(v, 1))
+        return bad(error, ERROR_bad_request, "%s",
+                   v ? "messageId must be a positive integer" : "messageId required");
+    change->message_id = (int64_t)json_integer_value(v);
+    return 0;
+}
+
+static int read_reaction(const json_t *object, struct command_change *change,
+                         struct command_error *error)
+{
+    const json_t *emoji = member(object, "emoji"), *op = member(object, "op");
+    bool is_removed = json_is_string(op) && slice_eq_str(json_slice(op), "remove");
+
+    if (!json_is_string(emoji) || !reaction_emoji_is_valid(json_slice(emoji)))
+        return bad(error, ERROR_invalid_emoji, "emoji must be a string of 1 to %u bytes",
+                   REACTION_EMOJI_MAX);
+    if (!is_removed && !(json_is_string(op) && slice_eq_str(json_slice(op), "add")))
+        return bad(error, ERROR_bad_request, "op must be add or remove");
+    change->emoji = json_slice(emoji);
+    change->is_added = !is_removed;
+    return 0;
+}
+
+int command_change_read(const json_t *object, enum command_type type,
+                        struct command_change *ret_change, struct command_error *ret_error)
+{
+    int r;
+
+    *ret_change = (struct command_change){0};
+    r = read_message_id(object, ret_change, ret_error);
+    if (r)
+        return r;
+    if (type == COMMAND_EDIT)
+        return read_content(object, &ret_change->content, ret_error);
+    if (type == COMMAND_REACTION)
+        return read_reaction(object, ret_change, ret_error);
+    ret_change->is_hard = json_is_true(json_object_get(object, "hard"));
+    return 0;
+}
+
+static int read_edit(struct command *command, struct command_error *error)
+{
+    command->type = COMMAND_EDIT;
+    return command_change_read(command->root, COMMAND_EDIT, &command->change, error);
+}
+
+static int read_delete(struct command *command, struct command_error *error)
+{
+    command->type = COMMAND_DELETE;
+    return command_change_read(command->root, COMMAND_DELETE, &command->change, error);
+}
+
+static int read_react(struct command *command, struct command_error *error)
+{
+    command->type = COMMAND_REACTION;
+    return command_change_read(command->root, COMMAND_REACTION, &command->change, error);
 }
 
 static int read_resume(struct command *command, struct command_error *error)
@@ -230,9 +341,8 @@ static const struct {
     const char *type;
     int (*read)(struct command *command, struct command_error *error);
 } readers[] = {
-    {"message", read_message},
-    {"typing", read_typing},
-    {"resume", read_resume},
+    {"message", read_message}, {"edit", read_edit},     {"delete", read_delete},
+    {"reaction", read_react},  {"typing", read_typing}, {"resume", read_resume},
 };
 
 int command_parse(struct slice json, struct command *ret_command,

@@ -11,13 +11,34 @@
 #include "common/base/slice.h"
 #include "common/json/errors.h"
 
-enum command_type { COMMAND_NONE = 0, COMMAND_MESSAGE, COMMAND_RESUME, COMMAND_TYPING };
+enum command_type {
+    COMMAND_NONE = 0,
+    COMMAND_MESSAGE,
+    COMMAND_EDIT,
+    COMMAND_DELETE,
+    COMMAND_REACTION,
+    COMMAND_RESUME,
+    COMMAND_TYPING,
+};
 
 struct command_message {
     struct slice content;      /* trimmed, 1..CONTENT_MAX_CHARS UTF-16 units */
     struct slice client_id;    /* clientMessageId; empty: none */
     int64_t parent_id;         /* 0: none */
     const json_t *attachments; /* checked, not empty; or NULL */
+    bool is_whisper;
+    const json_t *visible_to; /* whisper: array of strings, not empty */
+    int64_t expires_us;       /* when it is to go, or ... */
+    int64_t expires_in_s;     /* ... after how long; 0: not said */
+};
+
+/* A change of a message: edit, delete, reaction. */
+struct command_change {
+    int64_t message_id;
+    struct slice content; /* EDIT */
+    struct slice emoji;   /* REACTION */
+    bool is_added;        /* REACTION */
+    bool is_hard;         /* DELETE */
 };
 
 struct command {
@@ -26,6 +47,7 @@ struct command {
     struct slice frame_id; /* empty: none */
     union {
         struct command_message message;
+        struct command_change change;
         struct {
             uint64_t last_seq;
             struct slice generation; /* empty: not given */
@@ -56,3 +78,6 @@ void command_deinit(struct command *command);
 /* The fields of a message in an object, from a frame or from a REST body. 0 or COMMAND_BAD. */
 int command_message_read(const json_t *object, struct command_message *ret_message,
                          struct command_error *ret_error);
+/* Likewise of a change, of which type says what it is. */
+int command_change_read(const json_t *object, enum command_type type,
+                        struct command_change *ret_change, struct command_error *ret_error);

@@ -65,23 +65,6 @@ size_t entry_size(const struct entry *e)
            e->visible_to.len + e->reactions.len;
 }
 
-bool entry_is_visible(const struct entry *e, struct slice user)
-{
-    struct slice list = e->visible_to;
-
-    if (list.len == 0)
-        return true;
-    while (list.len > 0) {
-        const char *comma = memchr(list.data, ',', list.len);
-        size_t len = comma ? (size_t)(comma - list.data) : list.len;
-
-        if (slice_eq(slice_of(list.data, len), user))
-            return true;
-        list = comma ? slice_of(comma + 1, list.len - len - 1) : slice_of(NULL, 0);
-    }
-    return false;
-}
-
 const char *role_name(enum member_role role)
 {
     return (size_t)role < ARRAY_LEN(role_names) ? role_names[role] : role_names[ROLE_NONE];

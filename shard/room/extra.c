@@ -1,9 +1,12 @@
 /* extra.c - see extra.h. */
 #include "shard/room/extra.h"
 
+#include <stdlib.h>
+
 #include "common/base/limits.h"
 #include "common/json/json_read.h"
 #include "common/json/json_write.h"
+#include "shard/room/audience.h"
 
 static bool is_name_char(char c)
 {
@@ -33,13 +36,13 @@ static bool next_mention(struct slice content, size_t *at, struct slice *ret_nam
 
 /* Members named in the content, each once, in order. Returns how many. */
 static size_t find_mentions(struct slice content, const struct members *members,
-                            struct slice names[MENTIONS_MAX])
+                            struct slice visible_to, struct slice names[MENTIONS_MAX])
 {
     struct slice name;
     size_t at = 0, n = 0;
 
     while (n < MENTIONS_MAX && next_mention(content, &at, &name)) {
-        bool is_new = members_find(members, name) != NULL;
+        bool is_new = members_find(members, name) && audience_has(visible_to, name);
 
         for (size_t i = 0; i < n && is_new; i++)
             is_new = !slice_eq(names[i], name);
@@ -80,20 +83,26 @@ static void write_attachment(struct json_writer *w, const json_t *a, size_t i,
     json_write_object_end(w);
 }
 
+static void write_mentions(struct json_writer *w, const struct slice *names, size_t n)
+{
+    json_field_array(w, "mentions");
+    for (size_t i = 0; i < n; i++)
+        json_write_str(w, names[i]);
+    json_write_array_end(w);
+}
+
 void extra_write_message(struct buf *out, const struct command_message *message,
-                         const struct members *members, const uint8_t dedupe[DEDUPE_LEN])
+                         const struct members *members, struct slice visible_to,
+                         const uint8_t dedupe[DEDUPE_LEN])
 {
     struct json_writer w = json_writer(out);
     struct slice names[MENTIONS_MAX];
-    size_t n = find_mentions(message->content, members, names);
+    size_t n = find_mentions(message->content, members, visible_to, names);
 
     if (n == 0 && !message->attachments)
         return;
     json_write_object(&w);
-    json_field_array(&w, "mentions");
-    for (size_t i = 0; i < n; i++)
-        json_write_str(&w, names[i]);
-    json_write_array_end(&w);
+    write_mentions(&w, names, n);
     json_field_array(&w, "attachments");
     for (size_t i = 0; i < json_array_size(message->attachments); i++)
         write_attachment(&w, json_array_get(message->attachments, i), i, dedupe);
@@ -114,6 +123,32 @@ void extra_write_moderation(struct buf *out, const char *action, struct slice by
         json_field_null(&w, "expiresAt");
     json_field_str(&w, "by", by);
     json_write_object_end(&w);
+}
+
+void extra_write_edit(struct buf *out, struct slice content, const struct members *members,
+                      const struct entry *base)
+{
+    AUTO(json_free) json_t *old = NULL;
+    struct json_writer w = json_writer(out);
+    struct slice names[MENTIONS_MAX];
+    size_t n = find_mentions(content, members, base->visible_to, names);
+    const json_t *attachments;
+    char *text;
+
+    if (base->extra.len > 0 && json_load_object(base->extra, base->extra.len, &old) < 0) {
+        out->failed = true; /* out of memory */
+        return;
+    }
+    attachments = json_object_get(old, "attachments");
+    if (n == 0 && json_array_size(attachments) == 0)
+        return;
+    text = json_array_size(attachments) > 0 ? json_dumps(attachments, JSON_COMPACT) : NULL;
+    out->failed |= json_array_size(attachments) > 0 && !text;
+    json_write_object(&w);
+    write_mentions(&w, names, n);
+    json_field_raw(&w, "attachments", text ? slice_str(text) : SLICE_LIT("[]"));
+    json_write_object_end(&w);
+    free(text);
 }
 
 void extra_write_membership(struct buf *out, enum membership_change change,

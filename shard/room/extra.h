@@ -10,10 +10,15 @@
 #include "shard/room/entry.h"
 #include "shard/room/members.h"
 
-/* Mentions of members in the content, and the attachments with their ids, which are made from
- * the dedupe key so that a repeat has the same. Appends nothing when there is neither. */
+/* Mentions of members in the content (of a whisper: of those who may see it), and the
+ * attachments with their ids, which are made from the dedupe key so that a repeat has the same.
+ * Appends nothing when there is neither. */
 void extra_write_message(struct buf *out, const struct command_message *message,
-                         const struct members *members, const uint8_t dedupe[DEDUPE_LEN]);
+                         const struct members *members, struct slice visible_to,
+                         const uint8_t dedupe[DEDUPE_LEN]);
+/* Of an edited message: mentions from the new content, the attachments that it has. */
+void extra_write_edit(struct buf *out, struct slice content, const struct members *members,
+                      const struct entry *base);
 /* expires_us 0: expiresAt is null. */
 void extra_write_moderation(struct buf *out, const char *action, struct slice by,
                             int64_t expires_us);

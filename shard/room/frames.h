@@ -18,21 +18,46 @@ struct slice generation_format(uint64_t generation, char ret[GENERATION_TEXT_MAX
 
 /* ---- timeline entries ---- */
 
-/* The live frame of an entry: `message` or `membership`. */
+/* The live frame of a new entry: `message`, or what its kind is called. */
 void frame_entry(struct buf *out, struct slice room, const struct entry *e);
-/* A message as an element of history, snapshot and replay (2.5). The entry is a message. */
-void frame_message_row(struct json_writer *w, struct slice room, const struct entry *e);
+/* Is the entry, as a live frame, only for native sockets? */
+bool frame_is_native(const struct entry *e);
+/* A message as an element of history, snapshot and replay (2.5), as the viewer sees it. */
+void frame_message_row(struct json_writer *w, struct slice room, const struct entry *e,
+                       struct slice viewer);
 /* The body of the answer to a write over REST: the message without a type, in an object
  * `message`. */
 void frame_message_body(struct buf *out, struct slice room, const struct entry *e);
+
+/* ---- changes of entries ---- */
+
+/* The text has changed. e: the entry as it is now; the event's seq is its updated_seq. */
+void frame_edit(struct buf *out, struct slice room, const struct entry *e);
+/* What old clients got beside `edit` and `delete`: the same under another type. */
+void frame_message_updated(struct buf *out, struct slice room, const struct entry *e);
+void frame_message_deleted(struct buf *out, struct slice room, const struct entry *e,
+                           struct slice actor);
+void frame_delete(struct buf *out, struct slice room, const struct entry *e, struct slice actor);
+/* Before the `delete` of a message whose time is over. */
+void frame_message_expired(struct buf *out, struct slice room, const struct entry *e);
+void frame_reaction(struct buf *out, struct slice room, const struct entry *e,
+                    struct slice actor, struct slice emoji, bool is_added);
+/* An event that this socket may not see: its number is used up all the same. */
+void frame_skip(struct buf *out, struct slice room, uint64_t seq, uint64_t to_seq);
+/* The bodies of the answers to PATCH and DELETE /messages/{id} and to its reactions. */
+void frame_edit_body(struct buf *out, struct slice room, const struct entry *e);
+void frame_delete_body(struct buf *out, const struct entry *e);
+void frame_reaction_body(struct buf *out, struct slice room, const struct entry *e,
+                         struct slice actor, struct slice emoji, bool is_added);
 
 /* To the sender, after commit. The ids are left out when empty. */
 struct frame_ref {
     struct slice client_id; /* clientMessageId of the frame that is answered */
     struct slice frame_id;  /* frameId, likewise */
 };
+/* seq: of the event. */
 void frame_ack(struct buf *out, struct slice room, const struct frame_ref *ref,
-               const struct entry *e, bool is_duplicate);
+               const struct entry *e, uint64_t seq, bool is_duplicate);
 /* detail may be empty; retry_after_ms 0: left out. */
 void frame_error(struct buf *out, struct slice room, const struct frame_ref *ref,
                  enum error_code code, struct slice detail, uint64_t retry_after_ms);
@@ -45,6 +70,8 @@ struct frame_page {
     struct entry *const *entries; /* oldest first */
     size_t n_entries;
     uint64_t current_seq;
+    struct slice viewer; /* whose page it is: whispers to others are left out */
+    int64_t now_us;      /* by the store's clock: what has expired by then is left out */
     bool has_more; /* older messages exist (snapshot), or further pages follow (replay) */
 };
 

@@ -1,14 +1,14 @@
 /*
  * limiter.h - message rates of the users of one room: a token bucket per user
- * and way in. Pure, time is an argument. A user who has not written for long
- * costs nothing.
+ * and way in; changes of messages (by either way) have one of their own. Pure, time is an
+ * argument. A user who has not written for long costs nothing.
  */
 #pragma once
 
 #include "common/base/map.h"
 #include "common/base/ratelim.h"
 
-enum limiter_way { LIMITER_SOCKET, LIMITER_REST, LIMITER_WAYS };
+enum limiter_way { LIMITER_SOCKET, LIMITER_REST, LIMITER_CHANGE, LIMITER_WAYS };
 
 struct limiter {
     struct map by_user;

@@ -143,6 +143,22 @@ bool rules_may_moderate(const struct actor *actor, const struct actor *target)
     return rules_is_moderator(actor) && office_of(actor) > office_of(target);
 }
 
+enum error_code rules_refuse_reaction(const struct actor *actor)
+{
+    if (actor->project_roles & PROJECT_ANY_ROOM)
+        return ERROR_NONE;
+    if (actor->is_banned)
+        return ERROR_banned;
+    if (actor->role == ROLE_NONE)
+        return ERROR_forbidden;
+    return actor->is_muted ? ERROR_muted : ERROR_NONE;
+}
+
+bool rules_may_delete_hard(const struct actor *actor)
+{
+    return actor->project_roles & PROJECT_ANY_ROOM;
+}
+
 bool rules_may_change_member(const struct actor *actor, enum member_role old_role,
                              enum member_role new_role)
 {

@@ -68,9 +68,34 @@ static const struct {
      ERROR_invalid_attachments, "attachments[0] has a bad sizeBytes"},
     {"{\"type\":\"message\",\"content\":\"x\",\"visibility\":\"whisper\",\"visibleTo\":[\"a\"]"
      "}",
-     ERROR_not_implemented, "visibility can only be room"},
-    {"{\"type\":\"message\",\"content\":\"x\",\"expiresInSeconds\":60}", ERROR_not_implemented,
-     "expiresInSeconds is not supported"},
+     ERROR_NONE, ""},
+    {"{\"type\":\"message\",\"content\":\"x\",\"visibility\":\"whisper\"}",
+     ERROR_invalid_visibility, "visibleTo must name 1 to 99 users"},
+    {"{\"type\":\"message\",\"content\":\"x\",\"visibleTo\":[\"a\"]}", ERROR_invalid_visibility,
+     "visibleTo needs visibility whisper"},
+    {"{\"type\":\"message\",\"content\":\"x\",\"visibility\":\"secret\"}",
+     ERROR_invalid_visibility, "visibility must be room or whisper"},
+    {"{\"type\":\"message\",\"content\":\"x\",\"visibility\":\"whisper\",\"visibleTo\":[7]}",
+     ERROR_invalid_visibility, "visibleTo[0] must be a user or role:x"},
+    {"{\"type\":\"message\",\"content\":\"x\",\"expiresInSeconds\":60}", ERROR_NONE, ""},
+    {"{\"type\":\"message\",\"content\":\"x\",\"expiresInSeconds\":59}", ERROR_invalid_expiry,
+     "expiresInSeconds must be 60 to 604800"},
+    {"{\"type\":\"message\",\"content\":\"x\",\"expiresAt\":\"soon\"}", ERROR_invalid_expiry,
+     "expiresAt must be an RFC 3339 time"},
+    {"{\"type\":\"edit\",\"messageId\":7,\"content\":\"x\"}", ERROR_NONE, ""},
+    {"{\"type\":\"edit\",\"content\":\"x\"}", ERROR_bad_request, "messageId required"},
+    {"{\"type\":\"edit\",\"messageId\":\"7\",\"content\":\"x\"}", ERROR_bad_request,
+     "messageId must be a positive integer"},
+    {"{\"type\":\"edit\",\"messageId\":7,\"content\":\" \"}", ERROR_invalid_content,
+     "content must have 1 to 4000 characters"},
+    {"{\"type\":\"delete\",\"messageId\":7}", ERROR_NONE, ""},
+    {"{\"type\":\"delete\",\"messageId\":-7}", ERROR_bad_request,
+     "messageId must be a positive integer"},
+    {"{\"type\":\"reaction\",\"messageId\":7,\"emoji\":\"+1\",\"op\":\"add\"}", ERROR_NONE, ""},
+    {"{\"type\":\"reaction\",\"messageId\":7,\"emoji\":\"a b\",\"op\":\"add\"}",
+     ERROR_invalid_emoji, "emoji must be a string of 1 to 64 bytes"},
+    {"{\"type\":\"reaction\",\"messageId\":7,\"emoji\":\"+1\",\"op\":\"flip\"}",
+     ERROR_bad_request, "op must be add or remove"},
     {"{\"type\":\"message\",\"content\":\"x\",\"frameId\":\"\"}", ERROR_bad_request,
      "frameId must be 1 to 128 visible ASCII characters"},
     {"{\"type\":\"resume\",\"lastSeq\":0}", ERROR_NONE, ""},
@@ -188,7 +213,7 @@ static void extra_holds_mentions_of_members_and_attachments(void **state)
                       "\"sizeBytes\":3,\"contentType\":\"a/b\",\"evil\":1}]}"),
             &c, &error),
         0);
-    extra_write_message(&out, &c.message, &members, dedupe);
+    extra_write_message(&out, &c.message, &members, slice_of(NULL, 0), dedupe);
     buf_put_char(&out, 0);
     assert_string_equal(
         out.data,
@@ -200,7 +225,7 @@ static void extra_holds_mentions_of_members_and_attachments(void **state)
     buf_clear(&out);
     assert_int_equal(
         command_parse(SLICE_LIT("{\"type\":\"message\",\"content\":\"@zoe\"}"), &c, &error), 0);
-    extra_write_message(&out, &c.message, &members, dedupe);
+    extra_write_message(&out, &c.message, &members, slice_of(NULL, 0), dedupe);
     assert_int_equal(out.len, 0);
     command_deinit(&c);
 

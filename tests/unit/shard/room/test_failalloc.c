@@ -24,7 +24,7 @@ static void fill_tail(void *arg)
     struct tail tail;
 
     (void)arg;
-    tail_init(&tail, 64, 1 << 20, 0);
+    tail_init(&tail, 64, 1 << 20, 0, 0);
     for (uint64_t seq = 1; seq <= 100; seq++) {
         AUTO(entry_unref) struct entry *e = message(seq);
 
@@ -33,7 +33,7 @@ static void fill_tail(void *arg)
             break;
         }
         CHECK_SLICE(e->content, "hello", "copied");
-        tail_push(&tail, e);
+        tail_put(&tail, e);
         for (size_t i = 1; i < tail.count; i++)
             assert_int_equal(tail_at(&tail, i)->seq, tail_at(&tail, i - 1)->seq + 1);
         assert_true(tail.count == 0 || tail_at(&tail, tail.count - 1)->seq == seq);

@@ -117,7 +117,7 @@ static void answers(void **state)
     AUTO_BUF out = BUF_INIT;
 
     (void)state;
-    frame_ack(&out, ROOM, &ref, m, false);
+    frame_ack(&out, ROOM, &ref, m, m->seq, false);
     check(
         &out,
         "{\"type\":\"ack\",\"roomId\":\"lobby\",\"clientMessageId\":\"c1\",\"frameId\":\"f1\","
@@ -154,8 +154,9 @@ static void pages(void **state)
     frame_replay(&out, &page, &range);
     check(&out,
           "{\"type\":\"replay\",\"roomId\":\"lobby\",\"events\":[{\"seq\":4,\"eventType\":"
-          "\"membership\",\"createdAt\":\"2026-01-01T00:00:00.000Z\",\"payload\":{\"userId\":"
-          "\"bob\",\"change\":\"added\",\"role\":\"member\"}}],\"messages\":[],"
+          "\"membership\",\"createdAt\":\"2026-01-01T00:00:00.000Z\",\"payload\":{\"type\":"
+          "\"membership\",\"roomId\":\"lobby\",\"userId\":"
+          "\"bob\",\"seq\":4,\"change\":\"added\",\"role\":\"member\"}}],\"messages\":[],"
           "\"reactions\":{},\"fromSeq\":3,\"toSeq\":4,\"lastSeq\":4,\"currentSeq\":9,\"more\":"
           "true,\"reset\":false,\"generation\":\"g1\"}");
     range = (struct frame_range){.from_seq = 9, .to_seq = 9, .is_reset = true};

@@ -20,6 +20,8 @@ enum {
     HAS_USER =
         1u << 5, /* the first parameter is a user; a token for one room is not good for it */
     ONLY_DEMO = 1u << 4, /* not there unless a demo project is set */
+    HAS_MESSAGE = 1u << 6, /* the first parameter is the id of a message */
+    ONLY_DEMO = 1u << 4,  /* not there unless a demo project is set */
 };
 
 struct route {
@@ -47,6 +49,14 @@ static const struct route routes[] = {
      NEEDS_TOKEN | HAS_ROOM | HAS_MEMBER,
      api_delete_member},
     {{HTTP_POST, "/messages"}, NEEDS_TOKEN | NEEDS_BODY, api_post_messages},
+    {{HTTP_PATCH, "/messages/{}"}, NEEDS_TOKEN | HAS_MESSAGE | NEEDS_BODY, api_patch_message},
+    {{HTTP_DELETE, "/messages/{}"}, NEEDS_TOKEN | HAS_MESSAGE, api_delete_message},
+    {{HTTP_POST, "/messages/{}/reactions"},
+     NEEDS_TOKEN | HAS_MESSAGE | NEEDS_BODY,
+     api_post_reaction},
+    {{HTTP_DELETE, "/messages/{}/reactions"},
+     NEEDS_TOKEN | HAS_MESSAGE | NEEDS_BODY,
+     api_delete_reaction},
     {{HTTP_GET, "/api/messages"}, NEEDS_TOKEN, api_get_messages},
     {{HTTP_POST, "/admin/mute"}, NEEDS_TOKEN | NEEDS_BODY, api_post_mute},
     {{HTTP_POST, "/admin/unmute"}, NEEDS_TOKEN | NEEDS_BODY, api_post_unmute},
@@ -157,6 +167,23 @@ static bool take_id(struct api_request *req, struct slice raw, char ret[ID_MAX +
     return false;
 }
 
+/* What is no number is not the id of any message. */
+static bool take_message(struct api_request *req, struct slice raw)
+{
+    int64_t id = 0;
+
+    for (size_t i = 0; i < raw.len && id >= 0; i++) {
+        bool is_digit = raw.data[i] >= '0' && raw.data[i] <= '9';
+
+        id = is_digit && id <= MESSAGE_ID_MAX / 10 ? id * 10 + (raw.data[i] - '0') : -1;
+    }
+    req->message = id;
+    if (id >= 1 && id <= MESSAGE_ID_MAX)
+        return true;
+    api_reply_error(req, ERROR_message_not_found, slice_of(NULL, 0));
+    return false;
+}
+
 /* Everything that can be said without knowing the caller. */
 static bool take_parameters(struct api_request *req, const struct route *route,
                             const struct route_match *match)
@@ -164,6 +191,7 @@ static bool take_parameters(struct api_request *req, const struct route *route,
     if ((route->needs & HAS_ROOM) && !take_id(req, match->parameters[0], req->room))
         return false;
     if ((route->needs & HAS_USER) && !take_id(req, match->parameters[0], req->member))
+    if ((route->needs & HAS_MESSAGE) && !take_message(req, match->parameters[0]))
         return false;
     return !(route->needs & HAS_MEMBER) || take_id(req, match->parameters[1], req->member);
 }

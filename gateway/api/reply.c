@@ -122,6 +122,7 @@ static void request_free(struct api_request *req)
     if (req->credential.data)
         secret_wipe(req->credential.data, req->credential.cap);
     buf_deinit(&req->credential);
+    buf_deinit(&req->next_params);
     json_decref(req->body);
     list_del(&req->link);
     free(req);
@@ -305,6 +306,10 @@ static void pass_on(struct api_request *req, const struct call_reply *answer)
 {
     AUTO_BUF body = BUF_INIT;
 
+    if (answer->status < 400 && req->then) {
+        TAKE(req->then)(req, answer->body);
+        return;
+    }
     if (answer->status >= 400)
         error_body_add_trace(&body, answer->body, trace_slice(&req->ex->trace));
     else if (!req->rewrite || !req->rewrite(req, answer->body, &body))

@@ -41,7 +41,13 @@ struct api_request {
     char member[ID_MAX + 1];    /* second */
     char roles[ROLES_TEXT_MAX]; /* of the token */
     struct slice roles_text;
+    int64_t message;            /* first path parameter, of message routes */
     json_t *body; /* owned; of routes that take one */
+    /* Takes the next good answer instead of passing it on (once; may be NULL), and what it will
+     * ask then. */
+    void (*then)(struct api_request *req, struct slice body);
+    enum call_op next_op;
+    struct buf next_params;
     /* Looks at a good answer before it is passed on; may be NULL. Writes what is sent into out,
      * or returns false to have it sent as it is. */
     bool (*rewrite)(struct api_request *req, struct slice body, struct buf *out);
@@ -80,6 +86,8 @@ void api_reply_abort(struct api_request *req);
  */
 void api_call_room(struct api_request *req, enum call_op op, struct slice room,
                    struct slice params);
+/* Asks the owner of the room that message `req->message` is in, with next_params. */
+void api_call_message(struct api_request *req, enum call_op op);
 void api_call_any(struct api_request *req, enum call_op op, struct slice params);
 
 /* ---- help ---- */
@@ -122,3 +130,7 @@ void api_get_audit(struct api_request *req);
 void api_get_blocks(struct api_request *req);
 void api_post_blocks(struct api_request *req);
 void api_delete_block(struct api_request *req);
+void api_patch_message(struct api_request *req);
+void api_delete_message(struct api_request *req);
+void api_post_reaction(struct api_request *req);
+void api_delete_reaction(struct api_request *req);

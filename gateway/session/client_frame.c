@@ -21,6 +21,7 @@ static const struct {
 } frame_types[] = {
     {"ping", FRAME_ANSWERED},        {"token", FRAME_ANSWERED},  {"subscribe", FRAME_ANSWERED},
     {"unsubscribe", FRAME_ANSWERED}, {"message", FRAME_DURABLE}, {"resume", FRAME_READING},
+    {"edit", FRAME_DURABLE},         {"delete", FRAME_DURABLE},  {"reaction", FRAME_DURABLE},
     {"client_event", FRAME_DURABLE}, /* is not stored, but answered when it is refused */
     {"typing", FRAME_PASSING},
 };

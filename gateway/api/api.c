@@ -19,9 +19,8 @@ enum {
     HAS_MEMBER = 1u << 3, /* the second is a user */
     HAS_USER =
         1u << 5, /* the first parameter is a user; a token for one room is not good for it */
-    ONLY_DEMO = 1u << 4, /* not there unless a demo project is set */
     HAS_MESSAGE = 1u << 6, /* the first parameter is the id of a message */
-    ONLY_DEMO = 1u << 4,  /* not there unless a demo project is set */
+    ONLY_DEMO = 1u << 4,   /* not there unless a demo project is set */
 };
 
 struct route {
@@ -191,6 +190,7 @@ static bool take_parameters(struct api_request *req, const struct route *route,
     if ((route->needs & HAS_ROOM) && !take_id(req, match->parameters[0], req->room))
         return false;
     if ((route->needs & HAS_USER) && !take_id(req, match->parameters[0], req->member))
+        return false;
     if ((route->needs & HAS_MESSAGE) && !take_message(req, match->parameters[0]))
         return false;
     return !(route->needs & HAS_MEMBER) || take_id(req, match->parameters[1], req->member);

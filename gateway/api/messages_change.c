@@ -60,8 +60,8 @@ static bool take_hard(struct api_request *req, bool *ret_hard)
     struct slice value = buf_slice(&text);
 
     *ret_hard = slice_eq_str(value, "true") || slice_eq_str(value, "1");
-    if (r == URI_ABSENT || (r == 0 && (*ret_hard || slice_eq_str(value, "false") ||
-                                       slice_eq_str(value, "0"))))
+    if (r == URI_ABSENT ||
+        (r == 0 && (*ret_hard || slice_eq_str(value, "false") || slice_eq_str(value, "0"))))
         return true;
     api_reply_error(req, ERROR_bad_request, SLICE_LIT("hard must be true or false"));
     return false;

@@ -41,8 +41,8 @@ struct api_request {
     char member[ID_MAX + 1];    /* second */
     char roles[ROLES_TEXT_MAX]; /* of the token */
     struct slice roles_text;
-    int64_t message;            /* first path parameter, of message routes */
-    json_t *body; /* owned; of routes that take one */
+    int64_t message; /* first path parameter, of message routes */
+    json_t *body;    /* owned; of routes that take one */
     /* Takes the next good answer instead of passing it on (once; may be NULL), and what it will
      * ask then. */
     void (*then)(struct api_request *req, struct slice body);

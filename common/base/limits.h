@@ -35,7 +35,8 @@
 #define ATTACHMENT_TYPE_MAX 128
 /* Members mentioned in one message: each will be a row and a notification. */
 #define MENTIONS_MAX 32
-#define MESSAGE_ID_MAX INT64_C(9007199254740991) /* 2^53 - 1: a JSON number that all readers know exactly */
+#define MESSAGE_ID_MAX                                                                         \
+    INT64_C(9007199254740991) /* 2^53 - 1: a JSON number that all readers know exactly */
 /* Reactions of one message: without a bound each would make the entry larger for ever. */
 #define REACTION_EMOJI_MAX 64 /* bytes of one */
 #define REACTION_KINDS_MAX 64

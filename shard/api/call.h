@@ -67,7 +67,7 @@ struct call {
         struct slice target; /* MEMBER_*: the user; points into params */
         enum member_role role;
         struct history *history;
-        int64_t expires_us; /* MODERATE */
+        int64_t expires_us;  /* MODERATE */
         enum found found;    /* the message that is named: the parent, or the one to change */
         struct entry *named; /* YES: owned reference */
     } verb;

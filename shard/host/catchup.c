@@ -184,9 +184,10 @@ static void give_replay(struct catchup *c, struct entry *const *entries, size_t 
     send_frame(c, buf_slice(json), to, !more);
 }
 
-/* Every number after the cursor is that of an entry which the socket may see as it was made: then
- * live frames tell all. */
-static bool is_plain(const struct catchup *c, struct entry *const *entries, size_t n, uint64_t to)
+/* Every number after the cursor is that of an entry which the socket may see as it was made:
+ * then live frames tell all. */
+static bool is_plain(const struct catchup *c, struct entry *const *entries, size_t n,
+                     uint64_t to)
 {
     const struct attach *attach = c->attach;
     int64_t now_us = host_now_us(attach->room->host);

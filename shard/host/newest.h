@@ -10,8 +10,8 @@
 struct newest {
     struct entry *entries[SNAPSHOT_MAX]; /* borrowed; at the end of the array, oldest first */
     size_t n, limit;
-    struct slice viewer; /* whispers to others are passed by */
-    int64_t now_us;      /* what has expired by then, too */
+    struct slice viewer;     /* whispers to others are passed by */
+    int64_t now_us;          /* what has expired by then, too */
     const struct tail *tail; /* where a newer image of an entry may be; NULL: nowhere */
     size_t bytes;
     bool is_cut; /* there are older ones that did not fit */
@@ -22,8 +22,8 @@ static inline struct entry *const *newest_entries(const struct newest *newest)
 {
     return newest->entries + (SNAPSHOT_MAX - newest->n);
 }
-/* Adds the next older entry, in its newest image; one that is no live message, or not the viewer's to see,
- * is passed by. False: full. */
+/* Adds the next older entry, in its newest image; one that is no live message, or not the
+ * viewer's to see, is passed by. False: full. */
 bool newest_add(struct newest *newest, struct entry *e);
 /* From the tail, down to (but without) seq `above`. */
 void newest_from_tail(struct newest *newest, const struct tail *tail, uint64_t above);

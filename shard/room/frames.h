@@ -37,7 +37,8 @@ void frame_edit(struct buf *out, struct slice room, const struct entry *e);
 void frame_message_updated(struct buf *out, struct slice room, const struct entry *e);
 void frame_message_deleted(struct buf *out, struct slice room, const struct entry *e,
                            struct slice actor);
-void frame_delete(struct buf *out, struct slice room, const struct entry *e, struct slice actor);
+void frame_delete(struct buf *out, struct slice room, const struct entry *e,
+                  struct slice actor);
 /* Before the `delete` of a message whose time is over. */
 void frame_message_expired(struct buf *out, struct slice room, const struct entry *e);
 void frame_reaction(struct buf *out, struct slice room, const struct entry *e,
@@ -72,7 +73,7 @@ struct frame_page {
     uint64_t current_seq;
     struct slice viewer; /* whose page it is: whispers to others are left out */
     int64_t now_us;      /* by the store's clock: what has expired by then is left out */
-    bool has_more; /* older messages exist (snapshot), or further pages follow (replay) */
+    bool has_more;       /* older messages exist (snapshot), or further pages follow (replay) */
 };
 
 /* The newest messages on connect; entries that are not live messages are left out. as_replay:

@@ -54,7 +54,8 @@ const char *rules_close_reason(const struct actor *actor);
 bool rules_is_moderator(const struct actor *actor);
 /* May he mute or ban `target`, that is: is the target's office below his own? */
 bool rules_may_moderate(const struct actor *actor, const struct actor *target);
-/* Why the caller (who is in) may not react to messages; ERROR_NONE: he may, in announcement rooms too. */
+/* Why the caller (who is in) may not react to messages; ERROR_NONE: he may, in announcement
+ * rooms too. */
 enum error_code rules_refuse_reaction(const struct actor *actor);
 /* May the caller have a message removed without a trace of its text and author's key? */
 bool rules_may_delete_hard(const struct actor *actor);

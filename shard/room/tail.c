@@ -115,8 +115,7 @@ static void order_remove(struct tail *tail, uint64_t seq)
     size_t i = tail_index_after(tail, seq) - 1;
 
     tail->count--;
-    memmove(&tail->order[i], &tail->order[i + 1],
-            (tail->count - i) * sizeof(tail->order[0]));
+    memmove(&tail->order[i], &tail->order[i + 1], (tail->count - i) * sizeof(tail->order[0]));
 }
 
 /* ---- dropping ---- */

@@ -42,9 +42,10 @@ void tail_init(struct tail *tail, size_t max_len, size_t max_bytes, uint64_t flo
                uint64_t seq_floor);
 void tail_deinit(struct tail *tail);
 
-/* The entry in its newest image (takes a reference): a new one, or one that has changed, whether it
- * was here or not. Its updated_seq is the largest so far. Drops the oldest over the bounds. Out of
- * memory: the tail forgets everything, so that reads go to the store; never a hole. */
+/* The entry in its newest image (takes a reference): a new one, or one that has changed,
+ * whether it was here or not. Its updated_seq is the largest so far. Drops the oldest over the
+ * bounds. Out of memory: the tail forgets everything, so that reads go to the store; never a
+ * hole. */
 void tail_put(struct tail *tail, struct entry *e);
 
 /* ---- by seq ---- */

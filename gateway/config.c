@@ -57,6 +57,8 @@ static const struct config_option options[] = {
                   "X-Project-Id names another"),
     CONFIG_SECRET(struct gateway_config, operator_key, "FLUXY_OPERATOR_KEY", "", 19, 256,
                   "Begins with op_ and may mint tokens for every project"),
+    CONFIG_INT(struct gateway_config, upload_max_bytes, "FLUXY_UPLOAD_MAX_BYTES", "10M", 1024,
+               1073741824, "Bytes of an uploaded file, at most"),
     CONFIG_BOOL(struct gateway_config, allow_anonymous, "FLUXY_ALLOW_ANONYMOUS", "true",
                 "Mint tokens for people without an account, and let them in"),
     CONFIG_STRING(struct gateway_config, demo_project, "FLUXY_DEMO_PROJECT", "", 0, ID_MAX,

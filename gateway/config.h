@@ -18,6 +18,7 @@ struct gateway_config {
     char *operator_project;
     struct config_secret operator_key;
     bool allow_anonymous;
+    int64_t upload_max_bytes;
     char *demo_project;
     int64_t rate_limit_scale;
     uint64_t token_warning_ms, token_grace_ms;

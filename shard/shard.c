@@ -21,6 +21,7 @@
 #include "common/net/stream_tcp.h"
 #include "common/net/tls.h"
 #include "shard/api/api.h"
+#include "shard/api/sweep.h"
 #include "shard/host/host.h"
 #include "shard/keys.h"
 #include "shard/peer/peers.h"
@@ -194,7 +195,9 @@ static int build_rooms(struct shard *s)
     if (r < 0)
         return r;
     r = host_new(s->env, s->store, s->committer, &s->metrics, &host, &s->host);
-    return r < 0 ? r : api_new(s->host, &s->api);
+    if (r == 0)
+        r = api_new(s->host, &s->api);
+    return r < 0 ? r : sweep_new(s->env, s->store, &s->metrics, &s->sweep);
 }
 
 static int load_tls(struct shard *s)
@@ -405,6 +408,7 @@ void shard_free(struct shard *s)
     api_free(s->api);
     host_free(s->host);
     store_pg_close(s->store); /* calls back what is out */
+    sweep_free(s->sweep);
     if (s->committer)
         committer_free(s->committer);
     tls_ctx_free(s->tls);

@@ -20,6 +20,7 @@ struct membership;
 struct peers;
 struct registry;
 struct store;
+struct sweep;
 struct tls_ctx;
 
 enum shard_state {
@@ -43,6 +44,7 @@ struct shard {
     struct committer *committer;
     struct host *host;
     struct api *api;
+    struct sweep *sweep;
     struct peers *peers;
     struct tls_ctx *tls;
     struct listener *listener;

@@ -125,6 +125,30 @@
 /* Requests on one kept-alive connection, so that load moves when a gateway joins. */
 #define HTTP_REQUESTS_PER_CONNECTION 10000
 
+/* ---- files ---- */
+
+/* One piece of a file, as it is stored and as it travels (never to be changed: files that exist
+ * are cut so): what an upload or download holds of it in memory at a time, and what one
+ * statement writes. */
+#define FILE_CHUNK_BYTES (256 * KIB)
+/* Bytes of a whole file. Default of FLUXY_UPLOAD_MAX_BYTES. */
+#define FILE_BYTES (10 * MIB)
+/* Characters of a file name, and of a content type. */
+#define FILE_NAME_MAX_CHARS 200
+#define FILE_TYPE_MAX 128
+/* Uploads under way on one gateway, and begun per minute by one user: each holds two pieces,
+ * and writes rows. */
+#define UPLOADS_AT_ONCE 256
+#define UPLOADS_PER_MINUTE 60
+/* An upload that is not finished by then never will be (it has HTTP_PARTS_TIMEOUT_MS), and is
+ * swept away; so many at a time, so often. */
+#define FILE_UNFINISHED_S 3600
+#define SWEEP_BATCH 100
+#define SWEEP_MS 3600000
+#define SWEEP_RETRY_MS 60000
+/* The first one after a start: not before the shard has its rooms. */
+#define SWEEP_FIRST_MS 5000
+
 /* ---- connections ---- */
 
 /* Sockets of one gateway process; each costs memory, and descriptors run out. Default of

@@ -19,8 +19,11 @@ enum {
     HAS_MEMBER = 1u << 3, /* the second is a user */
     HAS_USER =
         1u << 5, /* the first parameter is a user; a token for one room is not good for it */
-    HAS_MESSAGE = 1u << 6, /* the first parameter is the id of a message */
-    ONLY_DEMO = 1u << 4,   /* not there unless a demo project is set */
+    HAS_MESSAGE = 1u << 6,  /* the first parameter is the id of a message */
+    STREAMS_BODY = 1u << 7, /* takes the body in parts */
+    HAS_KEY =
+        1u << 8, /* the first parameter is an id that is no room; it stands in req->room */
+    ONLY_DEMO = 1u << 4, /* not there unless a demo project is set */
 };
 
 struct route {
@@ -67,6 +70,8 @@ static const struct route routes[] = {
     {{HTTP_GET, "/blocks"}, NEEDS_TOKEN, api_get_blocks},
     {{HTTP_POST, "/blocks"}, NEEDS_TOKEN | NEEDS_BODY, api_post_blocks},
     {{HTTP_DELETE, "/blocks/{}"}, NEEDS_TOKEN | HAS_USER, api_delete_block},
+    {{HTTP_POST, "/upload"}, NEEDS_TOKEN | STREAMS_BODY, api_post_upload},
+    {{HTTP_GET, "/attachments/{}"}, NEEDS_TOKEN | HAS_KEY, api_get_attachment},
     {{HTTP_GET, "/demo"}, ONLY_DEMO, api_get_demo},
     {{HTTP_GET, "/demo/demo.js"}, ONLY_DEMO, api_get_demo_script},
     {{HTTP_GET, "/demo/demo.css"}, ONLY_DEMO, api_get_demo_style},
@@ -187,7 +192,7 @@ static bool take_message(struct api_request *req, struct slice raw)
 static bool take_parameters(struct api_request *req, const struct route *route,
                             const struct route_match *match)
 {
-    if ((route->needs & HAS_ROOM) && !take_id(req, match->parameters[0], req->room))
+    if ((route->needs & (HAS_ROOM | HAS_KEY)) && !take_id(req, match->parameters[0], req->room))
         return false;
     if ((route->needs & HAS_USER) && !take_id(req, match->parameters[0], req->member))
         return false;
@@ -277,6 +282,16 @@ static void answer_options(struct api_request *req)
     api_reply_options(req, allow);
 }
 
+uint64_t api_body_limit(const struct api *api, const struct http_exchange *ex)
+{
+    struct route_match match;
+
+    if (router_find(&routes[0].pattern, ARRAY_LEN(routes), sizeof(routes[0]),
+                    ex->request.method, http_request_path(&ex->request), &match) != 0)
+        return 0;
+    return routes[match.index].needs & STREAMS_BODY ? api->upload_max_bytes : 0;
+}
+
 void api_handle(struct api *api, struct http_exchange *ex)
 {
     struct api_request *req = request_new(api, ex);
@@ -329,6 +344,11 @@ int api_new(struct env *env, struct calls *calls, struct admit *admit,
     list_init(&api->requests);
     rate_table_init(&api->mint_limit, ratelim_rule(per_minute, 60000), RATE_TABLE_MAX);
     rate_table_init(&api->bad_key_limit, ratelim_rule(per_minute, 60000), RATE_TABLE_MAX);
+    rate_table_init(
+        &api->upload_limit,
+        ratelim_rule((uint64_t)UPLOADS_PER_MINUTE * MAX(config->rate_limit_scale, 1u), 60000),
+        RATE_TABLE_MAX);
+    api->upload_max_bytes = config->upload_max_bytes ? config->upload_max_bytes : FILE_BYTES;
     api->env = env;
     api->calls = calls;
     api->admit = admit;
@@ -362,6 +382,7 @@ void api_free(struct api *api)
     }
     rate_table_deinit(&api->mint_limit);
     rate_table_deinit(&api->bad_key_limit);
+    rate_table_deinit(&api->upload_limit);
     if (api->operator_key)
         secret_wipe(api->operator_key, strlen(api->operator_key));
     free(api->operator_key);

@@ -22,6 +22,7 @@ struct api_config {
     struct slice operator_key;    /* empty: nobody */
     struct slice allowed_origins; /* comma-separated, or "*" */
     uint32_t rate_limit_scale;
+    uint64_t upload_max_bytes; /* 0: FILE_BYTES */
 };
 
 struct api_hooks {
@@ -41,6 +42,8 @@ int api_new(struct env *env, struct calls *calls, struct admit *admit,
 void api_free(struct api *api);
 DEFINE_AUTO(struct api, api_free)
 
+/* http_events.body_limit of what is for api_handle(). */
+uint64_t api_body_limit(const struct api *api, const struct http_exchange *ex);
 /* Both take the exchange and answer it, now or later. */
 void api_handle(struct api *api, struct http_exchange *ex);
 void api_refuse(struct api *api, struct http_exchange *ex, const struct http_refusal *why);

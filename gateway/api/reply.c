@@ -12,11 +12,13 @@
 #include "gateway/metrics.h"
 
 #define HEADERS_MAX 16
-#define EXPOSED "X-Trace-Id, Retry-After, RateLimit, RateLimit-Policy"
+#define EXPOSED                                                                                \
+    "X-Trace-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, "             \
+    "Content-Disposition, Content-Range, ETag"
 #define ALLOWED_HEADERS                                                                        \
     "Content-Type, Authorization, X-Trace-Id, X-Fluxy-Api-Key, X-Project-Id, "                 \
-    "Idempotency-Key, traceparent, "                                                           \
-    "Last-Event-ID"
+    "Idempotency-Key, traceparent, Last-Event-ID, X-File-Name, X-Room-Id, Range, "             \
+    "If-None-Match, If-Range"
 #define PAGE_POLICY                                                                            \
     "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; frame-ancestors "  \
     "'none'; base-uri 'none'"
@@ -230,6 +232,31 @@ void api_reply_method_not_allowed(struct api_request *req, const char *allow)
     finish(req, &response, &headers, 0);
 }
 
+void api_reply_not_modified(struct api_request *req, struct slice etag)
+{
+    struct http_response response = {.status = 304};
+    struct headers headers = {0};
+
+    add(&headers, "ETag", etag);
+    add(&headers, "Cache-Control", SLICE_LIT("private, no-cache"));
+    finish(req, &response, &headers, 0);
+}
+
+void api_reply_bad_range(struct api_request *req, uint64_t size)
+{
+    AUTO_BUF body = BUF_INIT;
+    struct http_response response = {.status = 416, .content_type = "application/json"};
+    struct headers headers = {0};
+    char range[40];
+
+    error_body_write(&body, ERROR_range_not_satisfiable, slice_of(NULL, 0),
+                     trace_slice(&req->ex->trace));
+    response.body = buf_slice(&body);
+    snprintf(range, sizeof(range), "bytes */%llu", (unsigned long long)size);
+    add(&headers, "Content-Range", slice_str(range));
+    finish(req, &response, &headers, 0);
+}
+
 void api_reply_options(struct api_request *req, const char *allow)
 {
     struct http_response response = {.status = 204};
@@ -320,10 +347,8 @@ static void pass_on(struct api_request *req, const struct call_reply *answer)
         reply(req, answer->status, buf_slice(&body), answer->retry_after_ms);
 }
 
-static void on_answer(void *arg, const struct call_reply *answer)
+void api_pass_on(struct api_request *req, const struct call_reply *answer)
 {
-    struct api_request *req = arg;
-
     if (answer->error)
         api_reply_error(req, error_code_parse(slice_str(answer->error)), slice_of(NULL, 0));
     else if (answer->status < 200 || answer->status > 599)
@@ -332,8 +357,13 @@ static void on_answer(void *arg, const struct call_reply *answer)
         pass_on(req, answer);
 }
 
-static void start_call(struct api_request *req, enum call_op op, struct slice object,
-                       struct slice params)
+static void on_answer(void *arg, const struct call_reply *answer)
+{
+    api_pass_on(arg, answer);
+}
+
+static bool start_call(struct api_request *req, enum call_op op, struct slice object,
+                       struct slice params, struct slice data, call_done_fn fn)
 {
     struct call *call; /* never cancelled: the exchange outlives its client */
     struct call_params call_params = {
@@ -344,24 +374,32 @@ static void start_call(struct api_request *req, enum call_op op, struct slice ob
         .roles = req->roles_text,
         .params = params,
         .trace = trace_slice(&req->ex->trace),
+        .data = data,
     };
-    int r = calls_start(req->api->calls, &call_params, on_answer, req, &call);
 
-    if (r != 0)
-        api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
+    return calls_start(req->api->calls, &call_params, fn, req, &call) == 0;
+}
+
+bool api_ask(struct api_request *req, enum call_op op, struct slice room, struct slice params,
+             struct slice data, call_done_fn fn)
+{
+    char object[sizeof("room//") + 2 * (size_t)ID_MAX];
+    int len = 0;
+
+    if (room.len)
+        len = snprintf(object, sizeof(object), "room/%s/%.*s", req->admission.token.project,
+                       (int)room.len, room.data);
+    return start_call(req, op, slice_of(object, (size_t)len), params, data, fn);
 }
 
 void api_call_room(struct api_request *req, enum call_op op, struct slice room,
                    struct slice params)
 {
-    char object[sizeof("room//") + 2 * (size_t)ID_MAX];
-    int len = snprintf(object, sizeof(object), "room/%s/%.*s", req->admission.token.project,
-                       (int)room.len, room.data);
-
-    start_call(req, op, slice_of(object, (size_t)len), params);
+    if (!api_ask(req, op, room, params, slice_of(NULL, 0), on_answer))
+        api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
 }
 
 void api_call_any(struct api_request *req, enum call_op op, struct slice params)
 {
-    start_call(req, op, slice_of(NULL, 0), params);
+    api_call_room(req, op, slice_of(NULL, 0), params);
 }

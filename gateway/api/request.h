@@ -29,6 +29,9 @@ struct api {
     struct list requests;            /* struct api_request: under way */
     struct rate_table mint_limit;    /* by address and key */
     struct rate_table bad_key_limit; /* by address */
+    struct rate_table upload_limit;  /* by user */
+    uint64_t upload_max_bytes;
+    size_t n_uploads; /* under way */
 };
 
 struct api_request {
@@ -70,6 +73,8 @@ void api_reply_retry(struct api_request *req, enum error_code code, uint64_t ret
 /* A file of the chat page; type is its content type. */
 void api_reply_page(struct api_request *req, struct slice body, const char *type);
 void api_reply_redirect(struct api_request *req, const char *to);
+void api_reply_not_modified(struct api_request *req, struct slice etag);
+void api_reply_bad_range(struct api_request *req, uint64_t size); /* 416 */
 /* allow: "GET, HEAD, OPTIONS" */
 void api_reply_method_not_allowed(struct api_request *req, const char *allow);
 void api_reply_options(struct api_request *req, const char *allow);
@@ -89,6 +94,14 @@ void api_call_room(struct api_request *req, enum call_op op, struct slice room,
 /* Asks the owner of the room that message `req->message` is in, with next_params. */
 void api_call_message(struct api_request *req, enum call_op op);
 void api_call_any(struct api_request *req, enum call_op op, struct slice params);
+
+/* The same with the answer for the endpoint (fn's argument is the request). room empty: any
+ * shard. data: of operations that have some. False: as many calls are under way as may be, and
+ * fn is not called. */
+bool api_ask(struct api_request *req, enum call_op op, struct slice room, struct slice params,
+             struct slice data, call_done_fn fn) MUST_CHECK;
+/* What a call has answered, good or bad, is the answer. */
+void api_pass_on(struct api_request *req, const struct call_reply *answer);
 
 /* ---- help ---- */
 
@@ -134,3 +147,5 @@ void api_patch_message(struct api_request *req);
 void api_delete_message(struct api_request *req);
 void api_post_reaction(struct api_request *req);
 void api_delete_reaction(struct api_request *req);
+void api_post_upload(struct api_request *req);
+void api_get_attachment(struct api_request *req);

@@ -39,6 +39,13 @@ static bool is_socket(struct slice path)
                                          memcmp(path.data, prefix, sizeof(prefix) - 1) == 0);
 }
 
+static uint64_t body_limit(void *owner, struct http_exchange *ex)
+{
+    const struct front *front = owner;
+
+    return api_body_limit(front->parts.api, ex);
+}
+
 static void on_request(void *owner, struct http_exchange *ex)
 {
     struct front *front = owner;
@@ -66,7 +73,7 @@ static void on_done(void *owner, void *context, bool upgraded)
     front->parts.metrics->http_connections--;
 }
 
-static const struct http_events http_events = {NULL, on_request, on_refused, on_done};
+static const struct http_events http_events = {body_limit, on_request, on_refused, on_done};
 
 int front_new(const struct front_parts *parts, struct front **ret_front)
 {

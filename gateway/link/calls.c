@@ -235,8 +235,10 @@ static void calls_on_message(void *owner, struct link *link, const struct msg *m
 {
     struct calls *calls = owner;
     const struct msg_REPLY *in = &msg->REPLY;
-    struct call_reply reply = {
-        .status = in->status, .body = in->body, .retry_after_ms = in->retry_after_ms};
+    struct call_reply reply = {.status = in->status,
+                               .body = in->body,
+                               .data = in->data,
+                               .retry_after_ms = in->retry_after_ms};
     struct map_node *node;
     struct call *call;
 
@@ -309,7 +311,7 @@ static struct call *call_copy(const struct call_params *p, struct slice own_key)
 {
     struct slice key = p->key.len > 0 ? p->key : own_key;
     size_t len = p->object.len + p->project.len + p->user.len + p->roles.len + key.len +
-                 p->params.len + p->trace.len;
+                 p->params.len + p->trace.len + p->data.len;
     struct call *call = calloc(1, sizeof(*call) + len);
     char *at;
 
@@ -324,6 +326,7 @@ static struct call *call_copy(const struct call_params *p, struct slice own_key)
     call->msg.key = put(&at, key);
     call->msg.params = put(&at, p->params);
     call->msg.trace = put(&at, p->trace);
+    call->msg.data = put(&at, p->data);
     return call;
 }
 

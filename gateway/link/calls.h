@@ -26,6 +26,7 @@ struct call_params {
     struct slice roles;  /* comma-separated */
     struct slice key;    /* idempotency key; empty: one of our own is made */
     struct slice params; /* JSON object */
+    struct slice data;   /* of operations that have some */
     struct slice trace;
     uint32_t deadline_ms; /* 0: CALL_DEADLINE_MS */
 };
@@ -34,6 +35,7 @@ struct call_reply {
     unsigned status; /* HTTP status, never 421 */
     struct slice
         body; /* JSON of the shard, valid during the callback; empty when error is set */
+    struct slice data;       /* likewise, of operations that have some */
     const char *error;       /* NULL, or the word of errors.def when the answer was made here:
                               * unavailable (never sent) or outcome_unknown (sent, unanswered) */
     uint32_t retry_after_ms; /* 0: none */

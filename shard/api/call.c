@@ -9,10 +9,12 @@
 #include "common/base/log.h"
 #include "shard/host/host.h"
 #include "shard/metrics.h"
+#include "shard/store/file_store.h"
 
 struct api {
     struct host *host;
-    struct list calls; /* struct call.in_api: not answered yet */
+    struct file_store *files; /* owned */
+    struct list calls;        /* struct call.in_api: not answered yet */
 };
 
 static const struct call_row rows[] = {
@@ -37,6 +39,12 @@ static const struct call_row rows[] = {
     [CALL_AUDIT_LIST] = {CALL_OBJECT_NONE, verb_audit_list},
     [CALL_BLOCKS_LIST] = {CALL_OBJECT_NONE, verb_blocks_list},
     [CALL_BLOCK_SET] = {CALL_OBJECT_NONE, verb_block_set},
+    [CALL_FILE_CREATE] = {CALL_OBJECT_NONE, verb_file_create},
+    [CALL_FILE_PUT] = {CALL_OBJECT_NONE, verb_file_put},
+    [CALL_FILE_FINISH] = {CALL_OBJECT_NONE, verb_file_finish},
+    [CALL_FILE_STAT] = {CALL_OBJECT_NONE, verb_file_stat},
+    [CALL_FILE_GET] = {CALL_OBJECT_NONE, verb_file_get},
+    [CALL_FILE_REMOVE] = {CALL_OBJECT_NONE, verb_file_remove},
 };
 
 /* ---- ending ---- */
@@ -86,13 +94,14 @@ static void end(struct call *call)
         env_free_later(call->env, &call->dead);
 }
 
-static void reply(struct call *call, unsigned status, struct slice body,
+static void reply(struct call *call, unsigned status, struct slice body, struct slice data,
                   uint64_t retry_after_ms)
 {
     struct msg msg = {.type = MSG_REPLY,
                       .REPLY = {.call = call->number,
                                 .status = status,
                                 .body = body,
+                                .data = data,
                                 .retry_after_ms = (uint32_t)MIN(retry_after_ms, UINT32_MAX)}};
 
     if (call->is_answered)
@@ -110,7 +119,7 @@ static void reply(struct call *call, unsigned status, struct slice body,
 
 void call_reply(struct call *call, unsigned status, struct slice body)
 {
-    reply(call, status, body, 0);
+    reply(call, status, body, slice_of(NULL, 0), 0);
 }
 
 void call_reply_buf(struct call *call, const struct buf *body)
@@ -118,7 +127,17 @@ void call_reply_buf(struct call *call, const struct buf *body)
     if (buf_failed(body))
         call_refuse(call, ERROR_overloaded, "", 0);
     else
-        reply(call, 200, buf_slice(body), 0);
+        reply(call, 200, buf_slice(body), slice_of(NULL, 0), 0);
+}
+
+void call_reply_data(struct call *call, struct slice data)
+{
+    reply(call, 200, SLICE_LIT("{}"), data, 0);
+}
+
+void call_reply_ok(struct call *call)
+{
+    reply(call, 200, SLICE_LIT("{\"ok\":true}"), slice_of(NULL, 0), 0);
 }
 
 void call_refuse(struct call *call, enum error_code code, const char *detail,
@@ -128,7 +147,7 @@ void call_refuse(struct call *call, enum error_code code, const char *detail,
 
     buf_clear(body);
     error_body_write(body, code, slice_str(detail), slice_of(NULL, 0));
-    reply(call, error_info(code)->status, buf_slice(body), retry_after_ms);
+    reply(call, error_info(code)->status, buf_slice(body), slice_of(NULL, 0), retry_after_ms);
 }
 
 void call_refuse_fields(struct call *call, const struct json_fields *fields)
@@ -138,7 +157,7 @@ void call_refuse_fields(struct call *call, const struct json_fields *fields)
 
 void call_moved(struct call *call)
 {
-    reply(call, 421, slice_of(NULL, 0), 0);
+    reply(call, 421, slice_of(NULL, 0), slice_of(NULL, 0), 0);
 }
 
 bool call_release(struct call *call)
@@ -302,6 +321,8 @@ static struct call *call_new(struct api *api, struct gate *gate, const struct ms
     call->api = api;
     call->host = api->host;
     call->env = api->host->env;
+    call->files = api->files;
+    call->data = msg->data;
     call->gate = gate;
     call->number = msg->call;
     call->op = msg->op;
@@ -401,6 +422,10 @@ int api_new(struct host *host, struct api **ret_api)
         return -ENOMEM;
     api->host = host;
     list_init(&api->calls);
+    if (file_store_pg_new(host->store, &api->files) < 0) {
+        free(api);
+        return -ENOMEM;
+    }
     *ret_api = api;
     return 0;
 }
@@ -414,5 +439,6 @@ void api_free(struct api *api)
 
         end(call);
     }
+    file_store_free(api->files);
     free(api);
 }

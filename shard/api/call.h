@@ -39,7 +39,8 @@ struct call {
     struct api *api;
     struct host *host; /* not to be touched once the call is answered */
     struct env *env;
-    struct gate *gate; /* NULL: forgotten, nobody hears the reply */
+    struct file_store *files; /* likewise */
+    struct gate *gate;        /* NULL: forgotten, nobody hears the reply */
     const struct call_row *row;
     uint64_t number;
     uint32_t op;
@@ -53,6 +54,7 @@ struct call {
     struct timer deadline;
     struct later dead;
     struct slice object, project, room_id, user, key, trace; /* point into bytes */
+    struct slice data; /* of the message; only while the handler is called for the first time */
 
     /* What it may wait for; each at most once at a time. */
     struct room_wait room_wait;
@@ -74,6 +76,8 @@ struct call {
     char bytes[];
 };
 
+struct file_store;
+
 struct call_row {
     enum call_object object;
     call_handler_fn handler;
@@ -83,6 +87,8 @@ struct call_row {
 
 void call_reply(struct call *call, unsigned status, struct slice body);
 void call_reply_buf(struct call *call, const struct buf *body); /* 200 */
+void call_reply_data(struct call *call, struct slice data);     /* 200 */
+void call_reply_ok(struct call *call);                          /* 200, {"ok":true} */
 /* detail may be empty. */
 void call_refuse(struct call *call, enum error_code code, const char *detail,
                  uint64_t retry_after_ms);
@@ -132,5 +138,11 @@ void verb_message_delete(struct call *call, struct room_host *room);
 void verb_reaction_add(struct call *call, struct room_host *room);
 void verb_reaction_remove(struct call *call, struct room_host *room);
 void verb_history(struct call *call, struct room_host *room);
+void verb_file_create(struct call *call, struct room_host *room);
+void verb_file_put(struct call *call, struct room_host *room);
+void verb_file_finish(struct call *call, struct room_host *room);
+void verb_file_stat(struct call *call, struct room_host *room);
+void verb_file_get(struct call *call, struct room_host *room);
+void verb_file_remove(struct call *call, struct room_host *room);
 /* Frees what verb_history() keeps in the call. */
 void history_free(struct history *history);

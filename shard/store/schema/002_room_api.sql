@@ -173,6 +173,8 @@ CREATE TABLE files (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (project_id, key)
 );
+-- What was begun and not finished is swept away, for all tenants at once.
+CREATE INDEX files_unfinished ON files (created_at) WHERE NOT ready;
 CREATE TABLE file_chunks (
     project_id text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,

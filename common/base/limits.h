@@ -422,6 +422,8 @@
 /* Members in one answer of the member list, and of one room. */
 #define MEMBERS_PAGE 1000
 #define ROOM_MEMBERS_MAX 100000
+/* Users muted or banned in one room: all of them are loaded with it. */
+#define ROOM_RESTRICTIONS_MAX 10000
 /* Members named when a room is created: each is a row in one transaction. */
 #define MEMBERS_PER_CALL 100
 /* How far unread messages are counted: nobody reads a larger number, and each costs an index
@@ -517,6 +519,13 @@
 #define PG_QUERY_CONNECTIONS 2
 #define PG_QUERY_DEPTH 2
 #define PG_QUERY_TIMEOUT_MS 8000
+/* Rows of one table that one sweep removes: a transaction holds its row locks for as long. */
+#define SWEEP_ROWS 2000
+/* Sweeps before a room is made anew; a larger one has to wait until it is swept. */
+#define SWEEPS_PER_CREATION 50
+/* How long a change of an entry that is asked for again is known by its key: longer than any
+ * gateway sends again. */
+#define CHANGE_KEYS_KEEP_MS (60 * 60 * 1000)
 #define PG_READ_CONNECTIONS 2
 /* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory.
  */

@@ -23,6 +23,8 @@ enum pg_oid {
 
 /* PostgreSQL counts microseconds from 2000-01-01, we from 1970-01-01. */
 #define PG_EPOCH_US INT64_C(946684800000000)
+/* The time 'infinity', counted from there. */
+#define PG_INFINITY INT64_MAX
 
 struct pg_array {
     struct buf buf;

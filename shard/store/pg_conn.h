@@ -21,7 +21,7 @@ struct loop;
 struct pg_conn;
 struct resolve;
 
-#define PG_ARGUMENTS_MAX 64 /* of one statement */
+#define PG_ARGUMENTS_MAX 80 /* of one statement */
 
 enum pg_end {
     PG_END_OK,

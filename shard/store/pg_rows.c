@@ -32,6 +32,14 @@ void pg_params_null(struct pg_params *p)
     p->length[p->n - 1] = -1;
 }
 
+void pg_params_filled(struct pg_params *p, struct slice text)
+{
+    if (text.len > 0)
+        pg_params_text(p, text);
+    else
+        pg_params_null(p);
+}
+
 void pg_params_int8(struct pg_params *p, int64_t v)
 {
     char bytes[8];
@@ -94,7 +102,17 @@ bool pg_bool(const PGresult *result, int row, int column)
 
 int64_t pg_time_us(const PGresult *result, int row, int column)
 {
-    return PQgetisnull(result, row, column) ? 0 : pg_int8(result, row, column) + PG_EPOCH_US;
+    int64_t at;
+
+    if (PQgetisnull(result, row, column))
+        return 0;
+    at = pg_int8(result, row, column);
+    return at == PG_INFINITY ? RESTRICT_FOREVER_US : at + PG_EPOCH_US;
+}
+
+static int64_t int8_or_0(const PGresult *result, int row, int column)
+{
+    return PQgetisnull(result, row, column) ? 0 : pg_int8(result, row, column);
 }
 
 struct slice pg_bytes(const PGresult *result, int row, int column)
@@ -117,6 +135,11 @@ void pg_room_row(const PGresult *result, int row, struct room_row *ret_row)
         .type = pg_bytes(result, row, 7),
         .name = pg_bytes(result, row, 8),
         .created_by = pg_bytes(result, row, 9),
+        .message_count = (uint64_t)pg_int8(result, row, 10),
+        .pinned_id = int8_or_0(result, row, 11),
+        .pinned_us = pg_time_us(result, row, 12),
+        .pinned_by = pg_bytes(result, row, 13),
+        .settings = pg_bytes(result, row, 14),
     };
 }
 
@@ -128,6 +151,15 @@ void pg_member_row(const PGresult *result, int row, struct member_row *ret_row)
         .joined_us = pg_time_us(result, row, 2),
         .notify_enabled = pg_bool(result, row, 3),
         .preferences = pg_bytes(result, row, 4),
+    };
+}
+
+void pg_restriction_row(const PGresult *result, int row, struct restriction_row *ret_row)
+{
+    *ret_row = (struct restriction_row){
+        .user = pg_bytes(result, row, 0),
+        .muted_us = pg_time_us(result, row, 1),
+        .banned_us = pg_time_us(result, row, 2),
     };
 }
 
@@ -148,10 +180,13 @@ struct entry *pg_entry(const PGresult *result, int row, int column)
         .client_id = pg_bytes(result, row, c + ENTRY_CLIENT_ID),
         .content = pg_bytes(result, row, c + ENTRY_CONTENT),
         .extra = pg_bytes(result, row, c + ENTRY_EXTRA),
+        .parent_id = int8_or_0(result, row, c + ENTRY_PARENT),
+        .flags = (uint32_t)pg_int2(result, row, c + ENTRY_FLAGS),
+        .visible_to = pg_bytes(result, row, c + ENTRY_VISIBLE_TO),
+        .reactions = pg_bytes(result, row, c + ENTRY_REACTIONS),
+        .message_no = (uint64_t)pg_int8(result, row, c + ENTRY_MESSAGE_NO),
     };
 
-    if (!PQgetisnull(result, row, c + ENTRY_PARENT))
-        e.parent_id = pg_int8(result, row, c + ENTRY_PARENT);
     memcpy(e.dedupe, PQgetvalue(result, row, c + ENTRY_DEDUPE), DEDUPE_LEN);
     return entry_new(&e);
 }

@@ -22,6 +22,7 @@ struct pg_params {
 
 void pg_params_deinit(struct pg_params *p);
 void pg_params_text(struct pg_params *p, struct slice text);
+void pg_params_filled(struct pg_params *p, struct slice text); /* empty: null */
 void pg_params_int8(struct pg_params *p, int64_t v);
 void pg_params_time(struct pg_params *p, int64_t unix_us);
 void pg_params_null(struct pg_params *p);
@@ -37,13 +38,15 @@ int64_t pg_int8(const PGresult *result, int row, int column);
 int32_t pg_int4(const PGresult *result, int row, int column);
 int16_t pg_int2(const PGresult *result, int row, int column);
 bool pg_bool(const PGresult *result, int row, int column);
-int64_t pg_time_us(const PGresult *result, int row, int column); /* 0 for null */
+/* 0 for null, RESTRICT_FOREVER_US for 'infinity'. */
+int64_t pg_time_us(const PGresult *result, int row, int column);
 struct slice pg_bytes(const PGresult *result, int row, int column);
 
 /* ---- rows ---- */
 
 void pg_room_row(const PGresult *result, int row, struct room_row *ret_row);
 void pg_member_row(const PGresult *result, int row, struct member_row *ret_row);
+void pg_restriction_row(const PGresult *result, int row, struct restriction_row *ret_row);
 /* A fresh entry from the columns of enum entry_column, the first of which is `column`. NULL:
  * out of memory. */
 struct entry *pg_entry(const PGresult *result, int row, int column);

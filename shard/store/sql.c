@@ -9,81 +9,45 @@
  * from an array by its ordinal, not by a join. The session switches off all
  * other ways (sql_session).
  *
- *   tried   the rooms of the batch in key order; ok: its compare-and-set holds and nobody else
- * has the row locked moved   the room rows of those written the timeline rows of those
+ *   tried    the rooms of the batch in key order; ok: its compare-and-set holds and nobody else
+ *            has the row locked
+ *   moved    the room rows of those
+ *   written  the timeline rows of those
+ *   changed, keyed    what happens to older rows of those, and the keys under which it was
+ * asked ops, ...          what else those write, by kind
+ *
+ * Most batches have new entries only: their variant has nothing of the last two lines.
  */
 #include "shard/store/sql.h"
 
 #include "common/base/limits.h"
-
-/* $1..$7 per room: project, room, fence, expected seq, new seq, last id, last created.
- * $8..$20 per entry: ordinal of its room, project, room, seq, id, created, kind, parent,
- * dedupe, user, client id, content, extra. $21: expires. $22: version. */
-#define COMMIT_ROOMS                                                                           \
-    "WITH tried AS MATERIALIZED ("                                                             \
-    " SELECT i.*, l.ok FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[],"        \
-    "  $5::bigint[], $6::bigint[], $7::timestamptz[]) WITH ORDINALITY"                         \
-    "  AS i(project_id, room_id, fence, expect_seq, new_seq, last_id, last_created_at, ord)"   \
-    " LEFT JOIN LATERAL (SELECT true AS ok FROM rooms r"                                       \
-    "  WHERE r.project_id = i.project_id AND r.room_id = i.room_id"                            \
-    "  AND r.last_seq = i.expect_seq AND r.fence = i.fence"                                    \
-    "  FOR NO KEY UPDATE SKIP LOCKED) l ON true), "                                            \
-    "moved AS ("                                                                               \
-    " UPDATE rooms r SET last_seq = w.new_seq, last_id = w.last_id,"                           \
-    "  last_created_at = w.last_created_at FROM tried w"                                       \
-    " WHERE w.ok AND r.project_id = w.project_id AND r.room_id = w.room_id), "
-
-#define COMMIT_ENTRIES                                                                         \
-    "written AS ("                                                                             \
-    " INSERT INTO timeline (project_id, room_id, seq, updated_seq, id, created_at, kind,"      \
-    "  parent_id, dedupe, user_id, client_id, content, extra, expires_at, version)"            \
-    " SELECT e.project_id, e.room_id, e.seq, e.seq, e.id, e.created_at, e.kind,"               \
-    "  e.parent_id, e.dedupe, e.user_id, e.client_id, e.content, e.extra, e.expires_at,"       \
-    "  e.version"                                                                              \
-    " FROM unnest($8::integer[], $9::text[], $10::text[], $11::bigint[], $12::bigint[],"       \
-    "  $13::timestamptz[], $14::smallint[], $15::bigint[], $16::uuid[], $17::text[],"          \
-    "  $18::text[], $19::text[], $20::json[], $21::timestamptz[], $22::integer[])"             \
-    "  AS e(ord, project_id, room_id, seq, id, created_at, kind, parent_id, dedupe, user_id,"  \
-    "  client_id, content, extra, expires_at, version)"                                        \
-    " WHERE ((SELECT array_agg(t.ok ORDER BY t.ord) FROM tried t))[e.ord])"
-
-/* $23..$28 per member change: ordinal of its room, project, room, user, role (0: removed),
- * time. Each user at most once per room. */
-#define COMMIT_OPS                                                                             \
-    ", ops AS MATERIALIZED ("                                                                  \
-    " SELECT o.* FROM unnest($23::integer[], $24::text[], $25::text[], $26::text[],"           \
-    "  $27::smallint[], $28::timestamptz[])"                                                   \
-    "  AS o(ord, project_id, room_id, user_id, role, at)"                                      \
-    " WHERE ((SELECT array_agg(t.ok ORDER BY t.ord) FROM tried t))[o.ord]), "                  \
-    "added AS ("                                                                               \
-    " INSERT INTO members (project_id, room_id, user_id, role, joined_at)"                     \
-    " SELECT o.project_id, o.room_id, o.user_id, o.role, o.at FROM ops o WHERE o.role > 0"     \
-    " ON CONFLICT (project_id, room_id, user_id) DO UPDATE SET role = excluded.role), "        \
-    "removed AS ("                                                                             \
-    " DELETE FROM members m USING ops o WHERE o.role = 0 AND m.project_id = o.project_id"      \
-    "  AND m.room_id = o.room_id AND m.user_id = o.user_id)"
-
-#define COMMIT_ANSWER " SELECT t.ord::integer FROM tried t WHERE t.ok"
+#include "shard/store/sql_commit.h"
+#include "shard/store/sql_sweep.h"
 
 #define ROOM_ROW                                                                               \
     "last_seq, last_id, last_created_at, fence, generation, resume_floor, created_at, type,"   \
-    " name, created_by"
+    " name, created_by, message_count, pinned_id, pinned_at, pinned_by, settings"
 
 #define ENTRY_OF(t)                                                                            \
     t ".seq, " t ".updated_seq, " t ".id, " t ".created_at, " t ".edited_at, " t               \
       ".deleted_at, " t ".expires_at, " t ".parent_id, " t ".dedupe, " t ".kind, " t           \
-      ".version, " t ".user_id, " t ".client_id, " t ".content, " t ".extra"
+      ".version, " t ".user_id, " t ".client_id, " t ".content, " t ".extra, " t               \
+      ".flags, array_to_string(" t ".visible_to, ','), " t ".reactions, " t ".message_no"
 
 /* Rows and head from one snapshot: one statement. Without entries one row comes all the same,
  * of the head. */
 #define PAGE(entries, order)                                                                   \
     "SELECT r.last_seq, r.generation, r.resume_floor, " ENTRY_OF(                              \
         "p") " FROM rooms r LEFT JOIN LATERAL (" entries ") p ON true"                         \
-             " WHERE r.project_id = $1 AND r.room_id = $2 ORDER BY " order
+             " WHERE r.project_id = $1 AND r.room_id = $2 AND r.deleted_at IS NULL"            \
+             " ORDER BY " order
 
+/* $5: only what there is to read, $6: for this user (null: for nobody in particular). */
 #define FROM_ROOM(where, order)                                                                \
     "SELECT t.* FROM timeline t WHERE t.project_id = r.project_id AND t.room_id = r.room_id"   \
-    " AND (NOT $5::boolean OR (t.kind = 1 AND t.deleted_at IS NULL)) AND " where               \
+    " AND (NOT $5::boolean OR (t.kind = 1 AND t.deleted_at IS NULL"                            \
+    "  AND (t.expires_at IS NULL OR t.expires_at > now())"                                     \
+    "  AND ($6::text IS NULL OR t.visible_to IS NULL OR $6 = ANY (t.visible_to)))) AND " where \
     " ORDER BY " order " LIMIT $4::bigint"
 
 /* The rooms that `list` gives, each with its live messages, counted no further than
@@ -100,35 +64,73 @@
 /* clang-format on */
 
 const struct sql_statement sql_statements[SQL_COUNT] = {
-    [SQL_COMMIT] = {"commit", COMMIT_ROOMS COMMIT_ENTRIES COMMIT_ANSWER},
-    [SQL_COMMIT_OPS] = {"commit_ops", COMMIT_ROOMS COMMIT_ENTRIES COMMIT_OPS COMMIT_ANSWER},
+    [SQL_COMMIT] = {"commit", COMMIT_PLAIN},
+    [SQL_COMMIT_CHANGES] = {"commit_changes", COMMIT_WITH_CHANGES},
+    [SQL_COMMIT_OPS] = {"commit_ops", COMMIT_WITH_OPS},
 
     /* Waits for a batch in flight; the statements after it in the same transaction see what
        that has written. */
     [SQL_CLAIM] = {"claim", "UPDATE rooms SET fence = $3 WHERE project_id = $1 AND room_id = $2"
-                            " RETURNING " ROOM_ROW},
+                            " AND deleted_at IS NULL RETURNING " ROOM_ROW},
     /* $1 project, $2 room, $3 type, $4 name, $5 created by, $6 created, $7 fence; members: $8
-     * users, $9 roles, $10 times. */
+     * users, $9 roles, $10 times. A deleted room goes on with its numbers, once nothing of what
+     * it was is left. */
     [SQL_CREATE_ROOM] =
         {"create_room",
-         "WITH made AS (INSERT INTO rooms (project_id, room_id, type, name, created_by, "
-         "created_at,"
-         "  last_created_at, fence) VALUES ($1, $2, $3, $4, $5, $6, $6, $7)"
-         " ON CONFLICT DO NOTHING RETURNING project_id, room_id), "
+         "WITH made AS (INSERT INTO rooms AS r (project_id, room_id, type, name, created_by,"
+         "  created_at, last_created_at, fence) VALUES ($1, $2, $3, $4, $5, $6, $6, $7)"
+         " ON CONFLICT (project_id, room_id) DO UPDATE SET type = excluded.type,"
+         "  name = excluded.name, created_by = excluded.created_by,"
+         "  created_at = excluded.created_at,"
+         "  last_created_at = greatest(r.last_created_at, excluded.created_at),"
+         "  fence = excluded.fence, resume_floor = r.last_seq, message_count = 0,"
+         "  deleted_at = NULL"
+         "  WHERE r.deleted_at IS NOT NULL AND NOT r.has_remains"
+         " RETURNING project_id, room_id), "
          "added AS (INSERT INTO members (project_id, room_id, user_id, role, joined_at)"
          " SELECT m.project_id, m.room_id, o.user_id, o.role, o.at FROM made m,"
          "  unnest($8::text[], $9::smallint[], $10::timestamptz[]) AS o(user_id, role, at)"
          " ON CONFLICT DO NOTHING)"
-         " SELECT EXISTS (SELECT FROM made)"},
-    [SQL_ROOM] = {"room",
-                  "SELECT " ROOM_ROW " FROM rooms WHERE project_id = $1 AND room_id = $2"},
+         " SELECT EXISTS (SELECT FROM made), EXISTS (SELECT FROM rooms"
+         "  WHERE project_id = $1 AND room_id = $2 AND has_remains)"},
+    /* The fence goes, so that no batch that is under way can still be written. What many rows
+       may be left of goes in slices (sweep_room). */
+    [SQL_DELETE_ROOM] =
+        {"delete_room",
+         "WITH gone AS (UPDATE rooms SET deleted_at = now(), has_remains = true, fence = 0,"
+         "  resume_floor = last_seq, pinned_id = NULL, pinned_at = NULL, pinned_by = NULL,"
+         "  settings = NULL"
+         " WHERE project_id = $1 AND room_id = $2 AND fence = $3 AND deleted_at IS NULL"
+         " RETURNING project_id, room_id), "
+         "left_by AS (DELETE FROM members m USING gone g"
+         " WHERE m.project_id = g.project_id AND m.room_id = g.room_id), "
+         "lifted AS (DELETE FROM restrictions x USING gone g"
+         " WHERE x.project_id = g.project_id AND x.room_id = g.room_id)"
+         " SELECT EXISTS (SELECT FROM gone), EXISTS (SELECT FROM rooms"
+         "  WHERE project_id = $1 AND room_id = $2 AND deleted_at IS NULL)"},
+    [SQL_ROOM] = {"room", "SELECT " ROOM_ROW " FROM rooms WHERE project_id = $1"
+                          " AND room_id = $2 AND deleted_at IS NULL"},
     [SQL_MEMBERS] =
         {"members",
          "SELECT user_id, role, joined_at, notify_enabled, preferences FROM members"
          " WHERE project_id = $1 AND room_id = $2 ORDER BY user_id LIMIT $3::bigint"},
-    [SQL_TAIL] = {"tail", "SELECT " ENTRY_OF("t") " FROM timeline t"
-                                                  " WHERE t.project_id = $1 AND t.room_id = $2"
-                                                  " ORDER BY t.seq DESC LIMIT $3::bigint"},
+    [SQL_RESTRICTIONS] = {"restrictions",
+                          "SELECT user_id, muted_until, banned_until FROM restrictions"
+                          " WHERE project_id = $1 AND room_id = $2"
+                          "  AND (muted_until > now() OR banned_until > now()) ORDER BY user_id"
+                          " LIMIT $3::bigint"},
+    /* The newest by seq, and of the older ones those that have changed since the first of
+       these, the newest by that. */
+    [SQL_TAIL] =
+        {"tail",
+         "WITH recent AS MATERIALIZED (SELECT t.* FROM timeline t"
+         "  WHERE t.project_id = $1 AND t.room_id = $2 ORDER BY t.seq DESC LIMIT $3::bigint)"
+         " SELECT true, " ENTRY_OF("t") " FROM recent t UNION ALL SELECT false, " ENTRY_OF(
+             "o") " FROM (SELECT t.* FROM timeline t"
+                  "  WHERE t.project_id = $1 AND t.room_id = $2 AND t.updated_seq <> t.seq"
+                  "  AND t.updated_seq > (SELECT min(seq) FROM recent)"
+                  "  AND t.seq < (SELECT min(seq) FROM recent)"
+                  "  ORDER BY t.updated_seq DESC LIMIT $3::bigint) o ORDER BY 3"},
 
     /* Entries that never changed are found by seq, the others in their own small index. */
     [SQL_CHANGED_AFTER] =
@@ -152,13 +154,37 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
                                   "t.seq DESC"),
                               "p.seq DESC")},
 
+    /* A message that bears the key, else the entry that a change with this key has changed. */
     [SQL_DEDUPE] =
         {"dedupe",
-         "SELECT k.ord::integer, " ENTRY_OF(
+         "SELECT k.ord::integer, t.change_seq, " ENTRY_OF(
              "t") " FROM unnest($1::text[], $2::text[], $3::uuid[]) WITH ORDINALITY"
-                  "  AS k(project_id, room_id, dedupe, ord),"
-                  " LATERAL (SELECT * FROM timeline x WHERE x.project_id = k.project_id"
-                  "  AND x.room_id = k.room_id AND x.dedupe = k.dedupe LIMIT 1) t"},
+                  "  AS k(project_id, room_id, dedupe, ord)"
+                  " JOIN rooms r ON r.project_id = k.project_id AND r.room_id = k.room_id"
+                  "  AND r.deleted_at IS NULL,"
+                  " LATERAL ("
+                  "  (SELECT 0::bigint AS change_seq, x.* FROM timeline x"
+                  "   WHERE x.project_id = k.project_id AND x.room_id = k.room_id"
+                  "   AND x.dedupe = k.dedupe LIMIT 1)"
+                  "  UNION ALL"
+                  "  (SELECT o.seq, x.* FROM room_ops o JOIN timeline x"
+                  "    ON x.project_id = o.project_id AND x.room_id = o.room_id"
+                  "    AND x.seq = o.target_seq"
+                  "   WHERE o.project_id = k.project_id AND o.room_id = k.room_id"
+                  "   AND o.key = k.dedupe LIMIT 1)"
+                  "  LIMIT 1) t"},
+    [SQL_FIND] = {"find", "SELECT t.room_id, " ENTRY_OF(
+                              "t") " FROM timeline t JOIN rooms r"
+                                   "  ON r.project_id = t.project_id AND r.room_id = t.room_id"
+                                   "  AND r.deleted_at IS NULL"
+                                   " WHERE t.project_id = $1 AND t.id = $3::bigint"
+                                   "  AND ($2::text IS NULL OR t.room_id = $2)"},
+    [SQL_DUE] = {"due", "SELECT t.project_id, t.room_id, t.seq, t.id, t.expires_at"
+                        " FROM timeline t JOIN rooms r ON r.project_id = t.project_id"
+                        "  AND r.room_id = t.room_id AND r.deleted_at IS NULL"
+                        " WHERE t.expires_at < $1 AND t.deleted_at IS NULL"
+                        " ORDER BY t.expires_at, t.project_id, t.room_id, t.seq"
+                        " LIMIT $2::bigint"},
     [SQL_FENCES] =
         {"fences",
          "SELECT k.ord::integer, t.fence, t.last_seq, t.last_id"
@@ -170,11 +196,13 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
                                           "  ON r.project_id = m.project_id"
                                           "  AND r.room_id = m.room_id"
                                           " WHERE m.project_id = $1 AND m.user_id = $2"
+                                          "  AND r.deleted_at IS NULL"
                                           "  AND ($3 = '' OR r.type = $3)"
                                           " ORDER BY r.created_at DESC, r.room_id DESC"
                                           " LIMIT $4::bigint")},
     [SQL_ROOMS_ALL] = {"rooms_all", COUNTED("SELECT room_id, type, name, created_at FROM rooms"
-                                            " WHERE project_id = $1 AND ($2 = '' OR type = $2)"
+                                            " WHERE project_id = $1 AND deleted_at IS NULL"
+                                            "  AND ($2 = '' OR type = $2)"
                                             " ORDER BY created_at DESC, room_id DESC"
                                             " LIMIT $3::bigint")},
     [SQL_PROJECT] = {"project",
@@ -184,6 +212,14 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
                     " WHERE project_id = $1 AND purpose = 'jwt' ORDER BY created_at DESC, kid"},
     [SQL_API_KEY] = {"api_key", "SELECT project_id, key_id, scopes FROM api_keys"
                                 " WHERE key_hash = $1 AND revoked_at IS NULL"},
+    [SQL_SWEEP_ROOM] = {"sweep_room", SWEEP_ROOM},
+    [SQL_SWEEP_KEYS] =
+        {"sweep_keys",
+         "WITH old AS (SELECT project_id, room_id, key FROM room_ops WHERE at < $1"
+         "  ORDER BY at LIMIT $2::bigint), "
+         "gone AS (DELETE FROM room_ops o USING old WHERE o.project_id = old.project_id"
+         "  AND o.room_id = old.room_id AND o.key = old.key RETURNING 1)"
+         " SELECT count(*) FROM gone"},
     [SQL_ID_BLOCK] = {"id_block", "SELECT nextval('message_id_block')"},
 
 #define QUERY(name, text) [SQL_QUERY_##name] = {"query_" #name, text},

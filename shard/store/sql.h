@@ -5,25 +5,34 @@
 #pragma once
 
 enum sql_id {
-    SQL_COMMIT,     /* a batch: see sql.c for its parameters */
-    SQL_COMMIT_OPS, /* a batch with member changes */
+    /* A batch, see pg_batch.h for its parameters: new entries only; changes of older ones and
+     * their keys, too; side writes, too. */
+    SQL_COMMIT,
+    SQL_COMMIT_CHANGES,
+    SQL_COMMIT_OPS,
 
     SQL_CLAIM,         /* project, room, fence -> room row */
-    SQL_CREATE_ROOM,   /* see sql.c -> created */
+    SQL_CREATE_ROOM,   /* see sql.c -> created, something of a deleted one is left */
+    SQL_DELETE_ROOM,   /* project, room, fence -> deleted, exists (of somebody else) */
     SQL_ROOM,          /* project, room -> room row */
     SQL_MEMBERS,       /* project, room, limit -> member rows */
-    SQL_TAIL,          /* project, room, limit -> entries, newest first */
-    SQL_CHANGED_AFTER, /* project, room, seq, limit, live only -> head and entries */
+    SQL_RESTRICTIONS,  /* project, room, limit -> restrictions in force */
+    SQL_TAIL,          /* project, room, limit -> is recent, entry; by updated_seq */
+    SQL_CHANGED_AFTER, /* project, room, seq, limit, live only, viewer -> head and entries */
     SQL_BEFORE_SEQ,    /* the same */
     SQL_AFTER_SEQ,
     SQL_BEFORE_TIME, /* the same with a time */
-    SQL_DEDUPE,      /* projects, rooms, keys -> ordinal and entry */
+    SQL_DEDUPE,      /* projects, rooms, keys -> ordinal, seq of the change, entry */
+    SQL_FIND,        /* project, room or null, id -> room, entry */
+    SQL_DUE,         /* before, limit -> project, room, seq, id, expires */
     SQL_FENCES,      /* projects, rooms -> ordinal, fence, last_seq, last_id */
     SQL_ROOMS_OF,    /* project, user, type, limit -> list rows */
     SQL_ROOMS_ALL,   /* project, type, limit -> list rows */
     SQL_PROJECT,     /* project -> id, name, version */
     SQL_SECRETS,     /* project -> kid, sealed, master kid */
     SQL_API_KEY,     /* hash -> project, key id, scopes */
+    SQL_SWEEP_ROOM,  /* project, room (or nulls), limit -> rooms (0, 1), most rows of a table */
+    SQL_SWEEP_KEYS,  /* older than, limit -> how many */
     SQL_ID_BLOCK,    /* -> number of the block */
 
 #define QUERY(name, text) SQL_QUERY_##name, /* queries.def; see struct store_query */
@@ -68,5 +77,9 @@ enum entry_column {
     ENTRY_CLIENT_ID,
     ENTRY_CONTENT,
     ENTRY_EXTRA,
+    ENTRY_FLAGS,
+    ENTRY_VISIBLE_TO, /* separated by commas */
+    ENTRY_REACTIONS,
+    ENTRY_MESSAGE_NO,
     ENTRY_COLUMNS
 };

@@ -70,8 +70,9 @@ enum side_kind {
     SIDE_MEMBER = 1, /* user becomes a member with `role` (ROLE_NONE: is removed) */
     SIDE_RESTRICT,   /* user's muted_us and banned_us are set: 0 none, RESTRICT_FOREVER_US */
     SIDE_PIN,        /* the room's pinned message is `id` (0: none), by actor */
-    SIDE_ROOM,       /* the room gets this type, name (text) and settings (json) */
-    SIDE_MENTION,    /* user, or "@channel", "@here", "@role:x", was named in the entry */
+    SIDE_ROOM, /* the room gets this type, name (text) and settings (json); empty: it keeps what
+                  it has; no settings any more are {} */
+    SIDE_MENTION, /* user, or "@channel", "@here", "@role:x", was named in the entry `seq` */
     SIDE_AUDIT, /* action (text), actor, user (target, may be empty), detail (json or empty) */
 };
 #define RESTRICT_FOREVER_US INT64_MAX
@@ -79,7 +80,8 @@ enum side_kind {
 struct side_op {
     enum side_kind kind;
     enum member_role role;
-    uint64_t seq;  /* of the event that it belongs to; the committer fills it in */
+    uint64_t seq;  /* of the event that it belongs to (MENTION: of the entry); the committer
+                      fills it in */
     int64_t at_us; /* when: likewise */
     int64_t muted_us, banned_us;
     int64_t id;
@@ -130,9 +132,10 @@ struct claim_result {
     size_t n_members;
     const struct restriction_row *restrictions; /* that are in force */
     size_t n_restrictions;
-    /* The newest tail_len entries by seq, and older ones that were changed since the first of
-     * them; ascending by updated_seq; borrowed, take references. Everything with updated_seq >
-     * touched_floor is here, and everything with seq > seq_floor. */
+    /* The newest tail_len entries by seq, and at most as many older ones, those that were
+     * changed last since the first of them; ascending by updated_seq; borrowed, take
+     * references. Everything with updated_seq > touched_floor is here, and everything with
+     * seq > seq_floor; both are 0 when the whole room is. */
     struct entry *const *tail;
     size_t n_tail;
     uint64_t touched_floor, seq_floor;
@@ -247,6 +250,7 @@ typedef void (*store_key_fn)(void *arg, enum store_result result, const struct k
 typedef void (*store_ids_fn)(void *arg, enum store_result result, int64_t first,
                              uint32_t count);
 
+/* created: false when there is one. */
 typedef void (*store_create_fn)(void *arg, enum store_result result, bool created);
 struct room_create {
     struct slice project, room, type, name, created_by;
@@ -255,6 +259,18 @@ struct room_create {
     const struct member_op *members;
     size_t n_members;
 };
+
+/* STORE_NOT_FOUND: there is no such room (any more). deleted: false when its fence is
+ * another's. */
+typedef void (*store_delete_fn)(void *arg, enum store_result result, bool deleted);
+
+/* What is removed piece by piece, some thousand rows in one transaction. */
+enum sweep_kind {
+    SWEEP_ROOMS, /* what deleted rooms have left */
+    SWEEP_KEYS,  /* keys of changes that are older than CHANGE_KEYS_KEEP_MS */
+};
+/* more: there may be something left, ask again. */
+typedef void (*store_sweep_fn)(void *arg, enum store_result result, bool more);
 
 /*
  * One statement of queries.def: what REST reads and writes beside the timeline. Not in the
@@ -293,13 +309,20 @@ struct store_ops {
      * until the callback. */
     int (*submit)(struct store *s, unsigned lane, const struct batch *batch, store_submit_fn fn,
                   void *arg);
-    /* Sets the fence and reads row, members and the newest tail_len entries. Waits for a batch
-     * in flight. */
+    /* Sets the fence and reads row, members, restrictions and tail. Waits for a batch in
+     * flight. */
     int (*claim)(struct store *s, struct slice project, struct slice room, uint64_t fence,
                  uint32_t tail_len, store_claim_fn fn, void *arg);
-    /* Inserts the room with its members (no seq) unless it exists. */
+    /* Inserts the room with its members (no seq) unless it exists. A room that was deleted goes
+     * on with its numbers and generation, and has nothing of what it was: resume_floor is its
+     * last_seq. STORE_UNAVAILABLE also while there is too much of that to remove. */
     int (*create_room)(struct store *s, const struct room_create *room, store_create_fn fn,
                        void *arg);
+    /* The room is gone for all reads at once, and with it members, restrictions and the pin;
+     * its row stays, without a fence. The rest goes by sweep(). Audit and reports stay. */
+    int (*delete_room)(struct store *s, struct slice project, struct slice room, uint64_t fence,
+                       store_delete_fn fn, void *arg);
+    int (*sweep)(struct store *s, enum sweep_kind kind, store_sweep_fn fn, void *arg);
     int (*page)(struct store *s, const struct page_query *query, store_page_fn fn, void *arg);
     int (*find)(struct store *s, const struct find_query *query, store_find_fn fn, void *arg);
     /* At most limit messages of all projects that expire before `before_us` and are not

@@ -1,184 +1,33 @@
 /*
  * store_pg_commit.c - a batch becomes one statement with binary arrays
- * (sql.c), and its answer one verdict per room.
+ * (pg_batch.h, sql.c), and its answer one verdict per room.
  */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "shard/store/pg_rows.h"
 #include "shard/store/store_pg_priv.h"
-
-/* Parameters of the statement, $1 first. */
-enum {
-    ROOM_PROJECT,
-    ROOM_ROOM,
-    ROOM_FENCE,
-    ROOM_EXPECT_SEQ,
-    ROOM_NEW_SEQ,
-    ROOM_LAST_ID,
-    ROOM_LAST_CREATED,
-    ROW_ORD,
-    ROW_PROJECT,
-    ROW_ROOM,
-    ROW_SEQ,
-    ROW_ID,
-    ROW_CREATED,
-    ROW_KIND,
-    ROW_PARENT,
-    ROW_DEDUPE,
-    ROW_USER,
-    ROW_CLIENT_ID,
-    ROW_CONTENT,
-    ROW_EXTRA,
-    ROW_EXPIRES,
-    ROW_VERSION,
-    OP_ORD,
-    OP_PROJECT,
-    OP_ROOM,
-    OP_USER,
-    OP_ROLE,
-    OP_AT,
-};
-
-static const enum pg_oid types[COMMIT_OPS_PARAMS] = {
-    [ROOM_PROJECT] = PG_TEXT,
-    [ROOM_ROOM] = PG_TEXT,
-    [ROOM_FENCE] = PG_INT8,
-    [ROOM_EXPECT_SEQ] = PG_INT8,
-    [ROOM_NEW_SEQ] = PG_INT8,
-    [ROOM_LAST_ID] = PG_INT8,
-    [ROOM_LAST_CREATED] = PG_TIMESTAMPTZ,
-    [ROW_ORD] = PG_INT4,
-    [ROW_PROJECT] = PG_TEXT,
-    [ROW_ROOM] = PG_TEXT,
-    [ROW_SEQ] = PG_INT8,
-    [ROW_ID] = PG_INT8,
-    [ROW_CREATED] = PG_TIMESTAMPTZ,
-    [ROW_KIND] = PG_INT2,
-    [ROW_PARENT] = PG_INT8,
-    [ROW_DEDUPE] = PG_UUID,
-    [ROW_USER] = PG_TEXT,
-    [ROW_CLIENT_ID] = PG_TEXT,
-    [ROW_CONTENT] = PG_TEXT,
-    [ROW_EXTRA] = PG_JSON,
-    [ROW_EXPIRES] = PG_TIMESTAMPTZ,
-    [ROW_VERSION] = PG_INT4,
-    [OP_ORD] = PG_INT4,
-    [OP_PROJECT] = PG_TEXT,
-    [OP_ROOM] = PG_TEXT,
-    [OP_USER] = PG_TEXT,
-    [OP_ROLE] = PG_INT2,
-    [OP_AT] = PG_TIMESTAMPTZ,
-};
-
-/* ---- encoding ---- */
-
-static void put_text(struct pg_array *a, struct slice text)
-{
-    pg_array_put_bytes(a, text.data, text.len);
-}
-
-static void put_text_or_null(struct pg_array *a, struct slice text)
-{
-    if (text.len > 0)
-        put_text(a, text);
-    else
-        pg_array_put_null(a);
-}
-
-static void put_room(struct pg_array *a, const struct batch_room *room)
-{
-    put_text(&a[ROOM_PROJECT], room->project);
-    put_text(&a[ROOM_ROOM], room->room);
-    pg_array_put_int8(&a[ROOM_FENCE], (int64_t)room->fence);
-    pg_array_put_int8(&a[ROOM_EXPECT_SEQ], (int64_t)room->expect_seq);
-    pg_array_put_int8(&a[ROOM_NEW_SEQ], (int64_t)room->new_seq);
-    pg_array_put_int8(&a[ROOM_LAST_ID], room->last_id);
-    pg_array_put_time(&a[ROOM_LAST_CREATED], room->last_created_us);
-}
-
-static void put_entry(struct pg_array *a, int32_t ord, const struct batch_room *room,
-                      const struct entry *e)
-{
-    pg_array_put_int4(&a[ROW_ORD], ord);
-    put_text(&a[ROW_PROJECT], room->project);
-    put_text(&a[ROW_ROOM], room->room);
-    pg_array_put_int8(&a[ROW_SEQ], (int64_t)e->seq);
-    pg_array_put_int8(&a[ROW_ID], e->id);
-    pg_array_put_time(&a[ROW_CREATED], e->created_us);
-    pg_array_put_int2(&a[ROW_KIND], (int16_t)e->kind);
-    if (e->parent_id)
-        pg_array_put_int8(&a[ROW_PARENT], e->parent_id);
-    else
-        pg_array_put_null(&a[ROW_PARENT]);
-    pg_array_put_bytes(&a[ROW_DEDUPE], e->dedupe, DEDUPE_LEN);
-    put_text(&a[ROW_USER], e->user);
-    put_text_or_null(&a[ROW_CLIENT_ID], e->client_id);
-    put_text(&a[ROW_CONTENT], e->content);
-    put_text_or_null(&a[ROW_EXTRA], e->extra);
-    if (e->expires_us)
-        pg_array_put_time(&a[ROW_EXPIRES], e->expires_us);
-    else
-        pg_array_put_null(&a[ROW_EXPIRES]);
-    pg_array_put_int4(&a[ROW_VERSION], (int32_t)e->version);
-}
-
-static void put_op(struct pg_array *a, int32_t ord, const struct batch_room *room,
-                   const struct side_op *op)
-{
-    pg_array_put_int4(&a[OP_ORD], ord);
-    put_text(&a[OP_PROJECT], room->project);
-    put_text(&a[OP_ROOM], room->room);
-    put_text(&a[OP_USER], op->user);
-    pg_array_put_int2(&a[OP_ROLE], (int16_t)op->role);
-    pg_array_put_time(&a[OP_AT], op->at_us);
-}
-
-static void encode(struct pg_lane *lane, const struct batch *batch)
-{
-    struct pg_array *a = lane->arrays;
-
-    for (int i = 0; i < COMMIT_OPS_PARAMS; i++)
-        pg_array_clear(&a[i]);
-    lane->n_params = COMMIT_PARAMS;
-    for (size_t i = 0; i < batch->n_rooms; i++) {
-        const struct batch_room *room = &batch->rooms[i];
-        int32_t ord = (int32_t)i + 1;
-
-        put_room(a, room);
-        for (size_t k = 0; k < room->n_entries; k++)
-            put_entry(a, ord, room, room->entries[k]);
-        for (size_t k = 0; k < room->n_ops; k++) {
-            if (room->ops[k].kind == SIDE_MEMBER)
-                put_op(a, ord, room, &room->ops[k]);
-        }
-        if (room->n_ops > 0)
-            lane->n_params = COMMIT_OPS_PARAMS;
-    }
-}
 
 /* ---- the request ---- */
 
 static int lane_send(struct pg_request *req, struct pg_conn *conn)
 {
     struct pg_lane *lane = container_of(req, struct pg_lane, req);
-    const char *values[COMMIT_OPS_PARAMS];
-    int lengths[COMMIT_OPS_PARAMS];
+    struct pg_batch *b = &lane->batch;
+    const char *values[BATCH_PARAMS];
+    int lengths[BATCH_PARAMS];
 
-    for (int i = 0; i < lane->n_params; i++) {
-        struct slice value = pg_array_finish(&lane->arrays[i]);
+    for (int i = 0; i < b->n_params; i++) {
+        struct slice value = pg_array_finish(&b->arrays[i]);
 
-        if (pg_array_failed(&lane->arrays[i]))
+        if (pg_array_failed(&b->arrays[i]))
             return -ENOMEM;
         values[i] = value.data;
         lengths[i] = (int)value.len;
     }
-    return pg_conn_send(conn, req,
-                        lane->n_params == COMMIT_PARAMS ? SQL_COMMIT : SQL_COMMIT_OPS,
-                        lane->n_params, values, lengths);
+    return pg_conn_send(conn, req, b->id, b->n_params, values, lengths);
 }
 
 static bool lane_on_result(struct pg_request *req, unsigned n, PGresult *result)
@@ -269,7 +118,7 @@ int store_pg_submit(struct store *s, unsigned index, const struct batch *batch,
     memset(lane->committed, 0, batch->n_rooms * sizeof(bool));
     lane->n_rooms = batch->n_rooms;
     lane->arg = arg;
-    encode(lane, batch);
+    pg_batch_encode(&lane->batch, batch);
     r = pg_conn_submit(&lane->conn, &lane->req);
     if (r >= 0)
         lane->fn = fn;
@@ -282,13 +131,11 @@ void pg_lane_init(struct pg_lane *lane, struct store_pg *store)
     lane->req = (struct pg_request){
         .send = lane_send, .on_result = lane_on_result, .on_end = lane_on_end};
     list_init(&lane->req.link);
-    for (int i = 0; i < COMMIT_OPS_PARAMS; i++)
-        pg_array_init(&lane->arrays[i], types[i]);
+    pg_batch_init(&lane->batch);
 }
 
 void pg_lane_deinit(struct pg_lane *lane)
 {
-    for (int i = 0; i < COMMIT_OPS_PARAMS; i++)
-        pg_array_deinit(&lane->arrays[i]);
+    pg_batch_deinit(&lane->batch);
     free(lane->committed);
 }

@@ -2,18 +2,15 @@
 #pragma once
 
 #include "common/base/limits.h"
-#include "shard/store/pg_array.h"
+#include "shard/store/pg_batch.h"
 #include "shard/store/pg_conn.h"
 #include "shard/store/store_pg.h"
-
-enum { COMMIT_PARAMS = 22, COMMIT_OPS_PARAMS = 28 };
 
 struct pg_lane {
     struct store_pg *store;
     struct pg_conn conn;
     struct pg_request req;
-    struct pg_array arrays[COMMIT_OPS_PARAMS];
-    int n_params;
+    struct pg_batch batch;
     store_submit_fn fn; /* NULL: nothing in flight */
     void *arg;
     bool *committed; /* grows */

@@ -1,4 +1,4 @@
-/* store_pg_timeline.c - rooms, members and entries: claims, pages, look-ups of many keys. */
+/* store_pg_timeline.c - entries: pages, by id, by time, by key. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -7,140 +7,25 @@
 
 /* ---- entries of a result ---- */
 
-static void entries_free(struct entry **entries, size_t n)
+void pg_entries_free(struct entry **entries, size_t n)
 {
     for (size_t i = 0; entries && i < n; i++)
         entry_unref(entries[i]);
     free(entries);
 }
 
-/* Rows first .. first + n - 1, backwards when reversed. NULL: out of memory. */
-static struct entry **entries_of(const PGresult *result, size_t n, int column, bool reversed)
+struct entry **pg_read_entries(const PGresult *result, size_t n, int column)
 {
     struct entry **entries = calloc(n + 1, sizeof(struct entry *));
 
     for (size_t i = 0; entries && i < n; i++) {
-        entries[i] = pg_entry(result, (int)(reversed ? n - 1 - i : i), column);
+        entries[i] = pg_entry(result, (int)i, column);
         if (!entries[i]) {
-            entries_free(entries, i);
+            pg_entries_free(entries, i);
             return NULL;
         }
     }
     return entries;
-}
-
-/* ---- claim and members ---- */
-
-static void finish_claim(struct pg_read *read, enum store_result result)
-{
-    const PGresult *rooms = read->results[0], *rows = read->results[1],
-                   *tail = read->results[2];
-    struct claim_result claim = {0};
-    struct member_row *members = NULL;
-    struct entry **entries = NULL;
-
-    if (result == STORE_OK && PQntuples(rooms) == 0)
-        result = STORE_NOT_FOUND;
-    if (result == STORE_OK) {
-        claim.n_members = (size_t)PQntuples(rows);
-        claim.n_tail = tail ? (size_t)PQntuples(tail) : 0;
-        members = calloc(claim.n_members + 1, sizeof(*members));
-        entries = entries_of(tail, claim.n_tail, 0, true);
-        if (!members || !entries)
-            result = STORE_UNAVAILABLE;
-    }
-    if (result == STORE_OK) {
-        pg_room_row(rooms, 0, &claim.row);
-        for (size_t i = 0; i < claim.n_members; i++)
-            pg_member_row(rows, (int)i, &members[i]);
-        claim.members = members;
-        claim.tail = entries;
-    }
-    read->fn.claim(read->arg, result, result == STORE_OK ? &claim : NULL);
-    free(members);
-    entries_free(entries, claim.n_tail);
-}
-
-int store_pg_claim(struct store *s, struct slice project, struct slice room, uint64_t fence,
-                   uint32_t tail_len, store_claim_fn fn, void *arg)
-{
-    struct pg_read *read = pg_read_new(s, arg, finish_claim);
-
-    if (!read)
-        return -ENOMEM;
-    read->fn.claim = fn;
-    pg_params_text(&read->params, project);
-    pg_params_text(&read->params, room);
-    pg_params_int8(&read->params, (int64_t)fence);
-    pg_params_int8(&read->params, ROOM_MEMBERS_MAX);
-    pg_params_int8(&read->params, tail_len);
-    pg_read_add(read, SQL_CLAIM, 3);
-    pg_read_add(read, SQL_MEMBERS, 3);
-    read->statements[1].params[2] = 3;
-    pg_read_add(read, SQL_TAIL, 3);
-    read->statements[2].params[2] = 4;
-    return pg_read_start(read, &store_pg_of(s)->locks);
-}
-
-int store_pg_members(struct store *s, struct slice project, struct slice room,
-                     store_claim_fn fn, void *arg)
-{
-    struct pg_read *read = pg_read_new(s, arg, finish_claim);
-
-    if (!read)
-        return -ENOMEM;
-    read->fn.claim = fn;
-    pg_params_text(&read->params, project);
-    pg_params_text(&read->params, room);
-    pg_params_int8(&read->params, ROOM_MEMBERS_MAX);
-    pg_read_add(read, SQL_ROOM, 2);
-    pg_read_add(read, SQL_MEMBERS, 3);
-    return pg_read_start(read, pg_read_conn(s));
-}
-
-static void finish_create(struct pg_read *read, enum store_result result)
-{
-    read->fn.create(read->arg, result, result == STORE_OK && pg_bool(read->results[0], 0, 0));
-}
-
-static void put_members(struct pg_params *params, const struct member_op *members, size_t n)
-{
-    struct pg_array users, roles, times;
-
-    pg_array_init(&users, PG_TEXT);
-    pg_array_init(&roles, PG_INT2);
-    pg_array_init(&times, PG_TIMESTAMPTZ);
-    for (size_t i = 0; i < n; i++) {
-        pg_array_put_bytes(&users, members[i].user.data, members[i].user.len);
-        pg_array_put_int2(&roles, (int16_t)members[i].role);
-        pg_array_put_time(&times, members[i].at_us);
-    }
-    pg_params_array(params, &users);
-    pg_params_array(params, &roles);
-    pg_params_array(params, &times);
-    pg_array_deinit(&users);
-    pg_array_deinit(&roles);
-    pg_array_deinit(&times);
-}
-
-int store_pg_create_room(struct store *s, const struct room_create *room, store_create_fn fn,
-                         void *arg)
-{
-    struct pg_read *read = pg_read_new(s, arg, finish_create);
-
-    if (!read)
-        return -ENOMEM;
-    read->fn.create = fn;
-    pg_params_text(&read->params, room->project);
-    pg_params_text(&read->params, room->room);
-    pg_params_text(&read->params, room->type);
-    pg_params_text(&read->params, room->name);
-    pg_params_text(&read->params, room->created_by);
-    pg_params_time(&read->params, room->created_us);
-    pg_params_int8(&read->params, (int64_t)room->fence);
-    put_members(&read->params, room->members, room->n_members);
-    pg_read_add(read, SQL_CREATE_ROOM, 10);
-    return pg_read_start(read, &store_pg_of(s)->locks);
 }
 
 /* ---- pages ---- */
@@ -165,13 +50,13 @@ static void finish_page(struct pg_read *read, enum store_result result)
         page.resume_floor = (uint64_t)pg_int8(rows, 0, PAGE_FLOOR);
         page.n_entries = MIN(n, (size_t)read->limit);
         page.more = n > read->limit;
-        entries = entries_of(rows, page.n_entries, PAGE_ENTRY, false);
+        entries = pg_read_entries(rows, page.n_entries, PAGE_ENTRY);
         page.entries = entries;
         if (!entries)
             result = STORE_UNAVAILABLE;
     }
     read->fn.page(read->arg, result, result == STORE_OK ? &page : NULL);
-    entries_free(entries, page.n_entries);
+    pg_entries_free(entries, page.n_entries);
 }
 
 int store_pg_page(struct store *s, const struct page_query *query, store_page_fn fn, void *arg)
@@ -197,7 +82,77 @@ int store_pg_page(struct store *s, const struct page_query *query, store_page_fn
     pg_params_int8(&read->params,
                    (int64_t)query->limit + 1); /* one more says whether there is more */
     pg_params_bool(&read->params, query->live_messages_only);
-    pg_read_add(read, ids[query->kind], 5);
+    pg_params_filled(&read->params, query->viewer);
+    pg_read_add(read, ids[query->kind], 6);
+    return pg_read_start(read, pg_read_conn(s));
+}
+
+/* ---- one message, and those that are due ---- */
+
+static void finish_find(struct pg_read *read, enum store_result result)
+{
+    const PGresult *rows = read->results[0];
+    struct slice room = {0};
+    struct entry *entry = NULL;
+
+    if (result == STORE_OK && PQntuples(rows) == 0)
+        result = STORE_NOT_FOUND;
+    if (result == STORE_OK) {
+        room = pg_bytes(rows, 0, 0);
+        entry = pg_entry(rows, 0, 1);
+        if (!entry)
+            result = STORE_UNAVAILABLE;
+    }
+    read->fn.find(read->arg, result, room, entry);
+    entry_unref(entry);
+}
+
+int store_pg_find(struct store *s, const struct find_query *query, store_find_fn fn, void *arg)
+{
+    struct pg_read *read = pg_read_new(s, arg, finish_find);
+
+    if (!read)
+        return -ENOMEM;
+    read->fn.find = fn;
+    pg_params_text(&read->params, query->project);
+    pg_params_filled(&read->params, query->room);
+    pg_params_int8(&read->params, query->id);
+    pg_read_add(read, SQL_FIND, 3);
+    return pg_read_start(read, pg_read_conn(s));
+}
+
+static void finish_due(struct pg_read *read, enum store_result result)
+{
+    const PGresult *rows = read->results[0];
+    struct due_row *due = NULL;
+    size_t n = 0;
+
+    if (result == STORE_OK) {
+        n = (size_t)PQntuples(rows);
+        due = calloc(n + 1, sizeof(*due));
+        if (!due)
+            result = STORE_UNAVAILABLE;
+    }
+    for (size_t i = 0; due && i < n; i++)
+        due[i] = (struct due_row){.project = pg_bytes(rows, (int)i, 0),
+                                  .room = pg_bytes(rows, (int)i, 1),
+                                  .seq = (uint64_t)pg_int8(rows, (int)i, 2),
+                                  .id = pg_int8(rows, (int)i, 3),
+                                  .expires_us = pg_time_us(rows, (int)i, 4)};
+    read->fn.due(read->arg, result, due, due ? n : 0);
+    free(due);
+}
+
+int store_pg_due(struct store *s, int64_t before_us, uint32_t limit, store_due_fn fn, void *arg)
+{
+    struct pg_read *read = pg_read_new(s, arg, finish_due);
+
+    if (!read)
+        return -ENOMEM;
+    read->fn.due = fn;
+    pg_params_time(&read->params, before_us);
+    pg_params_int8(&read->params, limit);
+    pg_read_add(read, SQL_DUE, 2);
     return pg_read_start(read, pg_read_conn(s));
 }
 
@@ -213,7 +168,8 @@ static void finish_dedupe(struct pg_read *read, enum store_result result)
     for (int i = 0; result == STORE_OK && i < PQntuples(rows); i++) {
         int32_t ord = pg_int4(rows, i, 0);
 
-        found[ord - 1].entry = pg_entry(rows, i, 1);
+        found[ord - 1].change_seq = (uint64_t)pg_int8(rows, i, 1);
+        found[ord - 1].entry = pg_entry(rows, i, 2);
         if (!found[ord - 1].entry)
             result = STORE_UNAVAILABLE;
     }

@@ -29,8 +29,8 @@ struct sim_commit *sim_commit_new(const struct batch *batch);
  * (nothing remains locked). */
 enum store_result sim_commit_start(struct sim_db *db, struct sim_commit *commit,
                                    bool *ret_is_duplicate);
-void sim_commit_finish(struct sim_db *db,
-                       struct sim_commit *commit); /* COMMIT: visible, unlocked */
+/* COMMIT: visible, unlocked. */
+void sim_commit_finish(struct sim_db *db, struct sim_commit *commit, int64_t now_us);
 void sim_commit_abort(struct sim_db *db,
                       struct sim_commit *commit); /* unlocked; not started: nothing */
 void sim_commit_free(struct sim_commit *commit);
@@ -40,29 +40,48 @@ void sim_commit_free(struct sim_commit *commit);
 struct sim_room *sim_db_room(struct sim_db *db, struct slice project,
                              struct slice room); /* or NULL */
 bool sim_room_is_locked(const struct sim_room *room);
+bool sim_room_is_deleted(const struct sim_room *room); /* only its row is left */
 const struct room_row *sim_room_row(const struct sim_room *room);
-/* Entries by seq from 1; *ret_n of them. */
+/* By seq from 1, *ret_n of them; NULL where a seq has only changed an entry, or is gone. */
 struct entry *const *sim_room_entries(const struct sim_room *room, size_t *ret_n);
 /* For tests that need another owner. */
 void sim_room_set_fence(struct sim_room *room, uint64_t fence);
 /* For tests that need an edited or deleted entry: takes the next seq into updated_seq. */
 void sim_room_change(struct sim_room *room, uint64_t seq, int64_t deleted_us);
 
-/* A copy of row, members (by user) and tail, independent of what happens to the room. */
+/* A copy of row, members and restrictions (by user) and tail, independent of what happens to
+ * the room. */
 struct sim_claim {
     struct claim_result result;
     struct member_row *members;
+    struct restriction_row *restrictions;
     struct entry **tail;
 };
-void sim_room_claim(const struct sim_room *room, uint32_t tail_len,
+void sim_room_claim(const struct sim_room *room, uint32_t tail_len, int64_t now_us,
                     struct sim_claim *ret_claim);
+void sim_room_tail(const struct sim_room *room, uint32_t tail_len,
+                   struct sim_claim *claim); /* that part of it alone */
 void sim_claim_deinit(struct sim_claim *claim);
 bool sim_db_create_room(struct sim_db *db, const struct room_create *create);
+bool sim_room_delete(struct sim_room *room, uint64_t fence); /* false: another's */
+/* What a deleted room has left goes with it here; true: there was one that had not been swept.
+ */
+bool sim_db_sweep_room(struct sim_db *db);
+/* True: there may be more. */
+bool sim_db_sweep_changes(struct sim_db *db, int64_t before_us, size_t limit);
 /* ret->entries is the caller's array with one reference each (sim_entries_free()). */
-void sim_room_page(const struct sim_room *room, const struct page_query *query,
+void sim_room_page(const struct sim_room *room, const struct page_query *query, int64_t now_us,
                    struct page *ret_page);
-struct entry *sim_room_find(const struct sim_room *room,
-                            const uint8_t dedupe[DEDUPE_LEN]); /* borrowed */
+/* The entry that bears the key, or that a change with it has changed (then its seq). Borrowed.
+ */
+struct entry *sim_room_find(const struct sim_room *room, const uint8_t dedupe[DEDUPE_LEN],
+                            uint64_t *ret_change_seq);
+struct entry *sim_db_find(struct sim_db *db, const struct find_query *query,
+                          struct slice *ret_room); /* both borrowed */
+/* Names are borrowed; the array is the caller's. */
+size_t sim_db_due(struct sim_db *db, int64_t before_us, uint32_t limit,
+                  struct due_row **ret_rows);
+/* Types and names in the rows are the caller's. */
 size_t sim_db_list_rooms(struct sim_db *db, struct slice project, struct slice user, bool all,
                          struct slice type, struct room_list_row **ret_rows);
 int64_t sim_db_id_block(struct sim_db *db, uint32_t count);

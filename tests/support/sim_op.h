@@ -9,7 +9,12 @@ enum op_kind {
     OP_CLAIM,
     OP_MEMBERS,
     OP_CREATE,
+    OP_DELETE,
+    OP_SWEEP,
     OP_PAGE,
+    OP_FIND,
+    OP_DUE,
+    OP_QUERY,
     OP_DEDUPE,
     OP_FENCES,
     OP_LIST,
@@ -38,6 +43,11 @@ union op_fn {
     store_key_fn key;
     store_ids_fn ids;
     store_create_fn create;
+    store_delete_fn deleted;
+    store_sweep_fn sweep;
+    store_find_fn find;
+    store_due_fn due;
+    store_query_fn query;
 };
 
 struct op {
@@ -56,6 +66,10 @@ struct op {
     struct sim_commit *commit;
     struct room_create create;
     struct page_query query;
+    struct find_query find;
+    enum sweep_kind sweep;
+    int64_t before_us;
+    uint32_t limit;
     struct slice project, room, user, type;
     uint64_t fence;
     uint32_t tail_len;
@@ -65,7 +79,10 @@ struct op {
     uint8_t hash[32];
 
     /* what was found */
-    bool is_duplicate, created;
+    bool is_duplicate, created, deleted, more;
+    struct entry *entry; /* found by its id */
+    struct due_row *due;
+    size_t n_due;
     struct sim_claim claim;
     struct page page;
     struct dedupe_found *found;

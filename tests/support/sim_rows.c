@@ -1,4 +1,4 @@
-/* sim_rows.c - pages, projects, keys and ids of the database of tests; see sim_db.h. */
+/* sim_rows.c - projects, keys and ids of the database of tests; see sim_db.h. */
 #include "tests/support/sim_rows.h"
 
 #include <stdlib.h>
@@ -17,16 +17,9 @@ struct sim_api_key {
     char text[];
 };
 
-static void *must(void *p)
-{
-    if (!p)
-        abort();
-    return p;
-}
-
 struct sim_db *sim_db_new(void)
 {
-    struct sim_db *db = must(calloc(1, sizeof(*db)));
+    struct sim_db *db = sim_must(calloc(1, sizeof(*db)));
 
     map_init(&db->rooms);
     list_init(&db->by_age);
@@ -83,7 +76,7 @@ void sim_db_add_project(struct sim_db *db, const char *project, const char *name
                         const char *secret)
 {
     size_t len = strlen(project) + strlen(name) + strlen(secret) + 5;
-    struct sim_project *p = must(calloc(1, sizeof(*p) + len));
+    struct sim_project *p = sim_must(calloc(1, sizeof(*p) + len));
     char *at = p->text;
 
     p->secret.kid = put(&at, "1");
@@ -101,7 +94,7 @@ void sim_db_add_key(struct sim_db *db, const char *project, const char *key_id,
 {
     static const char scopes[] = "[\"*\"]";
     struct sim_api_key *k =
-        must(calloc(1, sizeof(*k) + strlen(project) + strlen(key_id) + sizeof(scopes) + 2));
+        sim_must(calloc(1, sizeof(*k) + strlen(project) + strlen(key_id) + sizeof(scopes) + 2));
     char *at = k->text;
 
     memcpy(k->hash, hash, sizeof(k->hash));
@@ -133,66 +126,4 @@ const struct key_row *sim_db_key(struct sim_db *db, const uint8_t hash[32])
             return &k->row;
     }
     return NULL;
-}
-
-/* ---- pages ---- */
-
-static int by_updated(const void *a, const void *b)
-{
-    const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
-
-    return (x->updated_seq > y->updated_seq) - (x->updated_seq < y->updated_seq);
-}
-
-static bool page_wants(const struct page_query *q, const struct entry *e)
-{
-    if (!e || (q->live_messages_only && (e->kind != ENTRY_MESSAGE || e->deleted_us)))
-        return false;
-    switch (q->kind) {
-    case PAGE_CHANGED_AFTER:
-        return e->updated_seq > q->seq;
-    case PAGE_BEFORE_SEQ:
-        return e->seq < q->seq;
-    case PAGE_AFTER_SEQ:
-        return e->seq > q->seq;
-    case PAGE_BEFORE_TIME:
-        return e->created_us < q->time_us;
-    }
-    return false;
-}
-
-void sim_room_page(const struct sim_room *room, const struct page_query *q,
-                   struct page *ret_page)
-{
-    const struct room_row *row = sim_room_row(room);
-    bool descending = q->kind == PAGE_BEFORE_SEQ || q->kind == PAGE_BEFORE_TIME;
-    size_t n_all, n = 0, limit = q->limit;
-    struct entry *const *all = sim_room_entries(room, &n_all);
-    struct entry **found = must(calloc(n_all + 1, sizeof(struct entry *)));
-
-    for (size_t i = 0; i < n_all; i++) {
-        struct entry *e = all[descending ? n_all - 1 - i : i];
-
-        if (page_wants(q, e))
-            found[n++] = e;
-    }
-    if (q->kind == PAGE_CHANGED_AFTER && n > 0)
-        qsort(found, n, sizeof(struct entry *), by_updated);
-    *ret_page = (struct page){
-        .entries = found,
-        .n_entries = MIN(n, limit),
-        .head = row->last_seq,
-        .generation = row->generation,
-        .resume_floor = row->resume_floor,
-        .more = n > limit,
-    };
-    for (size_t i = 0; i < ret_page->n_entries; i++)
-        entry_ref(found[i]);
-}
-
-void sim_entries_free(struct entry *const *entries, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        entry_unref(entries[i]);
-    free((struct entry **)(uintptr_t)entries);
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/base/limits.h"
 #include "tests/support/sim_op.h"
 
 static void *must(void *p)
@@ -44,12 +45,12 @@ static void run_commit(struct op *op)
     size_t rows = 0;
 
     if (commit->is_started) {
-        sim_commit_finish(server->db, commit);
+        sim_commit_finish(server->db, commit, env_wall_us(server->env));
         op_reply(op, op->fate == SIM_UNKNOWN_NOW ? STORE_UNKNOWN : STORE_OK);
         return;
     }
     for (size_t i = 0; i < commit->n_rooms; i++)
-        rows += commit->rooms[i].n_entries;
+        rows += commit->rooms[i].n_entries + commit->rooms[i].n_changed;
     server->n_batches++;
     server->n_rows += (unsigned)rows;
     server->largest_batch = MAX(server->largest_batch, rows);
@@ -70,35 +71,98 @@ static void run_commit(struct op *op)
     op_arm(server->env, &op->server_timer, pause);
 }
 
+/* What readers see: NULL for a deleted one. */
+static struct sim_room *live_room(struct op *op)
+{
+    struct sim_room *room = sim_db_room(op->server->db, op->project, op->room);
+
+    return room && !sim_room_is_deleted(room) ? room : NULL;
+}
+
+/* True: somebody else has the row locked, and the op will come again or has been answered. */
+static bool wait_for_row(struct op *op, const struct sim_room *room)
+{
+    if (!sim_room_is_locked(room))
+        return false;
+    if (env_now_ms(op->server->env) >= op->give_up_ms)
+        op_reply(op, STORE_UNAVAILABLE);
+    else
+        op_arm(op->server->env, &op->server_timer, 1);
+    return true;
+}
+
 static void run_claim(struct op *op)
 {
-    struct sim_server *server = op->server;
-    struct sim_room *room = sim_db_room(server->db, op->project, op->room);
+    struct sim_room *room = live_room(op);
 
     if (!room) {
         op_reply(op, STORE_NOT_FOUND);
         return;
     }
-    if (op->kind == OP_CLAIM && sim_room_is_locked(room)) {
-        if (env_now_ms(server->env) >= op->give_up_ms)
-            op_reply(op, STORE_UNAVAILABLE);
-        else
-            op_arm(server->env, &op->server_timer, 1);
-        return;
-    }
-    if (op->kind == OP_CLAIM)
+    if (op->kind == OP_CLAIM) {
+        if (wait_for_row(op, room))
+            return;
         sim_room_set_fence(room, op->fence);
-    sim_room_claim(room, op->tail_len, &op->claim);
+    }
+    sim_room_claim(room, op->tail_len, env_wall_us(op->server->env), &op->claim);
+    op_reply(op, STORE_OK);
+}
+
+static void run_delete(struct op *op)
+{
+    struct sim_room *room = live_room(op);
+
+    if (room && wait_for_row(op, room))
+        return;
+    op->deleted = room && sim_room_delete(room, op->fence);
+    op_reply(op, room ? STORE_OK : STORE_NOT_FOUND);
+}
+
+static void run_sweep(struct op *op)
+{
+    struct sim_db *db = op->server->db;
+    int64_t before_us = env_wall_us(op->server->env) - (int64_t)CHANGE_KEYS_KEEP_MS * 1000;
+
+    op->more = op->sweep == SWEEP_ROOMS ? sim_db_sweep_room(db)
+                                        : sim_db_sweep_changes(db, before_us, SWEEP_ROWS);
     op_reply(op, STORE_OK);
 }
 
 static void run_page(struct op *op)
 {
-    struct sim_room *room = sim_db_room(op->server->db, op->project, op->room);
+    struct sim_room *room = live_room(op);
 
     if (room)
-        sim_room_page(room, &op->query, &op->page);
+        sim_room_page(room, &op->query, env_wall_us(op->server->env), &op->page);
     op_reply(op, room ? STORE_OK : STORE_NOT_FOUND);
+}
+
+static void run_find(struct op *op)
+{
+    struct find_query query = {op->project, op->room, op->find.id};
+    struct slice room;
+    struct entry *e = sim_db_find(op->server->db, &query, &room);
+
+    if (e) {
+        char *copy = must(slice_dup(room));
+
+        free((char *)(uintptr_t)op->room.data);
+        op->room = slice_of(copy, room.len);
+        op->entry = entry_ref(e);
+    }
+    op_reply(op, e ? STORE_OK : STORE_NOT_FOUND);
+}
+
+static void run_due(struct op *op)
+{
+    op->n_due = sim_db_due(op->server->db, op->before_us, op->limit, &op->due);
+    for (size_t i = 0; i < op->n_due; i++) {
+        struct due_row *row = &op->due[i];
+
+        row->project = slice_of(must(slice_dup(row->project)), row->project.len);
+        row->room = slice_of(must(slice_dup(row->room)), row->room.len);
+    }
+    op_reply(op, STORE_OK);
 }
 
 static void run_dedupe(struct op *op)
@@ -107,7 +171,8 @@ static void run_dedupe(struct op *op)
     for (size_t i = 0; i < op->n_keys; i++) {
         struct sim_room *room =
             sim_db_room(op->server->db, op->keys[i].project, op->keys[i].room);
-        struct entry *e = room ? sim_room_find(room, op->keys[i].dedupe) : NULL;
+        struct entry *e =
+            room ? sim_room_find(room, op->keys[i].dedupe, &op->found[i].change_seq) : NULL;
 
         op->found[i].entry = e ? entry_ref(e) : NULL;
     }
@@ -140,8 +205,23 @@ static void op_run(struct op *op)
     case OP_MEMBERS:
         run_claim(op);
         break;
+    case OP_DELETE:
+        run_delete(op);
+        break;
+    case OP_SWEEP:
+        run_sweep(op);
+        break;
     case OP_PAGE:
         run_page(op);
+        break;
+    case OP_FIND:
+        run_find(op);
+        break;
+    case OP_DUE:
+        run_due(op);
+        break;
+    case OP_QUERY:
+        op_reply(op, STORE_UNAVAILABLE);
         break;
     case OP_DEDUPE:
         run_dedupe(op);

@@ -62,6 +62,7 @@ void op_free(struct op *op)
     drop(op->room);
     drop(op->user);
     drop(op->type);
+    drop(op->query.viewer);
     for (size_t i = 0; i < op->n_keys; i++) {
         drop(op->keys[i].project);
         drop(op->keys[i].room);
@@ -72,7 +73,17 @@ void op_free(struct op *op)
     for (size_t i = 0; op->found && i < op->n_keys; i++)
         entry_unref(op->found[i].entry);
     free(op->found);
+    entry_unref(op->entry);
+    for (size_t i = 0; i < op->n_due; i++) {
+        drop(op->due[i].project);
+        drop(op->due[i].room);
+    }
+    free(op->due);
     free(op->fences);
+    for (size_t i = 0; i < op->n_rooms; i++) {
+        drop(op->rooms[i].type);
+        drop(op->rooms[i].name);
+    }
     free(op->rooms);
     free(op);
 }
@@ -93,8 +104,24 @@ static void answer(struct op *op)
     case OP_CREATE:
         op->fn.create(op->arg, op->result, op->created);
         break;
+    case OP_DELETE:
+        op->fn.deleted(op->arg, op->result, op->deleted);
+        break;
+    case OP_SWEEP:
+        op->fn.sweep(op->arg, op->result, op->more);
+        break;
     case OP_PAGE:
         op->fn.page(op->arg, op->result, ok ? &op->page : NULL);
+        break;
+    case OP_FIND:
+        op->fn.find(op->arg, op->result, ok ? op->room : (struct slice){0},
+                    ok ? op->entry : NULL);
+        break;
+    case OP_DUE:
+        op->fn.due(op->arg, op->result, ok ? op->due : NULL, ok ? op->n_due : 0);
+        break;
+    case OP_QUERY:
+        op->fn.query(op->arg, op->result, NULL, false);
         break;
     case OP_DEDUPE:
         op->fn.dedupe(op->arg, op->result, op->found);
@@ -284,8 +311,63 @@ static int sim_page(struct store *s, const struct page_query *query, store_page_
 
     op->fn.page = fn;
     op->query = *query;
+    op->query.viewer = dup(query->viewer);
     op->project = dup(query->project);
     op->room = dup(query->room);
+    return op_start(op);
+}
+
+static int sim_find(struct store *s, const struct find_query *query, store_find_fn fn,
+                    void *arg)
+{
+    struct op *op = op_new(s, OP_FIND, arg);
+
+    op->fn.find = fn;
+    op->find.id = query->id;
+    op->project = dup(query->project);
+    op->room = dup(query->room);
+    return op_start(op);
+}
+
+static int sim_due(struct store *s, int64_t before_us, uint32_t limit, store_due_fn fn,
+                   void *arg)
+{
+    struct op *op = op_new(s, OP_DUE, arg);
+
+    op->fn.due = fn;
+    op->before_us = before_us;
+    op->limit = limit;
+    return op_start(op);
+}
+
+static int sim_query(struct store *s, const struct store_query *query, store_query_fn fn,
+                     void *arg)
+{
+    struct op *op = op_new(s, OP_QUERY, arg);
+
+    (void)query;
+    op->fn.query = fn;
+    return op_start(op);
+}
+
+static int sim_delete_room(struct store *s, struct slice project, struct slice room,
+                           uint64_t fence, store_delete_fn fn, void *arg)
+{
+    struct op *op = op_new(s, OP_DELETE, arg);
+
+    op->fn.deleted = fn;
+    op->project = dup(project);
+    op->room = dup(room);
+    op->fence = fence;
+    return op_start(op);
+}
+
+static int sim_sweep(struct store *s, enum sweep_kind kind, store_sweep_fn fn, void *arg)
+{
+    struct op *op = op_new(s, OP_SWEEP, arg);
+
+    op->fn.sweep = fn;
+    op->sweep = kind;
     return op_start(op);
 }
 
@@ -380,7 +462,12 @@ static const struct store_ops sim_store_ops = {
     .submit = sim_submit,
     .claim = sim_claim,
     .create_room = sim_create_room,
+    .delete_room = sim_delete_room,
+    .sweep = sim_sweep,
     .page = sim_page,
+    .find = sim_find,
+    .due = sim_due,
+    .query = sim_query,
     .find_dedupe = sim_find_dedupe,
     .probe_fences = sim_probe_fences,
     .list_rooms = sim_list_rooms,

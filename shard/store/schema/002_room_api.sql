@@ -7,7 +7,10 @@ ALTER TABLE rooms
     ADD COLUMN pinned_at timestamptz,
     ADD COLUMN pinned_by text COLLATE "C",
     ADD COLUMN settings json, -- slow mode, blocked words, rates, join policy; shard/room/settings.h
-    ADD COLUMN deleted_at timestamptz; -- a deleted room keeps its row: who makes it again continues its numbers
+    ADD COLUMN deleted_at timestamptz, -- a deleted room keeps its row: who makes it again continues its numbers
+    ADD COLUMN has_remains boolean NOT NULL DEFAULT false; -- of a deleted room: other tables still have rows of it
+-- Deleted rooms of which something is left; few at any time, and no commit touches it.
+CREATE INDEX rooms_remains ON rooms (deleted_at) WHERE has_remains;
 
 ALTER TABLE timeline
     ADD COLUMN flags smallint NOT NULL DEFAULT 0, -- ENTRY_* of shard/room/entry.h
@@ -92,6 +95,7 @@ CREATE TABLE read_state (
     at timestamptz NOT NULL,
     PRIMARY KEY (project_id, user_id, room_id)
 ) WITH (fillfactor = 70);
+CREATE INDEX read_state_by_room ON read_state (project_id, room_id);
 
 -- Who was named in a message; "@channel", "@here" and "@role:<role>" stand for all that they mean.
 CREATE TABLE mentions (
@@ -102,6 +106,7 @@ CREATE TABLE mentions (
     created_at timestamptz NOT NULL,
     PRIMARY KEY (project_id, user_id, room_id, seq)
 );
+CREATE INDEX mentions_by_room ON mentions (project_id, room_id, seq);
 
 CREATE TABLE drafts (
     project_id text COLLATE "C" NOT NULL,
@@ -112,6 +117,7 @@ CREATE TABLE drafts (
     updated_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (project_id, user_id, room_id)
 );
+CREATE INDEX drafts_by_room ON drafts (project_id, room_id);
 
 CREATE TABLE snoozes (
     project_id text COLLATE "C" NOT NULL,
@@ -120,6 +126,7 @@ CREATE TABLE snoozes (
     until timestamptz NOT NULL,
     PRIMARY KEY (project_id, user_id, room_id)
 );
+CREATE INDEX snoozes_by_room ON snoozes (project_id, room_id);
 
 CREATE TABLE follow_ups (
     project_id text COLLATE "C" NOT NULL,
@@ -133,6 +140,7 @@ CREATE TABLE follow_ups (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (project_id, user_id, id)
 );
+CREATE INDEX follow_ups_by_room ON follow_ups (project_id, room_id);
 
 CREATE TABLE notifications_read (
     project_id text COLLATE "C" NOT NULL,
@@ -142,6 +150,7 @@ CREATE TABLE notifications_read (
     at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (project_id, user_id, room_id, seq)
 );
+CREATE INDEX notifications_read_by_room ON notifications_read (project_id, room_id);
 
 CREATE TABLE blocks (
     project_id text COLLATE "C" NOT NULL,

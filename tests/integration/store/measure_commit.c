@@ -3,7 +3,7 @@
  * per batch, by rows per batch, over 200 rooms, and one room alone. Not a test:
  *
  *   tests/support/with-postgres build/tests/integration/measure_commit [rooms already there]
- * [rows already there]
+ * [rows already there] [an index to do without]
  */
 #include <stdlib.h>
 
@@ -155,6 +155,8 @@ int main(int argc, char **argv)
     int rooms = argc > 1 ? atoi(argv[1]) : 0, rows = argc > 2 ? atoi(argv[2]) : 0;
 
     pgx_init(&x, 1);
+    if (argc > 3)
+        (void)pgx_sql(&x, "DROP INDEX %s", argv[3]);
     (void)pgx_sql(&x,
                   "INSERT INTO rooms (project_id, room_id, last_created_at, fence, created_at, "
                   "type, name, created_by) "

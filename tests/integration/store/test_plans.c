@@ -2,7 +2,7 @@
 #include <stdlib.h>
 
 #include "pg_fixture.h"
-#include "shard/store/sql.h"
+#include "shard/store/pg_batch.h"
 
 static int setup(void **state)
 {
@@ -25,12 +25,31 @@ static int teardown(void **state)
 static void check_plans(struct pgx *x, PGconn *conn, const char *name)
 {
     static const int n_params[SQL_COUNT] = {
-        [SQL_COMMIT] = 22,      [SQL_COMMIT_OPS] = 28,   [SQL_CLAIM] = 3,
-        [SQL_CREATE_ROOM] = 10, [SQL_ROOM] = 2,          [SQL_MEMBERS] = 3,
-        [SQL_TAIL] = 3,         [SQL_CHANGED_AFTER] = 5, [SQL_BEFORE_SEQ] = 5,
-        [SQL_AFTER_SEQ] = 5,    [SQL_BEFORE_TIME] = 5,   [SQL_DEDUPE] = 3,
-        [SQL_FENCES] = 2,       [SQL_ROOMS_OF] = 4,      [SQL_ROOMS_ALL] = 3,
-        [SQL_PROJECT] = 1,      [SQL_SECRETS] = 1,       [SQL_API_KEY] = 1,
+        [SQL_COMMIT] = BATCH_PLAIN_PARAMS,
+        [SQL_COMMIT_CHANGES] = BATCH_CHANGES_PARAMS,
+        [SQL_COMMIT_OPS] = BATCH_PARAMS,
+        [SQL_CLAIM] = 3,
+        [SQL_CREATE_ROOM] = 10,
+        [SQL_DELETE_ROOM] = 3,
+        [SQL_ROOM] = 2,
+        [SQL_MEMBERS] = 3,
+        [SQL_RESTRICTIONS] = 3,
+        [SQL_TAIL] = 3,
+        [SQL_CHANGED_AFTER] = 6,
+        [SQL_BEFORE_SEQ] = 6,
+        [SQL_AFTER_SEQ] = 6,
+        [SQL_BEFORE_TIME] = 6,
+        [SQL_DEDUPE] = 3,
+        [SQL_FIND] = 3,
+        [SQL_DUE] = 2,
+        [SQL_FENCES] = 2,
+        [SQL_ROOMS_OF] = 4,
+        [SQL_ROOMS_ALL] = 3,
+        [SQL_PROJECT] = 1,
+        [SQL_SECRETS] = 1,
+        [SQL_API_KEY] = 1,
+        [SQL_SWEEP_ROOM] = 3,
+        [SQL_SWEEP_KEYS] = 2,
     };
 
     (void)x;

@@ -85,7 +85,7 @@ static void ids_below_the_rooms_last_are_thrown_away(void **state)
     in.n_entries = 1;
     commit = sim_commit_new(&batch);
     assert_int_equal(sim_commit_start(fx->server.db, commit, &dup), STORE_OK);
-    sim_commit_finish(fx->server.db, commit);
+    sim_commit_finish(fx->server.db, commit, 0);
     sim_commit_free(commit);
     entry_unref(e);
     sim_db_skip_ids(fx->server.db, 6000);
@@ -202,7 +202,7 @@ static void two_changes_of_one_user_take_two_batches(void **state)
     fx_advance(fx, 50);
     assert_int_equal(fx->rows[0], 2);
     assert_int_equal(fx->submits, 3);
-    sim_room_claim(fx_db_room(fx, 0), 0, &claim);
+    sim_room_claim(fx_db_room(fx, 0), 0, 0, &claim);
     assert_int_equal(claim.result.n_members, 2);
     CHECK_SLICE(claim.members[0].user, "ann", "first");
     assert_int_equal(claim.members[0].role, ROLE_MODERATOR);

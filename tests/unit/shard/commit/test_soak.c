@@ -183,10 +183,11 @@ static void check(struct soak *s)
     for (unsigned i = 0; i < s->next_wish; i++) {
         const struct wish *w = &s->wishes[i];
         uint8_t dedupe[DEDUPE_LEN] = {0};
+        uint64_t change_seq;
         struct entry *e;
 
         snprintf((char *)dedupe, sizeof(dedupe), "w%u", i);
-        e = sim_room_find(fx_db_room(&s->fx, w->room), dedupe);
+        e = sim_room_find(fx_db_room(&s->fx, w->room), dedupe, &change_seq);
         assert_false(w->is_out);
         if (w->seq > 0) {
             assert_non_null(e);

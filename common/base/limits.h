@@ -367,11 +367,14 @@
 #define SESSION_FRAMES_PER_WINDOW 600
 #define SESSION_FRAMES_WINDOW_MS 10000
 /* How long a shard keeps the sockets of a gateway whose link broke: presence does not flicker
- * over a blip. */
-#define PRESENCE_HOLD_MS 8000
-/* After an activation by re-attach: presence is published when all gateways have answered or
- * after this. */
+ * over a blip. With LINK_SILENCE_MS before it, and the waking of sleeping rooms and the pause
+ * of presence in large ones behind it, a gateway's users are gone 15 s after it. */
+#define PRESENCE_HOLD_MS 6000
+/* After an activation: presence is published when all gateways have answered or after this. */
 #define PRESENCE_SETTLE_MS 1000
+/* Sleeping rooms that a gateway wakes in one sweep because another gateway is gone: each costs
+ * a claim. */
+#define GONE_WAKES_PER_SWEEP 250
 /* MOVED is answered by looking again after a pause, doubling from MIN to MAX. */
 #define MOVED_RETRY_MIN_MS 20
 #define MOVED_RETRY_MAX_MS 1000
@@ -448,12 +451,35 @@
 #define BLOCKED_WORDS_MAX 200
 #define BLOCKED_WORD_MAX 64u
 #define ROOM_SETTINGS_MAX (64 * KIB)
-/* Presence frames of one room: at least this long between two. */
-#define PRESENCE_INTERVAL_MS 250
+/* Frames about who is here (presence, subscription_count, member_joined, member_left,
+ * presence_delta) that one room sends to each of its sockets: so many in any window. The window
+ * is longer than the promised second, for what the way to the client adds. A storm of joins
+ * would cost bytes by the square of its size otherwise. */
+#define PRESENCE_FRAMES 4u
+#define PRESENCE_WINDOW_MS 1100u
+/* Presence of a room goes to so many sockets a second, and lists so many users in so many
+ * frames a millisecond: large rooms hear of it less often, up to the longest pause. */
+#define PRESENCE_FANOUT_PER_S 2000u
+#define PRESENCE_LISTED_PER_MS 40u
+#define PRESENCE_INTERVAL_MAX_MS 2500u
+/* Users whose coming or going waits to be told one by one; beyond that only presence tells it.
+ */
+#define PRESENCE_NOTICES_MAX 16
+/* Users in one presence_delta, and their bytes; with more it gives counts only. */
+#define PRESENCE_DELTA_USERS 20
+#define PRESENCE_DELTA_BYTES (4 * KIB)
 /* Typing ends by itself after this; the same signal again within TYPING_REPEAT_MS is not sent
  * on. */
-#define TYPING_EXPIRE_MS 10000
+#define TYPING_EXPIRE_MS 10000u
 #define TYPING_REPEAT_MS 3000
+/* Typing signals of one user that are sent on in ten seconds, and sockets of one room that are
+ * told of typing in a second: a keyboard that stutters, and five hundred typists in a room of
+ * thousands, must not drown the messages. */
+#define TYPING_RELAYS 20
+#define TYPING_RELAYS_WINDOW_MS 10000
+#define TYPING_FANOUT_PER_S 20000u
+/* A typing frame that a gateway keeps, to say it again to the room's next owner. */
+#define TYPING_FRAME_MAX 512
 /* Rooms put to sleep in one second's turn; a shard that falls quiet must not stop for it. */
 #define ROOMS_SLEEP_PER_TICK 1000
 /* A room without traffic leaves the shard. Default of FLUXY_ROOM_IDLE_MS. */

@@ -45,6 +45,7 @@ static const struct route routes[] = {
     {{HTTP_POST, "/rooms"}, NEEDS_TOKEN | NEEDS_BODY, api_post_rooms},
     {{HTTP_GET, "/rooms/{}"}, NEEDS_TOKEN | HAS_ROOM, api_get_room},
     {{HTTP_GET, "/rooms/{}/stream"}, NEEDS_TOKEN | HAS_ROOM, api_get_stream},
+    {{HTTP_GET, "/rooms/{}/live"}, NEEDS_TOKEN | HAS_ROOM, api_get_live},
     {{HTTP_GET, "/rooms/{}/members"}, NEEDS_TOKEN | HAS_ROOM, api_get_members},
     {{HTTP_POST, "/rooms/{}/members"}, NEEDS_TOKEN | HAS_ROOM | NEEDS_BODY, api_post_members},
     {{HTTP_DELETE, "/rooms/{}/members/{}"},

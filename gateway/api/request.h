@@ -128,6 +128,7 @@ void api_get_rooms(struct api_request *req);
 void api_post_rooms(struct api_request *req);
 void api_get_room(struct api_request *req);
 void api_get_stream(struct api_request *req);
+void api_get_live(struct api_request *req);
 void api_get_members(struct api_request *req);
 void api_post_members(struct api_request *req);
 void api_delete_member(struct api_request *req);

@@ -91,6 +91,11 @@ void api_get_room(struct api_request *req)
     api_call_room(req, CALL_ROOM_GET, slice_str(req->room), SLICE_LIT("{}"));
 }
 
+void api_get_live(struct api_request *req)
+{
+    api_call_room(req, CALL_ROOM_LIVE, slice_str(req->room), SLICE_LIT("{}"));
+}
+
 /* ---- members ---- */
 
 void api_get_members(struct api_request *req)

@@ -125,6 +125,7 @@ void attach_free(struct attach *a)
     list_del(&a->of_session);
     unacked_free(a->unacked);
     blob_unref(a->generation);
+    free(a->typing);
     free(a->fresh);
     free(a);
 }
@@ -309,6 +310,7 @@ void attach_sleep(struct attach *a)
 {
     assert(a->state == ATTACH_STATE_LIVE && !a->unacked);
     a->owes_more = false;
+    free(TAKE(a->typing));
     set_state(a, ATTACH_STATE_ASLEEP);
     update_pending(a);
 }
@@ -420,6 +422,40 @@ void attach_pass_frame(struct attach *a, struct slice json)
         return; /* ephemeral: lost with the link */
 }
 
+/* Out of memory, or longer than such a frame is: it is only not said again. */
+static struct attach_typing *typing_new(struct slice json, uint64_t now_ms)
+{
+    struct attach_typing *typing = NULL;
+
+    if (json.len <= TYPING_FRAME_MAX)
+        typing = malloc(sizeof(*typing) + json.len);
+    if (!typing)
+        return NULL;
+    typing->at_ms = now_ms;
+    typing->len = (uint32_t)json.len;
+    memcpy(typing->json, json.data, json.len);
+    return typing;
+}
+
+void attach_pass_typing(struct attach *a, struct slice json)
+{
+    free(a->typing);
+    a->typing = typing_new(json, env_now_ms(a->session->all->env));
+    attach_pass_frame(a, json);
+}
+
+/* The room may have a new owner, who does not know that somebody is typing, or has stopped to:
+ * nobody else would tell the others when it ends. */
+static void say_typing_again(struct attach *a)
+{
+    if (!a->typing)
+        return;
+    if (env_now_ms(a->session->all->env) - a->typing->at_ms < TYPING_EXPIRE_MS)
+        attach_pass_frame(a, slice_of(a->typing->json, a->typing->len));
+    else
+        free(TAKE(a->typing));
+}
+
 /* ---- from the shard ---- */
 
 static void set_generation(struct attach *a, struct slice generation)
@@ -483,6 +519,7 @@ void attach_on_attached(struct attach *a, const struct msg_ATTACHED *in)
     set_state(a, ATTACH_STATE_LIVE);
     local_room_on_live(a->room);
     attach_flush(a);
+    say_typing_again(a);
 }
 
 void attach_on_paged(struct attach *a)

@@ -29,6 +29,13 @@ struct attach_fresh {
     char bytes[]; /* generation, trace, frame_id */
 };
 
+/* A typing frame. */
+struct attach_typing {
+    uint64_t at_ms; /* when it came */
+    uint32_t len;
+    char json[];
+};
+
 struct attach {
     /* What a fan-out reads: in one cache line. */
     uint64_t cursor;       /* the last seq that the socket has been given */
@@ -41,13 +48,13 @@ struct attach {
     uint32_t epoch; /* of the newest ATTACH */
     struct session *session;
     struct local_room *room;
-    uint32_t slot;    /* index in room->members */
-    bool owes_more;   /* a page ended; MORE goes out when the socket has drained */
-    uint8_t framing;  /* the session's */
-    bool no_presence; /* frames about who is here are left out */
-    bool is_observer; /* reads without being here */
+    uint32_t slot;            /* index in room->members */
+    bool owes_more;           /* a page ended; MORE goes out when the socket has drained */
+    uint8_t framing;          /* the session's */
+    bool no_presence;         /* frames about who is here are left out */
+    bool is_observer : 1;     /* reads without being here */
+    bool is_subscription : 1; /* in sessions.subscriptions */
 
-    bool is_subscription;         /* in sessions.subscriptions */
     struct map_node subscription; /* by session and room */
     struct list of_session;       /* session.attaches; sessions.gone once it has left */
     struct list pending;          /* sessions.pending */
@@ -55,6 +62,7 @@ struct attach {
     uint64_t last_n;              /* number of the last frame that was sent */
     struct attach_fresh *fresh;   /* NULL once it has been live */
     struct blob *generation;      /* the room's, in which cursor counts; NULL: not known yet */
+    struct attach_typing *typing; /* the newest, for the room's next owner; NULL: none */
 };
 
 /* A new attach in WAITING, in the table, the session's list and the room's members; not sent
@@ -90,6 +98,8 @@ void attach_on_paged(struct attach *attach);
 int attach_keep_frame(struct attach *attach, struct slice json) MUST_CHECK;
 /* An ephemeral one: sent now or never. */
 void attach_pass_frame(struct attach *attach, struct slice json);
+/* A typing frame: passed on, and said again to another owner of the room while it is fresh. */
+void attach_pass_typing(struct attach *attach, struct slice json);
 /* Sends what is kept and has not been sent on this link, and a MORE that is owed. */
 void attach_flush(struct attach *attach);
 /* Deadlines. The attach may be gone afterwards. */

@@ -12,7 +12,7 @@ enum frame_kind {
     FRAME_ANSWERED, /* here, without waking the room */
     FRAME_DURABLE,  /* numbered, kept until the shard has settled it */
     FRAME_READING,  /* the same, but changes nothing: good until the connection ends */
-    FRAME_PASSING,  /* only while the room is live */
+    FRAME_TYPING,   /* at once or never, but for a fresh one when the room has another owner */
 };
 
 static const struct {
@@ -23,7 +23,7 @@ static const struct {
     {"unsubscribe", FRAME_ANSWERED}, {"message", FRAME_DURABLE}, {"resume", FRAME_READING},
     {"edit", FRAME_DURABLE},         {"delete", FRAME_DURABLE},  {"reaction", FRAME_DURABLE},
     {"client_event", FRAME_DURABLE}, /* is not stored, but answered when it is refused */
-    {"typing", FRAME_PASSING},
+    {"typing", FRAME_TYPING},
 };
 
 static int refuse(struct session *session, const struct json_frame_head *head,
@@ -120,9 +120,9 @@ static int forward(struct session *session, const struct json_frame_head *head,
     attach = find_room(session, head, &r);
     if (!attach)
         return r;
-    if (kind != FRAME_PASSING)
+    if (kind != FRAME_TYPING)
         return attach_keep_frame(attach, text);
-    attach_pass_frame(attach, text);
+    attach_pass_typing(attach, text);
     return 0;
 }
 

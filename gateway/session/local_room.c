@@ -21,6 +21,7 @@
 #include "common/base/blob.h"
 #include "common/base/limits.h"
 #include "gateway/session/attach.h"
+#include "gateway/session/last_seen.h"
 #include "gateway/session/sessions.h"
 
 /* Both of one length, so that the project stands at the same place. */
@@ -128,6 +129,7 @@ void local_room_unbind(struct local_room *room)
 {
     restart_members(room);
     set_state(room, ROOM_UNBOUND, NULL);
+    room->wake = 0;
 }
 
 static void bind(struct local_room *room, struct link *link)
@@ -141,6 +143,7 @@ void local_room_wake(struct local_room *room)
 {
     if (room->state != ROOM_ASLEEP)
         return;
+    list_del(&room->to_wake);
     restart_members(room);
     set_state(room, ROOM_BOUND, room->link);
     sessions_queue_room(room->all, room);
@@ -160,10 +163,19 @@ static bool has_unsettled(const struct local_room *room)
     return false;
 }
 
-void local_room_on_sleep(struct local_room *room)
+/* Out of memory: whoever has gone meanwhile is only missing in presence. */
+static void remember(struct local_room *room, struct slice users, struct slice gateways)
+{
+    last_seen_free(room->last_seen);
+    room->last_seen = last_seen_new(users, gateways);
+}
+
+void local_room_on_sleep(struct local_room *room, const struct msg_SLEEP *in)
 {
     if (room->state != ROOM_BOUND)
         return;
+    remember(room, in->users, in->gateways);
+    room->wake = 0;
     if (has_unsettled(room)) { /* something crossed the SLEEP on its way: the shard shall wake
                                   the room again */
         restart_members(room);
@@ -175,12 +187,14 @@ void local_room_on_sleep(struct local_room *room)
     set_state(room, ROOM_ASLEEP, room->link);
 }
 
-void local_room_on_moved(struct local_room *room)
+void local_room_on_moved(struct local_room *room, const struct msg_MOVED *in)
 {
     struct sessions *all = room->all;
     const struct link *from = room->link;
 
     all->metrics->moved++;
+    if (in->users.len > 0) /* else it was not there, and what we know is as good as before */
+        remember(room, in->users, slice_of(NULL, 0));
     local_room_unbind(room);
     room->moved_by = from;
     if (env_timer(all->env, &room->retry, env_jitter_ms(all->env, room->pause_ms)) < 0)
@@ -196,6 +210,30 @@ void local_room_on_live(struct local_room *room)
 }
 
 /* ---- finding the owner, sending ---- */
+
+/* Behind the attaches on the same link: the shard has heard of everybody. */
+static void answer_wake(struct local_room *room)
+{
+    struct msg msg = {.type = MSG_AWAKE,
+                      .AWAKE = {.wake = room->wake,
+                                .project = local_room_project(room),
+                                .room = local_room_name(room),
+                                .users = last_seen_users(room->last_seen)}};
+
+    if (room->wake == 0 || room->state != ROOM_BOUND || room->progress < room->n)
+        return;
+    room->wake = 0;
+    if (link_send(room->link, &msg) < 0)
+        return; /* the link ends and takes the room with it */
+    last_seen_free(TAKE(room->last_seen));
+}
+
+void local_room_on_wake(struct local_room *room, uint64_t wake)
+{
+    room->wake = wake;
+    local_room_wake(room);
+    answer_wake(room);
+}
 
 static int send_members(struct local_room *room, size_t *budget)
 {
@@ -213,6 +251,7 @@ static int send_members(struct local_room *room, size_t *budget)
         room->progress++;
         (*budget)--;
     }
+    answer_wake(room);
     return 0;
 }
 
@@ -295,6 +334,7 @@ static void room_free(struct local_room *room)
     if (!room)
         return;
     blob_unref(room->generation);
+    last_seen_free(room->last_seen);
     free(room->members);
     free(room);
 }
@@ -315,6 +355,7 @@ void local_room_drop_if_empty(struct local_room *room)
     map_remove(&all->rooms, &room->node);
     list_del(&room->place);
     list_del(&room->work);
+    list_del(&room->to_wake);
     timer_cancel(&all->env->timers, &room->retry);
     if (room->is_user_channel)
         all->metrics->user_channels--;
@@ -356,6 +397,7 @@ static struct local_room *room_new(struct sessions *all, struct slice project,
         put(at, name.data, name.len);
     list_init(&room->place);
     list_init(&room->work);
+    list_init(&room->to_wake);
     timer_init(&room->retry, room_on_retry, room);
     later_init(&room->dead, room_on_dead, room);
     return room;

@@ -12,6 +12,7 @@
 #include "gateway/session/framing.h"
 
 struct attach;
+struct last_seen;
 struct sessions;
 
 enum room_state {
@@ -37,6 +38,10 @@ struct local_room {
     const struct link *moved_by; /* the shard that said so; only compared */
     uint32_t pause_ms;           /* before the next try */
     struct blob *generation;     /* as most members know it; NULL: none yet */
+    struct last_seen *last_seen; /* since its shard let go of it, until another has been told;
+                                    NULL: nothing */
+    uint64_t wake;               /* AWAKE is owed to the room's link, with this number; 0: no */
+    struct list to_wake;         /* sessions.to_wake */
     struct later dead;
     bool is_user_channel; /* its one user's sockets; frames of clients go nowhere */
     uint16_t project_len, object_len;
@@ -71,10 +76,12 @@ int local_room_advance(struct local_room *room, size_t *budget);
 void local_room_unbind(struct local_room *room);
 /* Something wants the room: if it sleeps, all of its sockets are attached again. */
 void local_room_wake(struct local_room *room);
+/* Its shard (the room is bound to it) wants to know when all sockets have been attached. */
+void local_room_on_wake(struct local_room *room, uint64_t wake);
 /* A shard has activated the room: waiting after MOVED makes no sense any more. */
 void local_room_retry_now(struct local_room *room);
-void local_room_on_moved(struct local_room *room);
-void local_room_on_sleep(struct local_room *room);
+void local_room_on_moved(struct local_room *room, const struct msg_MOVED *in);
+void local_room_on_sleep(struct local_room *room, const struct msg_SLEEP *in);
 /* One of its sockets is live: the next MOVED starts with a short pause again. */
 void local_room_on_live(struct local_room *room);
 

@@ -15,6 +15,7 @@
 #include "gateway/session/attach.h"
 #include "gateway/session/fan_out.h"
 #include "gateway/session/kick.h"
+#include "gateway/session/last_seen.h"
 #include "gateway/session/local_room.h"
 #include "gateway/session/user_events.h"
 
@@ -191,19 +192,60 @@ static void on_moved(struct sessions *all, const struct link *link, const struct
     struct local_room *room = local_room_find_object(all, in->object);
 
     if (room && room->link == link)
-        local_room_on_moved(room);
+        local_room_on_moved(room, in);
 }
 
-static void on_wake(struct sessions *all, const struct link *link, const struct msg_WAKE *in)
+/* We have nobody in the room whom we would attach there. */
+static void answer_awake_empty(struct link *link, const struct msg_WAKE *in)
+{
+    struct msg msg = {.type = MSG_AWAKE,
+                      .AWAKE = {.wake = in->wake, .project = in->project, .room = in->room}};
+
+    if (in->wake > 0 && link_send(link, &msg) < 0)
+        return; /* the link ends; the shard waits for nobody on it */
+}
+
+static void on_wake(struct sessions *all, struct link *link, const struct msg_WAKE *in)
 {
     struct local_room *room = local_room_find(all, in->project, in->room);
+    size_t budget = ATTACHES_PER_TURN;
 
-    if (!room)
-        return;
-    if (room->link == link)
-        local_room_wake(room);
-    else if (room->state == ROOM_UNBOUND)
+    if (room && room->state == ROOM_UNBOUND) {
         local_room_retry_now(room);
+        if (local_room_advance(room, &budget) == ROOM_STALLED || room->progress < room->n)
+            sessions_queue_room(all, room);
+    }
+    if (room && room->link == link)
+        local_room_on_wake(room, in->wake);
+    else
+        answer_awake_empty(link, in);
+}
+
+/* Whoever was in a sleeping room through that gateway is there no more, and nobody has told the
+ * others: the room is woken to find out. Paced by the sweep; every gateway sweeps at another
+ * time. */
+static void on_gateway_gone(struct sessions *all, struct link *link,
+                            const struct msg_GATEWAY_GONE *in)
+{
+    struct local_room *room;
+
+    list_for_each(room, link_rooms(link), place)
+    {
+        if (room->state == ROOM_ASLEEP && !list_linked(&room->to_wake) &&
+            last_seen_has_gateway(room->last_seen, in->incarnation))
+            list_add_tail(&all->to_wake, &room->to_wake);
+    }
+}
+
+static void wake_gone(struct sessions *all)
+{
+    for (size_t n = 0; n < GONE_WAKES_PER_SWEEP && !list_empty(&all->to_wake); n++) {
+        struct local_room *room = list_first(&all->to_wake, struct local_room, to_wake);
+
+        list_del(&room->to_wake);
+        all->metrics->gone_wakes++;
+        local_room_wake(room);
+    }
 }
 
 static void sessions_on_message(void *owner, struct link *link, const struct msg *msg)
@@ -234,7 +276,7 @@ static void sessions_on_message(void *owner, struct link *link, const struct msg
     } else if (msg->type == MSG_SLEEP) {
         room = bound_room(all, link, msg->SLEEP.project, msg->SLEEP.room);
         if (room)
-            local_room_on_sleep(room);
+            local_room_on_sleep(room, &msg->SLEEP);
     } else if (msg->type == MSG_WAKE) {
         on_wake(all, link, &msg->WAKE);
     } else if (msg->type == MSG_MOVED) {
@@ -245,6 +287,8 @@ static void sessions_on_message(void *owner, struct link *link, const struct msg
         user_rooms_on_message(all, link, &msg->USER_ROOMS);
     } else if (msg->type == MSG_USER_PUSH) {
         user_push_on_message(all, &msg->USER_PUSH);
+    } else if (msg->type == MSG_GATEWAY_GONE) {
+        on_gateway_gone(all, link, &msg->GATEWAY_GONE);
     }
 }
 
@@ -283,6 +327,7 @@ static void sessions_on_sweep(struct timer *timer, void *arg)
 
     assert(r == 0); /* in its own callback a timer is armed without memory */
     sweep_pending(all);
+    wake_gone(all);
     if (!list_empty(&all->work))
         work_slice(all);
     if (!list_empty(&all->kicks))
@@ -334,6 +379,7 @@ int sessions_new(struct env *env, struct link_pool *pool, struct gateway_metrics
     list_init(&all->work);
     list_init(&all->stalled);
     list_init(&all->kicks);
+    list_init(&all->to_wake);
     list_init(&all->gone);
     list_init(&all->gone_sessions);
     later_init(&all->dead, sessions_on_dead, all);

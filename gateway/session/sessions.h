@@ -43,7 +43,9 @@ struct sessions {
     struct list work; /* struct local_room to be looked at */
     struct list
         stalled; /* struct local_room whose link was full while its attaches were being sent */
-    struct list kicks; /* struct kick: sockets of theirs are still to be ended */
+    struct list kicks;   /* struct kick: sockets of theirs are still to be ended */
+    struct list to_wake; /* struct local_room: asleep, and another gateway that had sockets in
+                            it is gone */
     struct timer work_timer;
     struct timer kick_timer;
     struct timer sweep; /* always armed */

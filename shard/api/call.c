@@ -23,6 +23,7 @@ static const struct call_row rows[] = {
     [CALL_ROOMS_LIST] = {CALL_OBJECT_NONE, verb_rooms_list},
     [CALL_ROOM_CREATE] = {CALL_OBJECT_NEW_ROOM, verb_room_create},
     [CALL_ROOM_GET] = {CALL_OBJECT_ROOM, verb_room_get},
+    [CALL_ROOM_LIVE] = {CALL_OBJECT_ROOM, verb_room_live},
     [CALL_MEMBERS_LIST] = {CALL_OBJECT_ROOM, verb_members_list},
     [CALL_MEMBER_ADD] = {CALL_OBJECT_ROOM, verb_member_add},
     [CALL_MEMBER_REMOVE] = {CALL_OBJECT_ROOM, verb_member_remove},

@@ -122,6 +122,7 @@ void verb_project_config(struct call *call, struct room_host *room);
 void verb_rooms_list(struct call *call, struct room_host *room);
 void verb_room_create(struct call *call, struct room_host *room);
 void verb_room_get(struct call *call, struct room_host *room);
+void verb_room_live(struct call *call, struct room_host *room);
 void verb_members_list(struct call *call, struct room_host *room);
 void verb_member_add(struct call *call, struct room_host *room);
 void verb_member_remove(struct call *call, struct room_host *room);

@@ -14,13 +14,32 @@
 
 /* A gateway without a link needs no word: it attaches all of its rooms again when it is back.
  */
-void gates_wake(struct host *host, const struct room_host *room)
+size_t gates_wake(struct host *host, const struct room_host *room)
 {
     struct msg msg = {.type = MSG_WAKE,
-                      .WAKE = {.project = room->project, .room = room->id, .seq = room->seq}};
+                      .WAKE = {.project = room->project,
+                               .room = room->id,
+                               .seq = room->seq,
+                               .wake = room->settle.wake}};
+    struct gate *gate;
+    size_t n = 0;
+
+    list_for_each(gate, &host->all_gates, in_host)
+    {
+        n += gate->link != NULL;
+        gate_send(gate, &msg);
+    }
+    return n;
+}
+
+/* It had sockets also in rooms that sleep, which we know nothing of: the gateways do. */
+static void gates_tell_gone(const struct gate *gone)
+{
+    struct msg msg = {.type = MSG_GATEWAY_GONE,
+                      .GATEWAY_GONE = {.incarnation = gone->incarnation}};
     struct gate *gate;
 
-    list_for_each(gate, &host->all_gates, in_host) gate_send(gate, &msg);
+    list_for_each(gate, &gone->host->all_gates, in_host) gate_send(gate, &msg);
 }
 
 /* ---- life ---- */
@@ -81,8 +100,11 @@ static void on_hold_over(struct timer *timer, void *arg)
         gate->host->metrics->ghosts_expired++;
         attach_remove(attach);
     }
-    if (!gate->link)
+    if (!gate->link) {
+        gate->host->metrics->gateways_gone++;
+        gates_tell_gone(gate);
         forget(gate);
+    }
 }
 
 static bool incarnation_eq(const struct map_node *node, const void *key)

@@ -82,5 +82,5 @@ struct room_gate *room_gate_get(struct room_host *room, struct gate *gate);
 /* Without attaches it goes, at the end of the turn. */
 void room_gate_put(struct room_gate *rg);
 
-/* Tells every gateway that the room is awake. */
-void gates_wake(struct host *host, const struct room_host *room);
+/* Tells every gateway that the room is awake; to how many. */
+size_t gates_wake(struct host *host, const struct room_host *room);

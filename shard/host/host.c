@@ -11,6 +11,7 @@
 #include "shard/host/gate.h"
 #include "shard/host/gather.h"
 #include "shard/host/lookup.h"
+#include "shard/host/presence.h"
 #include "shard/host/room_host.h"
 #include "shard/host/user_channel.h"
 #include "shard/metrics.h"
@@ -22,7 +23,8 @@
 static bool may_sleep(const struct room_host *room)
 {
     return room->state == ROOM_ACTIVE && commit_queue_is_empty(&room->queue) &&
-           list_empty(&room->changes) && list_empty(&room->waits) && list_empty(&room->waiting);
+           list_empty(&room->changes) && list_empty(&room->waits) &&
+           list_empty(&room->waiting) && presence_is_quiet(room);
 }
 
 static void sweep_idle(struct host *host, uint64_t now_ms)

@@ -57,6 +57,7 @@ struct host {
     struct buf json2;      /* a part of it */
     struct buf wire;       /* a link message in the making */
     uint64_t change_count; /* makes the keys of membership entries unique */
+    uint64_t wake_count;   /* numbers activations */
 };
 
 /* env, store, committer and metrics are borrowed and outlive the host. */

@@ -1,182 +1,230 @@
 /* presence.c - see presence.h. */
 #include "shard/host/presence.h"
 
+#include <stdlib.h>
+
 #include "common/base/limits.h"
+#include "shard/host/settle.h"
+#include "shard/host/typing.h"
+#include "shard/metrics.h"
 
-/* Out of memory: nothing is armed, and the next change or signal of the room tries again. */
-static void arm(struct room_host *room, struct timer *timer, uint64_t delay_ms)
-{
-    if (!timer_is_armed(timer) && env_timer(room->host->env, timer, delay_ms) < 0)
-        return;
-}
-
-/* ---- the coalesced frames ---- */
+/* ---- frames ---- */
 
 /* About who is here: left out where nobody wants to know. */
-static void broadcast(struct room_host *room, const struct attach *except, struct slice json)
+static void broadcast(struct room_host *room, uint32_t flags, const struct attach *except,
+                      struct slice json)
 {
-    room_fanout(room, 0, EVENT_EPHEMERAL | EVENT_PRESENCE, except, json);
+    room_fanout(room, 0, EVENT_EPHEMERAL | EVENT_PRESENCE | flags, except, json);
 }
 
 static void send_presence(struct room_host *room, uint64_t now_ms)
 {
     struct buf *json = &room->host->json;
+    bool is_listed = turnout_is_listed(room->roster.n_users);
 
-    room->presence_is_dirty = false;
-    room->presence_sent_ms = now_ms;
     buf_clear(json);
     frame_presence(json, room->id, &room->roster);
-    broadcast(room, NULL, buf_slice(json));
+    broadcast(room, 0, NULL, buf_slice(json));
+    if (!is_listed) {
+        buf_clear(json);
+        frame_presence_delta(json, room->id, &room->roster, &room->turnout);
+        broadcast(room, EVENT_NATIVE_ONLY, NULL, buf_slice(json));
+    }
     buf_clear(json);
     frame_subscription_count(json, room->id, &room->roster);
-    broadcast(room, NULL, buf_slice(json));
+    broadcast(room, 0, NULL, buf_slice(json));
+    room->host->metrics->presence_published++;
+    turnout_published(&room->turnout, is_listed ? 2 : 3, now_ms);
 }
 
-/* Now, or when the pause since the last one (or the settling after a wake) is over. */
-static void presence_changed(struct room_host *room)
+static size_t count_listeners(const struct room_host *room)
 {
-    uint64_t now_ms = env_now_ms(room->host->env), due_ms = room->settle_until_ms;
+    const struct room_gate *rg;
+    size_t n = 0;
 
-    if (room->presence_sent_ms > 0)
-        due_ms = MAX(due_ms, room->presence_sent_ms + PRESENCE_INTERVAL_MS);
-    if (due_ms <= now_ms) {
-        send_presence(room, now_ms);
-        return;
+    list_for_each(rg, &room->gates, in_room) n += rg->n_live;
+    return n;
+}
+
+static void send_notice(struct room_host *room, uint64_t now_ms)
+{
+    struct turnout_notice *notice = turnout_take_notice(&room->turnout);
+
+    if (count_listeners(room) > (notice->socket ? 1 : 0)) {
+        broadcast(room, 0, notice->socket, notice->json);
+        room->host->metrics->presence_notices++;
+        turnout_account(&room->turnout, 1, now_ms);
     }
-    room->presence_is_dirty = true;
-    arm(room, &room->presence_timer, due_ms - now_ms);
+    free(notice);
 }
 
-void presence_on_timer(struct timer *timer, void *arg)
-{
-    struct room_host *room = arg;
+/* ---- pacing ---- */
 
+static uint64_t take_left_out(struct turnout *turnout)
+{
+    uint64_t n = turnout->left_out;
+
+    turnout->left_out = 0;
+    return n;
+}
+
+/* Sends what may go out now, and plans the rest. */
+static void tell(struct room_host *room)
+{
+    struct turnout_size size = {room->roster.n_users, room->roster.n_sockets};
+    uint64_t now_ms = env_now_ms(room->host->env), wait_ms;
+    enum turnout_step step;
+
+    if (!turnout_is_listed(size.n_users))
+        room->host->metrics->presence_left_out += turnout_drop_notices(&room->turnout);
+    room->host->metrics->presence_left_out += take_left_out(&room->turnout);
+    while ((step = turnout_next(&room->turnout, size, now_ms, &wait_ms)) != TURNOUT_WAIT) {
+        if (step == TURNOUT_NOTICE)
+            send_notice(room, now_ms);
+        else
+            send_presence(room, now_ms);
+    }
+    if (wait_ms > 0 && env_timer(room->host->env, &room->presence_timer, wait_ms) < 0)
+        return; /* out of memory: the next change of the room tries again */
+}
+
+/* While the room settles, nothing is known well enough to be told. */
+static void tell_unless_settling(struct room_host *room)
+{
+    if (room->state != ROOM_CLOSED && room->settle.phase != SETTLE_ASKING)
+        tell(room);
+}
+
+static void on_timer(struct timer *timer, void *arg)
+{
     (void)timer;
-    if (room->presence_is_dirty)
-        presence_changed(room);
+    tell_unless_settling(arg);
+}
+
+static void on_turn_end(struct later *later, void *arg)
+{
+    (void)later;
+    tell_unless_settling(arg);
+}
+
+void presence_refresh(struct room_host *room)
+{
+    turnout_touch(&room->turnout, env_now_ms(room->host->env));
+    env_later(room->host->env, &room->presence_later);
 }
 
 /* ---- sockets ---- */
 
-static bool is_small(const struct room_host *room)
+/* Empty when notices are not for a room of this size. */
+static struct slice joined_json(const struct attach *attach)
 {
-    return room->roster.n_users <= PRESENCE_LIST_MAX;
+    struct room_host *room = attach->room;
+    struct buf *json = &room->host->json;
+
+    buf_clear(json);
+    if (turnout_is_listed(room->roster.n_users))
+        frame_member_joined(json, room->id, attach->user, attach->present->info,
+                            attach->socket_id);
+    return buf_failed(json) ? slice_of(NULL, 0) : buf_slice(json);
 }
 
-static void settle(struct room_host *room)
+static struct slice left_json(struct room_host *room, struct slice user)
 {
-    uint64_t now_ms = env_now_ms(room->host->env);
+    struct buf *json = &room->host->json;
 
-    if (room->settle_until_ms == 0)
-        room->settle_until_ms = now_ms + PRESENCE_SETTLE_MS;
+    buf_clear(json);
+    if (turnout_is_listed(room->roster.n_users))
+        frame_member_left(json, room->id, user);
+    return buf_failed(json) ? slice_of(NULL, 0) : buf_slice(json);
+}
+
+/* The others know him already, or are not to be told: he was here before the room slept, or
+ * before it came to us. */
+static bool is_no_news(struct room_host *room, struct slice user, bool is_back)
+{
+    if (settle_take_absent(room, user))
+        return true;
+    return is_back && env_now_ms(room->host->env) < room->settle.silent_until_ms;
 }
 
 void presence_on_live(struct attach *attach, bool is_back)
 {
     struct room_host *room = attach->room;
     struct roster_user *user = attach->present;
-    struct buf *json = &room->host->json;
 
-    if (is_back)
-        settle(room);
-    else if (!user->is_announced && is_small(room)) {
-        buf_clear(json);
-        frame_member_joined(json, room->id, user->user, user->info, attach->socket_id);
-        broadcast(room, attach, buf_slice(json));
-    }
+    if (!user->is_announced && !is_no_news(room, user->user, is_back))
+        turnout_join(&room->turnout, user->user, user->info, joined_json(attach), attach);
     user->is_announced = true;
-    presence_changed(room);
-}
-
-static void send_typing(struct room_host *room, const struct attach *except,
-                        const struct roster_user *user)
-{
-    struct buf *json = &room->host->json;
-
-    buf_clear(json);
-    frame_typing(json, room->id, user->user, user->is_typing, (enum typing_intent)user->intent);
-    room_fanout(room, 0, EVENT_EPHEMERAL, except, buf_slice(json));
+    presence_refresh(room);
 }
 
 void presence_on_gone(struct attach *attach)
 {
     struct room_host *room = attach->room;
     struct roster_user *user = attach->present;
-    bool is_last = user->sockets == 1;
-    struct buf *json = &room->host->json;
+    bool was_announced = user->is_announced;
 
+    typing_on_gone(attach);
     attach->present = NULL;
-    if (is_last && user->is_typing) {
-        user->is_typing = false;
-        user->intent = TYPING_IDLE;
-        send_typing(room, attach, user);
+    turnout_forget_socket(&room->turnout, attach);
+    if (roster_remove(&room->roster, user) && was_announced)
+        turnout_leave(&room->turnout, attach->user, left_json(room, attach->user));
+    presence_refresh(room);
+}
+
+void presence_on_absent(struct room_host *room, struct slice user)
+{
+    turnout_leave(&room->turnout, user, left_json(room, user));
+    presence_refresh(room);
+}
+
+void presence_put_sockets(struct buf *out, const struct room_host *room)
+{
+    struct json_writer w = json_writer(out);
+    const struct room_gate *rg;
+    const struct attach *attach;
+    size_t n = 0;
+
+    list_for_each(rg, &room->gates, in_room)
+    {
+        list_for_each(attach, &rg->attaches, in_room_gate)
+        {
+            if (!attach->present)
+                continue;
+            if (n++ == PRESENCE_LIST_MAX)
+                return;
+            json_write_str(&w, attach->socket_id);
+        }
     }
-    if (is_last && user->is_announced && is_small(room)) {
-        buf_clear(json);
-        frame_member_left(json, room->id, attach->user);
-        broadcast(room, attach, buf_slice(json));
-    }
-    (void)roster_remove(&room->roster, user); /* is_last has said it */
-    if (room->state != ROOM_CLOSED)
-        presence_changed(room);
+}
+
+/* ---- life ---- */
+
+bool presence_is_quiet(const struct room_host *room)
+{
+    return settle_is_quiet(room) && turnout_is_quiet(&room->turnout) &&
+           !timer_is_armed(&room->typing_timer);
+}
+
+void presence_init(struct room_host *room)
+{
+    turnout_init(&room->turnout);
+    timer_init(&room->presence_timer, on_timer, room);
+    later_init(&room->presence_later, on_turn_end, room);
+    typing_init(room);
+    settle_init(room);
 }
 
 void presence_stop(struct room_host *room)
 {
     env_timer_cancel(room->host->env, &room->presence_timer);
-    env_timer_cancel(room->host->env, &room->typing_timer);
+    later_cancel(&room->presence_later);
+    typing_stop(room);
+    settle_stop(room);
 }
 
-/* ---- typing ---- */
-
-static bool may_type(const struct attach *attach)
+void presence_deinit(struct room_host *room)
 {
-    struct actor actor = room_actor(attach->room, attach->user, attach->project_roles);
-
-    return rules_may_write(&actor);
-}
-
-void typing_on_signal(struct attach *attach, bool is_typing, enum typing_intent intent)
-{
-    struct room_host *room = attach->room;
-    struct roster_user *user = attach->present;
-    uint64_t now_ms = env_now_ms(room->host->env);
-    bool is_same = user->is_typing == is_typing && user->intent == intent &&
-                   user->typing_sent_ms > 0 && now_ms - user->typing_sent_ms < TYPING_REPEAT_MS;
-
-    if (!may_type(attach))
-        return;
-    user->is_typing = is_typing;
-    user->intent = (uint8_t)intent;
-    user->typing_until_ms = now_ms + TYPING_EXPIRE_MS;
-    if (is_typing)
-        arm(room, &room->typing_timer, TYPING_EXPIRE_MS);
-    if (is_same)
-        return;
-    user->typing_sent_ms = now_ms;
-    send_typing(room, attach, user);
-}
-
-void typing_on_timer(struct timer *timer, void *arg)
-{
-    struct room_host *room = arg;
-    uint64_t now_ms = env_now_ms(room->host->env), next_ms = UINT64_MAX;
-    struct roster_user *user;
-
-    (void)timer;
-    list_for_each(user, &room->roster.users, link)
-    {
-        if (!user->is_typing)
-            continue;
-        if (user->typing_until_ms > now_ms) {
-            next_ms = MIN(next_ms, user->typing_until_ms);
-            continue;
-        }
-        user->is_typing = false;
-        user->intent = TYPING_IDLE;
-        user->typing_sent_ms = now_ms;
-        send_typing(room, NULL, user);
-    }
-    if (next_ms != UINT64_MAX)
-        arm(room, &room->typing_timer, next_ms - now_ms);
+    turnout_deinit(&room->turnout);
+    settle_deinit(room);
 }

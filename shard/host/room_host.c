@@ -50,6 +50,7 @@ static void free_now(struct later *later, void *arg)
     members_deinit(&room->members);
     restrictions_deinit(&room->restrictions);
     tail_deinit(&room->tail);
+    presence_deinit(room);
     roster_deinit(&room->roster);
     limiter_deinit(&room->limiter);
     limiter_deinit(&room->report_limiter);
@@ -86,8 +87,7 @@ static void init_lists(struct room_host *room)
     list_init(&room->waiting);
     list_init(&room->waits);
     list_init(&room->changes);
-    timer_init(&room->presence_timer, presence_on_timer, room);
-    timer_init(&room->typing_timer, typing_on_timer, room);
+    presence_init(room);
     timer_init(&room->retry, on_retry, room);
     timer_init(&room->leave_timer, on_leave_timeout, room);
     later_init(&room->dead, free_now, room);
@@ -274,7 +274,7 @@ static void activate(struct room_host *room, const struct claim_result *claim)
     host->metrics->rooms++;
     host->metrics->wakeups++;
     room_touch(room);
-    gates_wake(host, room);
+    settle_start(room);
     run_waits(room, ROOM_WAIT_READY);
     run_waiting(room);
 }
@@ -340,12 +340,39 @@ void room_when_active(struct room_host *room, struct room_wait *wait)
 
 /* ---- ending ---- */
 
-static void tell_gate(struct room_gate *rg, enum room_end how)
+/* What the gateways keep, so that whoever does not come back can be missed. */
+struct farewell {
+    struct buf users, gateways;
+};
+
+/* Out of memory: presence shows who is here all the same, only notices are missing. */
+static struct slice bytes_of(const struct buf *buf)
+{
+    return buf_failed(buf) ? slice_of(NULL, 0) : buf_slice(buf);
+}
+
+static void farewell_fill(struct farewell *f, const struct room_host *room)
+{
+    const struct room_gate *rg;
+
+    roster_put_users(&f->users, &room->roster);
+    list_for_each(rg, &room->gates, in_room)
+    {
+        for (unsigned i = 0; i < 64; i += 8)
+            buf_put_char(&f->gateways, (char)(rg->gate->incarnation >> i));
+    }
+}
+
+static void tell_gate(struct room_gate *rg, enum room_end how, const struct farewell *f)
 {
     struct room_host *room = rg->room;
     struct ring_identity identity = {0};
     struct msg msg = {.type = MSG_SLEEP,
-                      .SLEEP = {.project = room->project, .room = room->id, .seq = room->seq}};
+                      .SLEEP = {.project = room->project,
+                                .room = room->id,
+                                .seq = room->seq,
+                                .users = bytes_of(&f->users),
+                                .gateways = bytes_of(&f->gateways)}};
 
     if (how == ROOM_END_MOVED) {
         if (room->host->ring)
@@ -353,17 +380,18 @@ static void tell_gate(struct room_gate *rg, enum room_end how)
         msg = (struct msg){.type = MSG_MOVED,
                            .MOVED = {.object = room->object,
                                      .ring_epoch = identity.epoch,
-                                     .ring_hash = identity.hash}};
+                                     .ring_hash = identity.hash,
+                                     .users = bytes_of(&f->users)}};
     }
     gate_send(rg->gate, &msg);
 }
 
-static void end_gate(struct room_gate *rg, enum room_end how)
+static void end_gate(struct room_gate *rg, enum room_end how, const struct farewell *f)
 {
     struct attach *attach, *next;
 
     if (how == ROOM_END_SLEEP || how == ROOM_END_MOVED)
-        tell_gate(rg, how);
+        tell_gate(rg, how, f);
     list_for_each_safe(attach, next, &rg->attaches, in_room_gate)
     {
         if (how == ROOM_END_NOT_FOUND)
@@ -376,6 +404,7 @@ static void end_gate(struct room_gate *rg, enum room_end how)
 void room_close(struct room_host *room, enum room_end how)
 {
     struct host *host = room->host;
+    struct farewell farewell = {0};
     struct room_gate *rg, *next;
 
     if (room->state == ROOM_CLOSED)
@@ -394,7 +423,10 @@ void room_close(struct room_host *room, enum room_end how)
         room->claim->room = NULL;
     room->claim = NULL;
 
-    list_for_each_safe(rg, next, &room->gates, in_room) end_gate(rg, how);
+    farewell_fill(&farewell, room);
+    list_for_each_safe(rg, next, &room->gates, in_room) end_gate(rg, how, &farewell);
+    buf_deinit(&farewell.users);
+    buf_deinit(&farewell.gateways);
     changes_cancel(room);
     committer_close_queue(&room->queue); /* requesters get COMMIT_DROPPED */
     run_waits(room, how == ROOM_END_NOT_FOUND ? ROOM_WAIT_NOT_FOUND : ROOM_WAIT_MOVED);

@@ -17,6 +17,7 @@
 #include "shard/commit/committer.h"
 #include "shard/host/gate.h"
 #include "shard/host/host.h"
+#include "shard/host/settle.h"
 #include "shard/room/frames.h"
 #include "shard/room/limiter.h"
 #include "shard/room/members.h"
@@ -24,6 +25,7 @@
 #include "shard/room/roster.h"
 #include "shard/room/rules.h"
 #include "shard/room/tail.h"
+#include "shard/room/turnout.h"
 
 struct claim;
 
@@ -69,11 +71,13 @@ struct room_host {
     struct list changes;   /* struct member_change: not settled yet */
     size_t owners_leaving; /* of those: how many take the owner role from somebody */
 
-    /* Presence and typing. */
+    /* Presence (presence.h, settle.h) and typing (typing.h). */
+    struct turnout turnout;
+    struct settle settle;
     struct timer presence_timer;
-    uint64_t presence_sent_ms, settle_until_ms;
-    bool presence_is_dirty;
+    struct later presence_later;
     struct timer typing_timer;
+    struct ratelim typing_limit;
 
     /* Coming and going. */
     struct claim *claim; /* under way; NULL: none */

@@ -21,6 +21,7 @@
 #include "shard/host/frame_in.h"
 #include "shard/host/gate.h"
 #include "shard/host/gather.h"
+#include "shard/host/settle.h"
 #include "shard/host/user_channel.h"
 #include "shard/metrics.h"
 
@@ -306,6 +307,9 @@ static int dispatch(struct peer *peer, const struct msg *msg)
     case MSG_ROLES:
         attach_on_roles(peer->gate, &msg->ROLES);
         return 0;
+    case MSG_AWAKE:
+        settle_on_awake(peer->peers->host, &msg->AWAKE);
+        return 0;
     case MSG_CALL:
         peer->peers->hooks->on_call(peer->peers->owner, peer->gate, &msg->CALL);
         return 0;
@@ -319,6 +323,7 @@ static int dispatch(struct peer *peer, const struct msg *msg)
     case MSG_SLEEP:
     case MSG_WAKE:
     case MSG_MOVED:
+    case MSG_GATEWAY_GONE:
     case MSG_REPLY:
     case MSG_KICK:
     case MSG_USER_ROOMS:

@@ -10,6 +10,7 @@
 #include "common/json/json_write.h"
 #include "shard/room/entry.h"
 #include "shard/room/roster.h"
+#include "shard/room/turnout.h"
 
 #define GENERATION_TEXT_MAX 20u
 
@@ -98,6 +99,13 @@ void frame_cache_snapshot(struct buf *out, struct slice room, const struct entry
 enum typing_intent { TYPING_COMPOSING, TYPING_AWAY, TYPING_VIEWING_THREAD, TYPING_IDLE };
 
 void frame_presence(struct buf *out, struct slice room, const struct roster *roster);
+/* What has changed since the last presence; counts only when that is not known. */
+void frame_presence_delta(struct buf *out, struct slice room, const struct roster *roster,
+                          const struct turnout *turnout);
+/* The body of GET /rooms/{id}/live; at most PRESENCE_LIST_MAX users and sockets are listed, the
+ * first to come. sockets: elements of a JSON array. */
+void frame_live_body(struct buf *out, struct slice room, const struct roster *roster,
+                     struct slice sockets);
 void frame_subscription_succeeded(struct buf *out, struct slice room, struct slice socket_id,
                                   struct slice generation, uint64_t current_seq,
                                   const struct roster *roster);

@@ -1,5 +1,4 @@
 /* frames_presence.c - frames about who is here and who is typing. See frames.h. */
-#include "common/base/limits.h"
 #include "shard/room/frames.h"
 
 static const char *const intent_names[] = {
@@ -26,22 +25,26 @@ static void write_info(struct json_writer *w, struct slice info)
     json_field_raw(w, "userInfo", info.len ? info : SLICE_LIT("{}"));
 }
 
-static bool is_listed(const struct roster *roster)
+static void write_member(struct json_writer *w, struct slice user, struct slice info)
 {
-    return roster->n_users <= PRESENCE_LIST_MAX;
+    json_write_object(w);
+    json_field_str(w, "userId", user);
+    write_info(w, info);
+    json_write_object_end(w);
 }
 
+/* Both stop at the limit: only /live is asked about larger rooms. */
 static void write_members(struct json_writer *w, const struct roster *roster)
 {
     const struct roster_user *u;
+    size_t n = 0;
 
     json_field_array(w, "members");
     list_for_each(u, &roster->users, link)
     {
-        json_write_object(w);
-        json_field_str(w, "userId", u->user);
-        write_info(w, u->info);
-        json_write_object_end(w);
+        if (n++ == PRESENCE_LIST_MAX)
+            break;
+        write_member(w, u->user, u->info);
     }
     json_write_array_end(w);
 }
@@ -49,9 +52,15 @@ static void write_members(struct json_writer *w, const struct roster *roster)
 static void write_users(struct json_writer *w, const struct roster *roster)
 {
     const struct roster_user *u;
+    size_t n = 0;
 
     json_field_array(w, "users");
-    list_for_each(u, &roster->users, link) json_write_str(w, u->user);
+    list_for_each(u, &roster->users, link)
+    {
+        if (n++ == PRESENCE_LIST_MAX)
+            break;
+        json_write_str(w, u->user);
+    }
     json_write_array_end(w);
 }
 
@@ -62,10 +71,62 @@ void frame_presence(struct buf *out, struct slice room, const struct roster *ros
     begin(&w, SLICE_LIT("presence"), room);
     json_field_u64(&w, "online", roster->n_sockets);
     json_field_u64(&w, "userCount", roster->n_users);
-    if (is_listed(roster)) {
+    if (turnout_is_listed(roster->n_users)) {
         write_users(&w, roster);
         write_members(&w, roster);
     }
+    json_write_object_end(&w);
+}
+
+void frame_presence_delta(struct buf *out, struct slice room, const struct roster *roster,
+                          const struct turnout *turnout)
+{
+    struct json_writer w = json_writer(out);
+    const struct turnout_change *c;
+
+    begin(&w, SLICE_LIT("presence_delta"), room);
+    json_field_array(&w, "joined");
+    list_for_each(c, &turnout->changes, link)
+    {
+        if (c->is_join)
+            write_member(&w, c->user, c->info);
+    }
+    json_write_array_end(&w);
+    json_field_array(&w, "left");
+    list_for_each(c, &turnout->changes, link)
+    {
+        if (!c->is_join)
+            json_write_str(&w, c->user);
+    }
+    json_write_array_end(&w);
+    json_field_u64(&w, "online", roster->n_sockets);
+    json_field_u64(&w, "userCount", roster->n_users);
+    if (turnout->is_incomplete)
+        json_field_bool(&w, "truncated", true);
+    json_write_object_end(&w);
+}
+
+void frame_live_body(struct buf *out, struct slice room, const struct roster *roster,
+                     struct slice sockets)
+{
+    struct json_writer w = json_writer(out);
+
+    json_write_object(&w);
+    json_field_str(&w, "roomId", room);
+    json_field_u64(&w, "shardCount", 1);
+    json_field_bool(&w, "occupied", roster->n_sockets > 0);
+    json_field_u64(&w, "subscriptionCount", roster->n_sockets);
+    json_field_u64(&w, "userCount", roster->n_users);
+    json_field_u64(&w, "online", roster->n_sockets);
+    write_users(&w, roster);
+    write_members(&w, roster);
+    json_field_array(&w, "socketIds");
+    if (sockets.len > 0)
+        json_write_raw(&w, sockets);
+    json_write_array_end(&w);
+    json_field_bool(&w, "truncated",
+                    !turnout_is_listed(roster->n_users) ||
+                        !turnout_is_listed(roster->n_sockets));
     json_write_object_end(&w);
 }
 
@@ -78,7 +139,7 @@ void frame_subscription_succeeded(struct buf *out, struct slice room, struct sli
     begin(&w, SLICE_LIT("subscription_succeeded"), room);
     json_field_str(&w, "socketId", socket_id);
     json_field_u64(&w, "subscriptionCount", roster->n_sockets);
-    if (is_listed(roster))
+    if (turnout_is_listed(roster->n_users))
         write_members(&w, roster);
     else
         json_field_raw(&w, "members", SLICE_LIT("[]"));

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/base/limits.h"
+
 void roster_init(struct roster *roster)
 {
     map_init(&roster->by_user);
@@ -84,5 +86,32 @@ bool roster_remove(struct roster *roster, struct roster_user *user)
     if (--user->sockets > 0)
         return false;
     forget(roster, user);
+    return true;
+}
+
+void roster_put_users(struct buf *out, const struct roster *roster)
+{
+    const struct roster_user *u;
+
+    if (roster->n_users > PRESENCE_LIST_MAX)
+        return;
+    list_for_each(u, &roster->users, link)
+    {
+        buf_put_char(out, (char)u->user.len);
+        buf_put_slice(out, u->user);
+    }
+}
+
+bool roster_next_user(struct slice *users, struct slice *ret_user)
+{
+    size_t len;
+
+    if (users->len == 0)
+        return false;
+    len = (unsigned char)users->data[0];
+    if (len == 0 || len > ID_MAX || len >= users->len)
+        return false;
+    *ret_user = slice_of(users->data + 1, len);
+    *users = slice_of(users->data + 1 + len, users->len - 1 - len);
     return true;
 }

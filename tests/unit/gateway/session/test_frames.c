@@ -73,7 +73,7 @@ static void frames_that_cannot_be_taken_are_refused_in_band(void **state)
     assert_int_equal(w.c.metrics.frames_refused, ARRAY_LEN(cases));
 }
 
-static void typing_goes_out_only_while_live_and_without_a_number(void **state)
+static void typing_goes_out_without_a_number_the_newest_when_live(void **state)
 {
     struct fake_attach a;
     const struct msg *m;
@@ -81,9 +81,14 @@ static void typing_goes_out_only_while_live_and_without_a_number(void **state)
     (void)state;
     client_open(&w, &ann, "ann", "r");
     a = shard_expect_attach(&w, s0);
+    client_say(&ann, "{\"type\":\"typing\",\"isTyping\":false}");
     client_say(&ann, "{\"type\":\"typing\",\"isTyping\":true}");
+    fake_env_run(&w.c.env);
+    fake_shard_expect_nothing(s0);
     shard_attached(s0, &a, 1);
     fake_env_run(&w.c.env);
+    CHECK_SLICE(fake_shard_expect(s0, MSG_FRAME)->FRAME.json,
+                "{\"type\":\"typing\",\"isTyping\":true}", "the newest");
     fake_shard_expect_nothing(s0);
     client_say(&ann, "{\"type\":\"typing\",\"isTyping\":false}");
     client_say(&ann, "{\"type\":\"message\",\"content\":\"x\"}");
@@ -296,7 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(ping_is_answered_here_in_any_state),
         T(frames_that_cannot_be_taken_are_refused_in_band),
-        T(typing_goes_out_only_while_live_and_without_a_number),
+        T(typing_goes_out_without_a_number_the_newest_when_live),
         T(a_flood_is_refused_until_the_bucket_fills_again),
         T(a_sent_frame_without_an_answer_has_an_unknown_outcome),
         T(a_frame_that_was_never_sent_was_not_done),

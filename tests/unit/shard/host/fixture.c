@@ -3,11 +3,13 @@
 
 #include <stdlib.h>
 
+#include "common/base/ident.h"
 #include "common/cluster/ring.h"
 #include "common/json/json_read.h"
 #include "common/wire/frame.h"
 #include "shard/host/attach.h"
 #include "shard/host/frame_in.h"
+#include "shard/host/settle.h"
 
 /* ---- transcript ---- */
 
@@ -38,18 +40,21 @@ static void put_messages(struct buf *out, const json_t *list)
     buf_put_str(out, "]");
 }
 
+static void put_count(struct buf *out, const json_t *frame, const char *key)
+{
+    const json_t *list = json_object_get(frame, key);
+
+    if (list)
+        buf_printf(out, " %s=%zu", key, json_array_size(list));
+}
+
 static void put_frame(struct buf *out, struct slice json)
 {
     static const char *const fields[] = {
-        "seq",       "userId",
-        "content",   "clientMessageId",
-        "frameId",   "code",
-        "online",    "change",
-        "duplicate", "more",
-        "reset",     "fromSeq",
-        "toSeq",     "hasMore",
-        "isTyping",  "currentSeq",
-        "retryable", "subscriptionCount",
+        "seq",        "userId",  "content",   "clientMessageId",   "frameId",
+        "code",       "online",  "change",    "duplicate",         "more",
+        "reset",      "fromSeq", "toSeq",     "hasMore",           "isTyping",
+        "currentSeq", "intent",  "retryable", "subscriptionCount",
     };
     AUTO(json_free) json_t *frame = NULL;
 
@@ -61,6 +66,10 @@ static void put_frame(struct buf *out, struct slice json)
         put_field(out, frame, fields[i], fields[i]);
     if (json_object_get(frame, "events"))
         buf_printf(out, " events=%zu", json_array_size(json_object_get(frame, "events")));
+    put_count(out, frame, "users");
+    put_count(out, frame, "joined");
+    put_count(out, frame, "left");
+    put_field(out, frame, "truncated", "truncated");
     put_messages(out, json_object_get(frame, "messages"));
     buf_put_char(out, '}');
 }
@@ -68,6 +77,7 @@ static void put_frame(struct buf *out, struct slice json)
 static bool is_presence(struct slice json)
 {
     static const char *const types[] = {"{\"type\":\"presence\"",
+                                        "{\"type\":\"presence_delta\"",
                                         "{\"type\":\"subscription_count\""};
 
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
@@ -110,6 +120,40 @@ static void note_to_attach(struct buf *out, const struct msg_TO_ATTACH *m)
 
 #define S(s) (int)(s).len, (s).data
 
+void fx_awake(struct fx_gate *g)
+{
+    struct msg_AWAKE msg = {.wake = g->wake,
+                            .project = SLICE_LIT("p"),
+                            .room = slice_str(g->wake_room),
+                            .users = buf_slice(&g->last_seen)};
+
+    if (g->wake == 0)
+        return;
+    g->wake = 0;
+    settle_on_awake(g->fx->host, &msg);
+    buf_clear(&g->last_seen);
+}
+
+static void on_awake(struct later *later, void *arg)
+{
+    (void)later;
+    fx_awake(arg);
+}
+
+static void take_wake(struct fx_gate *g, const struct msg_WAKE *m)
+{
+    assert_true(ident_copy(m->room, g->wake_room));
+    g->wake = m->wake;
+    if (g->last_seen.len == 0 && !g->is_slow)
+        env_later(&g->fx->fake.env, &g->awake);
+}
+
+static void remember(struct fx_gate *g, struct slice users)
+{
+    buf_clear(&g->last_seen);
+    buf_put_slice(&g->last_seen, users);
+}
+
 static void note(struct fx_gate *g, const struct msg *msg)
 {
     struct buf *out = &g->log;
@@ -132,11 +176,19 @@ static void note(struct fx_gate *g, const struct msg *msg)
         buf_printf(out, "wake %.*s\n", S(msg->WAKE.room));
     else if (msg->type == MSG_MOVED)
         buf_printf(out, "moved %.*s\n", S(msg->MOVED.object));
+    else if (msg->type == MSG_GATEWAY_GONE)
+        buf_printf(out, "gone %llu\n", (unsigned long long)msg->GATEWAY_GONE.incarnation);
     else if (msg->type == MSG_REPLY)
         buf_printf(out, "reply %llu %u %.*s\n", (unsigned long long)msg->REPLY.call,
                    msg->REPLY.status, S(msg->REPLY.body));
     else
         fail_msg("message %s to a gateway", msg_type_name(msg->type));
+    if (msg->type == MSG_WAKE)
+        take_wake(g, &msg->WAKE);
+    else if (msg->type == MSG_SLEEP)
+        remember(g, msg->SLEEP.users);
+    else if (msg->type == MSG_MOVED)
+        remember(g, msg->MOVED.users);
 }
 
 static int on_message(void *owner, struct slice message)
@@ -367,6 +419,7 @@ void fx_init(struct fx *fx)
         fx->gates[i].fx = fx;
         fx->gates[i].incarnation = 0x100 + i;
         fx->gates[i].hides_presence = true;
+        later_init(&fx->gates[i].awake, on_awake, &fx->gates[i]);
         fx_link_up(&fx->gates[i]);
     }
 }
@@ -380,8 +433,10 @@ void fx_deinit(struct fx *fx)
     sim_store_free(fx->store);
     sim_server_deinit(&fx->server);
     ring_unref(fx->ring);
-    for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++)
+    for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++) {
         buf_deinit(&fx->gates[i].log);
+        buf_deinit(&fx->gates[i].last_seen);
+    }
     fake_env_deinit(&fx->fake);
 }
 

@@ -6,12 +6,13 @@
  * Lines of the transcript:
  *     to 1 done=2 cur=5 {ack seq=5}     TO_ATTACH (done, cur: left out when 0)
  *     event 5 {message seq=5 ...}       ROOM_EVENT (or: ephemeral; except=1; native)
- *     attached 1 @5, paged 1, close 1 1008 not_member, sleep r, wake r, moved room/p/r
- *     reply 7 200 {...}                 with the whole body
+ *     attached 1 @5, paged 1, close 1 1008 not_member, sleep r, wake r, moved room/p/r, gone
+ * 257 reply 7 200 {...}                 with the whole body
  */
 #pragma once
 
 #include "common/base/buf.h"
+#include "common/base/limits.h"
 #include "common/wire/msg.h"
 #include "shard/api/api.h"
 #include "shard/host/gate.h"
@@ -21,6 +22,8 @@
 #include "tests/support/sim_store.h"
 #include "tests/support/test.h"
 
+#include "common/base/limits.h"
+
 #define FX_INCARNATION 77
 
 struct fx_gate {
@@ -29,6 +32,13 @@ struct fx_gate {
     uint64_t incarnation;
     uint32_t epoch;
     bool is_congested, hides_presence;
+    /* WAKE is answered at the end of the turn, unless the gateway remembers who was in the room
+     * (SLEEP, MOVED) or is_slow: then by fx_awake(). */
+    bool is_slow;
+    uint64_t wake; /* not answered yet; 0: none */
+    char wake_room[ID_MAX + 1];
+    struct buf last_seen; /* users */
+    struct later awake;
     struct buf log;
     uint64_t calls;
 };
@@ -76,6 +86,8 @@ void fx_frame(struct fx_gate *g, uint64_t attach, uint64_t n, uint32_t flags, co
 /* {"type":"message","content":content,"clientMessageId":id} (id may be NULL) */
 void fx_say(struct fx_gate *g, uint64_t attach, uint64_t n, const char *content,
             const char *id);
+/* Every socket of the last WAKE's room has been attached. */
+void fx_awake(struct fx_gate *g);
 void fx_more(struct fx_gate *g, uint64_t attach);
 /* A call about a room of project p (object room/p/<room>; NULL: no object). Numbers count
  * from 1. */

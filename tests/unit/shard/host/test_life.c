@@ -48,7 +48,7 @@ static void ghosts_leave_when_their_time_is_over(void **state)
     fake_env_advance(&fx.fake, PRESENCE_HOLD_MS - 100);
     fx_expect(&fx.gates[0], "", "held");
     fake_env_advance(&fx.fake, 200);
-    fx_expect(&fx.gates[0], "ephemeral {member_left userId=bob}\n", "gone");
+    fx_expect(&fx.gates[0], "gone 257\nephemeral {member_left userId=bob}\n", "gone");
     assert_int_equal(fx.metrics.attaches, 1);
     fx_deinit(&fx);
 }
@@ -92,7 +92,7 @@ static void an_idle_room_sleeps_and_wakes_without_join_frames(void **state)
     fx_expect(&fx.gates[0], "attached 1 @0\n", "back");
     fake_env_advance(&fx.fake, PRESENCE_SETTLE_MS);
     fx_expect(&fx.gates[0],
-              "ephemeral {presence online=2}\n"
+              "ephemeral {presence online=2 users=2}\n"
               "ephemeral {subscription_count subscriptionCount=2}\n",
               "presence once");
     fx_deinit(&fx);
@@ -227,7 +227,7 @@ static void presence_is_coalesced(void **state)
     fake_env_advance(&fx.fake, 2000);
     assert_int_equal(fx_count(g, "member_joined"), 1);
     assert_in_range(fx_count(g, "{presence"), 1, 3);
-    assert_true(fx_got(g, "{presence online=52}"));
+    assert_true(fx_got(g, "{presence online=52 users=3}"));
     assert_true(fx_got(g, "{subscription_count subscriptionCount=52}"));
     fx_deinit(&fx);
 }
@@ -257,25 +257,25 @@ static void typing_is_sent_on_once_and_ends_by_itself(void **state)
     for (unsigned i = 0; i < 3; i++)
         fx_frame(&fx.gates[0], 1, 0, 0, "{\"type\":\"typing\",\"isTyping\":true}");
     fx_run(&fx);
-    fx_expect(b, "ephemeral {typing userId=ann isTyping=1}\n", "once");
+    fx_expect(b, "ephemeral {typing userId=ann isTyping=1 intent=composing}\n", "once");
     fx_expect(&fx.gates[0], "", "not to oneself");
     fake_env_advance(&fx.fake, TYPING_EXPIRE_MS - 1000);
     fx_expect(b, "", "still typing");
     fake_env_advance(&fx.fake, 1000);
-    fx_expect(b, "ephemeral {typing userId=ann isTyping=0}\n", "expired");
+    fx_expect(b, "ephemeral {typing userId=ann isTyping=0 intent=idle}\n", "expired");
     fx_frame(&fx.gates[0], 1, 0, 0, "{\"type\":\"typing\",\"isTyping\":true}");
     fx_frame(&fx.gates[0], 1, 0, 0, "{\"type\":\"typing\",\"isTyping\":false}");
     fake_env_advance(&fx.fake, 2 * TYPING_EXPIRE_MS);
     fx_expect(b,
-              "ephemeral {typing userId=ann isTyping=1}\n"
-              "ephemeral {typing userId=ann isTyping=0}\n",
+              "ephemeral {typing userId=ann isTyping=1 intent=composing}\n"
+              "ephemeral {typing userId=ann isTyping=0 intent=idle}\n",
               "ended");
     fx_frame(&fx.gates[0], 1, 0, 0, "{\"type\":\"typing\",\"isTyping\":true}");
     fx_detach(&fx.gates[0], 1);
     fx_run(&fx);
     fx_expect(b,
-              "ephemeral {typing userId=ann isTyping=1}\n"
-              "ephemeral {typing userId=ann isTyping=0}\n"
+              "ephemeral {typing userId=ann isTyping=1 intent=composing}\n"
+              "ephemeral {typing userId=ann isTyping=0 intent=idle}\n"
               "ephemeral {member_left userId=ann}\n",
               "gone");
     fx_deinit(&fx);

@@ -1,0 +1,545 @@
+/* test_presence.c - who is here after sleep, moves and dead gateways; large rooms; /live; the
+ * limits of typing. */
+#include "tests/unit/shard/host/fixture.h"
+
+#include "common/base/limits.h"
+#include "shard/host/attach.h"
+
+#define TYPES(on) "{\"type\":\"typing\",\"isTyping\":" #on "}"
+#define QUIET_MS (2 * PRESENCE_WINDOW_MS)
+
+/* Ann at the first gateway and bob at the second; cid's is the third. */
+static void begin(struct fx *fx)
+{
+    fx_init(fx);
+    FX_ATTACH(&fx->gates[0], .number = 1, .room = "g", .user = "ann",
+              .flags = ATTACH_NO_REPLAY);
+    FX_ATTACH(&fx->gates[1], .number = 1, .room = "g", .user = "bob",
+              .flags = ATTACH_NO_REPLAY);
+    fake_env_advance(&fx->fake, QUIET_MS);
+    for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++)
+        fx_forget(&fx->gates[i]);
+}
+
+static void put_to_sleep(struct fx *fx)
+{
+    fake_env_advance(&fx->fake, 62000);
+    assert_true(host_is_empty(fx->host));
+    for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++)
+        fx_forget(&fx->gates[i]);
+}
+
+static void back(struct fx_gate *g, const char *user)
+{
+    FX_ATTACH(g, .number = 1, .room = "g", .user = user, .flags = ATTACH_REATTACH);
+}
+
+/* ---- settling ---- */
+
+static void presence_waits_for_all_gateways_and_no_longer(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    a->hides_presence = false;
+    put_to_sleep(&fx);
+    back(&fx.gates[1], "bob");
+    fx_run(&fx);
+    back(a, "ann");
+    fx_awake(a);
+    fx_run(&fx);
+    fx_expect(a, "wake g\nattached 1 @0\n", "not everybody has answered");
+    fx_awake(&fx.gates[1]);
+    fx_run(&fx);
+    fx_expect(a,
+              "ephemeral {presence online=2 users=2}\n"
+              "ephemeral {subscription_count subscriptionCount=2}\n",
+              "everybody has");
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS);
+    fx_expect(a, "", "nobody has come or gone");
+    fx_deinit(&fx);
+}
+
+static void a_gateway_that_does_not_answer_holds_it_up_for_a_second(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    a->hides_presence = false;
+    fx.gates[2].is_slow = true;
+    put_to_sleep(&fx);
+    back(&fx.gates[1], "bob");
+    fx_run(&fx);
+    fx_awake(&fx.gates[1]);
+    back(a, "ann");
+    fx_awake(a);
+    fake_env_advance(&fx.fake, PRESENCE_SETTLE_MS - 100);
+    fx_expect(a, "wake g\nattached 1 @0\n", "waiting");
+    fake_env_advance(&fx.fake, 100);
+    assert_true(fx_got(a, "{presence online=2 users=2}"));
+    fx_deinit(&fx);
+}
+
+static void who_went_while_the_room_slept_has_left(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    put_to_sleep(&fx);
+    /* Bob's socket is closed: his gateway has nothing to attach, ann's attaches. */
+    back(a, "ann");
+    fx_run(&fx);
+    fx_awake(a);
+    fx_expect(a, "wake g\nattached 1 @0\n", "bob may still come");
+    fx_awake(&fx.gates[1]);
+    fx_run(&fx);
+    fx_expect(a, "ephemeral {member_left userId=bob}\n", "gone");
+    fx_deinit(&fx);
+}
+
+static void who_was_here_before_the_room_slept_does_not_join_again(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    put_to_sleep(&fx);
+    /* Bob opens a second socket at another gateway: it wakes the room. Cid is new. */
+    FX_ATTACH(&fx.gates[2], .number = 7, .room = "g", .user = "bob", .flags = ATTACH_NO_REPLAY);
+    FX_ATTACH(&fx.gates[2], .number = 8, .room = "g", .user = "cid", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    back(a, "ann");
+    fx_awake(a);
+    back(&fx.gates[1], "bob");
+    fx_awake(&fx.gates[1]);
+    fake_env_advance(&fx.fake, QUIET_MS);
+    fx_expect(a, "wake g\nattached 1 @0\nephemeral {member_joined userId=cid}\n", "cid only");
+    fx_deinit(&fx);
+}
+
+static void a_move_lets_nobody_leave_or_join(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
+
+    (void)state;
+    begin(&fx);
+    fx_set_ring(&fx, false);
+    fx_run(&fx);
+    fx_expect(a, "moved room/p/g\n", "moved");
+    assert_int_equal(a->last_seen.len, 8); /* ann and bob, for the next owner */
+    fx_set_ring(&fx, true);                /* which is us, again */
+    back(a, "ann");
+    fx_run(&fx);
+    fx_forget(b);
+    back(b, "bob");
+    fx_awake(a);
+    fx_awake(b);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS + QUIET_MS);
+    assert_false(fx_got(a, "member_"));
+    assert_false(fx_got(b, "member_"));
+    fx_deinit(&fx);
+}
+
+/* The gateway was out of reach when the room woke: it attaches again by itself, without an
+ * answer. */
+static void a_gateway_out_of_reach_may_bring_its_users_while_it_is_held(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
+
+    (void)state;
+    begin(&fx);
+    put_to_sleep(&fx);
+    fx_link_down(b);
+    back(a, "ann");
+    fx_run(&fx);
+    fx_awake(a);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS / 2);
+    fx_expect(a, "wake g\nattached 1 @0\n", "bob may still come");
+    fx_link_up(b);
+    back(b, "bob");
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS);
+    fx_expect(a, "", "and has come");
+    fx_deinit(&fx);
+}
+
+static void who_comes_back_after_he_was_given_up_joins(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
+
+    (void)state;
+    begin(&fx);
+    fx_link_down(b);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS + QUIET_MS);
+    fx_expect(a, "gone 257\nephemeral {member_left userId=bob}\n", "given up");
+    fx_link_up(b);
+    back(b, "bob");
+    fx_run(&fx);
+    fx_expect(a, "ephemeral {member_joined userId=bob}\n", "back after all");
+    fx_deinit(&fx);
+}
+
+static void answers_to_an_earlier_wake_count_for_nothing(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+    struct msg_AWAKE old = {.wake = 1,
+                            .project = SLICE_LIT("p"),
+                            .room = SLICE_LIT("g"),
+                            .users = SLICE_LIT("\3eve")};
+
+    (void)state;
+    begin(&fx);
+    put_to_sleep(&fx);
+    a->is_slow = true;
+    back(a, "ann");
+    fx_run(&fx);
+    for (unsigned i = 0; i < 5; i++)
+        settle_on_awake(fx.host, &old);
+    assert_int_equal(room_find(fx.host, SLICE_LIT("p"), SLICE_LIT("g"))->settle.phase,
+                     SETTLE_ASKING);
+    old.room = SLICE_LIT("nope");
+    settle_on_awake(fx.host, &old);
+    fx_awake(a);
+    fx_awake(&fx.gates[1]);
+    fx_run(&fx);
+    assert_false(fx_got(a, "eve"));
+    fx_deinit(&fx);
+}
+
+static void a_room_does_not_sleep_while_somebody_types(void **state)
+{
+    struct fx fx;
+    struct fx_gate *b = &fx.gates[1];
+
+    (void)state;
+    begin(&fx);
+    fx.host->config.room_idle_ms = 1000;
+    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
+    fake_env_advance(&fx.fake, TYPING_EXPIRE_MS - 1000);
+    fx_expect(b, "ephemeral {typing userId=ann isTyping=1 intent=composing}\n", "typing");
+    fx_expect(&fx.gates[0], "", "not told of himself");
+    fake_env_advance(&fx.fake, 3000);
+    fx_expect(b, "ephemeral {typing userId=ann isTyping=0 intent=idle}\nsleep g\n", "ended");
+    fx_deinit(&fx);
+}
+
+static void a_room_does_not_sleep_while_somebody_is_awaited(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    put_to_sleep(&fx);
+    fx.host->config.room_idle_ms = 1000;
+    back(a, "ann");
+    fx_run(&fx);
+    fx_awake(a);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS - 1000);
+    fx_expect(a, "wake g\nattached 1 @0\n", "bob's gateway does not answer");
+    fake_env_advance(&fx.fake, 5000);
+    fx_expect(a, "ephemeral {member_left userId=bob}\nsleep g\n", "given up");
+    fx_deinit(&fx);
+}
+
+/* ---- gateways that are gone ---- */
+
+static void every_other_gateway_hears_that_one_is_gone(void **state)
+{
+    struct fx fx;
+
+    (void)state;
+    begin(&fx);
+    put_to_sleep(&fx); /* also of those in whose rooms nobody is left here */
+    fx_link_down(&fx.gates[1]);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS + 100);
+    fx_expect(&fx.gates[0], "gone 257\n", "first");
+    fx_expect(&fx.gates[2], "gone 257\n", "third");
+    assert_int_equal(fx.metrics.gateways_gone, 1);
+    fx_deinit(&fx);
+}
+
+/* ---- many ---- */
+
+static void enter(struct fx *fx, unsigned i, uint32_t flags)
+{
+    char user[16];
+
+    (void)snprintf(user, sizeof(user), "u%03u", i);
+    FX_ATTACH(&fx->gates[1], .number = 100 + i, .room = "g", .user = user, .roles = "admin",
+              .flags = ATTACH_NO_REPLAY | flags);
+}
+
+static void above_two_hundred_there_is_no_list_but_changes(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    a->hides_presence = false;
+    for (unsigned i = 2; i < PRESENCE_LIST_MAX; i++)
+        enter(&fx, i, 0);
+    fake_env_advance(&fx.fake, 20000);
+    assert_true(fx_got(a, "{presence online=200 users=200}"));
+    assert_false(fx_got(a, "presence_delta"));
+    assert_in_range(fx_count(a, "member_joined"), 1, PRESENCE_NOTICES_MAX);
+    assert_int_equal(fx.metrics.presence_left_out + fx_count(a, "member_joined"),
+                     PRESENCE_LIST_MAX - 2);
+    fx_forget(a);
+
+    enter(&fx, 200, ATTACH_NATIVE);
+    fake_env_advance(&fx.fake, 5000);
+    fx_expect(a,
+              "ephemeral {presence online=201}\n"
+              "ephemeral native {presence_delta online=201 joined=1 left=0}\n"
+              "ephemeral {subscription_count subscriptionCount=201}\n",
+              "one too many");
+    assert_true(fx_got(&fx.gates[1], "{subscription_succeeded currentSeq=0 "
+                                     "subscriptionCount=201}"));
+    fx_detach(&fx.gates[1], 300);
+    for (unsigned i = 201; i < 204; i++)
+        enter(&fx, i, 0);
+    fake_env_advance(&fx.fake, 5000);
+    fx_expect(a,
+              "ephemeral {presence online=203}\n"
+              "ephemeral native {presence_delta online=203 joined=3 left=1}\n"
+              "ephemeral {subscription_count subscriptionCount=203}\n",
+              "changes");
+    for (unsigned i = 300; i < 300 + PRESENCE_DELTA_USERS + 1; i++)
+        enter(&fx, i, 0);
+    fake_env_advance(&fx.fake, 5000);
+    fx_expect(a,
+              "ephemeral {presence online=224}\n"
+              "ephemeral native {presence_delta online=224 joined=0 left=0 truncated=1}\n"
+              "ephemeral {subscription_count subscriptionCount=224}\n",
+              "too many changes");
+    for (unsigned i = 300; i < 300 + PRESENCE_DELTA_USERS + 5; i++)
+        fx_detach(&fx.gates[1], 100 + i);
+    for (unsigned i = 201; i < 204; i++)
+        fx_detach(&fx.gates[1], 100 + i);
+    fake_env_advance(&fx.fake, 5000);
+    assert_true(fx_got(a, "{presence online=200 users=200}"));
+    fx_deinit(&fx);
+}
+
+static void a_storm_is_told_in_few_frames(void **state)
+{
+    enum { JOINS = 2000 };
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+    size_t frames;
+
+    (void)state;
+    begin(&fx);
+    a->hides_presence = false;
+    for (unsigned i = 0; i < JOINS; i++) {
+        enter(&fx, i, 0);
+        if (i % 2)
+            fake_env_advance(&fx.fake, 1);
+    }
+    fake_env_advance(&fx.fake, 5000);
+    frames = fx_count(a, "{presence") + fx_count(a, "{subscription_count") +
+             fx_count(a, "member_joined");
+    assert_true(fx_got(a, "{presence online=2002}"));
+    assert_in_range(frames, 4, 3 * 4);
+    fx_deinit(&fx);
+}
+
+/* ---- GET /rooms/{id}/live ---- */
+
+static void live_says_who_is_here(void **state)
+{
+    struct fx fx;
+    struct fx_gate *c = &fx.gates[2];
+
+    (void)state;
+    begin(&fx);
+    fx_call(c, CALL_ROOM_LIVE, "g", "cid", "", "{}");
+    fx_expect(
+        c,
+        "reply 1 200 {\"roomId\":\"g\",\"shardCount\":1,\"occupied\":true,"
+        "\"subscriptionCount\":2,\"userCount\":2,\"online\":2,\"users\":[\"ann\",\"bob\"],"
+        "\"members\":[{\"userId\":\"ann\",\"userInfo\":{}},{\"userId\":\"bob\","
+        "\"userInfo\":{}}],\"socketIds\":[\"sock\",\"sock\"],\"truncated\":false}\n",
+        "two");
+    fx_call(c, CALL_ROOM_LIVE, "g", "zoe", "", "{}");
+    fx_call(c, CALL_ROOM_LIVE, "nope", "cid", "", "{}");
+    fx_run(&fx);
+    assert_int_equal(fx_count(c, " 403 "), 2);
+    fx_forget(c);
+    fx_call(c, CALL_ROOM_LIVE, "c", "zoe", "admin", "{}");
+    fx_run(&fx);
+    assert_true(fx_got(c, "\"occupied\":false,\"subscriptionCount\":0,\"userCount\":0,"
+                          "\"online\":0,\"users\":[],\"members\":[],\"socketIds\":[],"));
+    fx_deinit(&fx);
+}
+
+static void live_waits_for_a_sleeping_rooms_sockets(void **state)
+{
+    struct fx fx;
+    struct fx_gate *c = &fx.gates[2];
+
+    (void)state;
+    begin(&fx);
+    put_to_sleep(&fx);
+    fx_call(c, CALL_ROOM_LIVE, "g", "cid", "", "{}");
+    fx_run(&fx);
+    fx_expect(c, "wake g\n", "asked");
+    back(&fx.gates[0], "ann");
+    fx_awake(&fx.gates[0]);
+    back(&fx.gates[1], "bob");
+    fx_awake(&fx.gates[1]);
+    fx_run(&fx);
+    assert_true(fx_got(c, "reply 1 200 "));
+    assert_true(fx_got(c, "\"users\":[\"ann\",\"bob\"]"));
+    /* The room moves while the call waits: it is asked again elsewhere. */
+    fx_forget(c);
+    put_to_sleep(&fx);
+    fx_call(c, CALL_ROOM_LIVE, "g", "cid", "", "{}");
+    fx_run(&fx);
+    fx_set_ring(&fx, false);
+    fx_expect(c, "wake g\nreply 2 421 \n", "moved");
+    fx_deinit(&fx);
+}
+
+static void live_lists_at_most_two_hundred(void **state)
+{
+    struct fx fx;
+    struct fx_gate *c = &fx.gates[2];
+
+    (void)state;
+    begin(&fx);
+    for (unsigned i = 0; i < 300; i++)
+        enter(&fx, i, 0);
+    fx_run(&fx);
+    fx_call(c, CALL_ROOM_LIVE, "g", "cid", "", "{}");
+    fx_run(&fx);
+    assert_true(fx_got(c, "\"subscriptionCount\":302,\"userCount\":302,\"online\":302,"));
+    assert_true(fx_got(c, "\"truncated\":true"));
+    assert_int_equal(fx_count(c, "\"sock\""), PRESENCE_LIST_MAX);
+    assert_int_equal(fx_count(c, "\"userId\""), PRESENCE_LIST_MAX);
+    fx_deinit(&fx);
+}
+
+/* ---- typing ---- */
+
+static void a_stuttering_keyboard_is_limited_and_ends_as_it_is(void **state)
+{
+    struct fx fx;
+    struct fx_gate *b = &fx.gates[1];
+
+    (void)state;
+    begin(&fx);
+    for (unsigned i = 0; i < 100; i++) {
+        fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
+        fx_frame(&fx.gates[0], 1, 0, 0, TYPES(false));
+    }
+    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
+    fx_run(&fx);
+    assert_int_equal(fx_count(b, "typing"), TYPING_RELAYS);
+    assert_int_equal(fx.metrics.typing_relayed, TYPING_RELAYS);
+    assert_true(fx.metrics.typing_limited > 0);
+    fx_forget(b);
+    fake_env_advance(&fx.fake, 1000);
+    fx_expect(b, "ephemeral {typing userId=ann isTyping=1 intent=composing}\n",
+              "what he does now");
+    fake_env_advance(&fx.fake, TYPING_EXPIRE_MS);
+    fx_expect(b, "ephemeral {typing userId=ann isTyping=0 intent=idle}\n", "the end");
+    fx_deinit(&fx);
+}
+
+static void typing_ends_with_the_socket_that_typed(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
+
+    (void)state;
+    begin(&fx);
+    FX_ATTACH(a, .number = 2, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_frame(a, 1, 0, 0, TYPES(true));
+    fx_detach(a, 2);
+    fx_expect(b, "ephemeral {typing userId=ann isTyping=1 intent=composing}\n",
+              "the other socket's end");
+    FX_ATTACH(a, .number = 3, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_detach(a, 1);
+    fx_expect(b, "ephemeral {typing userId=ann isTyping=0 intent=idle}\n", "its own");
+    fx_deinit(&fx);
+}
+
+static void a_change_of_intent_is_sent_on(void **state)
+{
+    struct fx fx;
+    struct fx_gate *b = &fx.gates[1];
+
+    (void)state;
+    begin(&fx);
+    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
+    fx_frame(&fx.gates[0], 1, 0, 0,
+             "{\"type\":\"typing\",\"isTyping\":true,\"intent\":\"viewing_thread\"}");
+    fx_frame(&fx.gates[0], 1, 0, 0,
+             "{\"type\":\"typing\",\"isTyping\":true,\"intent\":\"away\"}");
+    fx_expect(b,
+              "ephemeral {typing userId=ann isTyping=1 intent=composing}\n"
+              "ephemeral {typing userId=ann isTyping=1 intent=viewing_thread}\n"
+              "ephemeral {typing userId=ann isTyping=1 intent=away}\n",
+              "each");
+    fx_deinit(&fx);
+}
+
+static void a_room_full_of_typists_is_limited(void **state)
+{
+    struct fx fx;
+    size_t n = 0;
+
+    (void)state;
+    begin(&fx);
+    for (unsigned i = 0; i < 1000; i++)
+        enter(&fx, i, 0);
+    fx_run(&fx);
+    for (unsigned i = 0; i < 1000; i++)
+        fx_frame(&fx.gates[1], 100 + i, 0, 0, TYPES(true));
+    n = fx.metrics.typing_relayed;
+    assert_in_range(n, 1, TYPING_FANOUT_PER_S / 1000);
+    fx_deinit(&fx);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(presence_waits_for_all_gateways_and_no_longer),
+        cmocka_unit_test(a_gateway_that_does_not_answer_holds_it_up_for_a_second),
+        cmocka_unit_test(who_went_while_the_room_slept_has_left),
+        cmocka_unit_test(who_was_here_before_the_room_slept_does_not_join_again),
+        cmocka_unit_test(a_move_lets_nobody_leave_or_join),
+        cmocka_unit_test(a_gateway_out_of_reach_may_bring_its_users_while_it_is_held),
+        cmocka_unit_test(who_comes_back_after_he_was_given_up_joins),
+        cmocka_unit_test(answers_to_an_earlier_wake_count_for_nothing),
+        cmocka_unit_test(a_room_does_not_sleep_while_somebody_types),
+        cmocka_unit_test(a_room_does_not_sleep_while_somebody_is_awaited),
+        cmocka_unit_test(every_other_gateway_hears_that_one_is_gone),
+        cmocka_unit_test(above_two_hundred_there_is_no_list_but_changes),
+        cmocka_unit_test(a_storm_is_told_in_few_frames),
+        cmocka_unit_test(live_says_who_is_here),
+        cmocka_unit_test(live_waits_for_a_sleeping_rooms_sockets),
+        cmocka_unit_test(live_lists_at_most_two_hundred),
+        cmocka_unit_test(a_stuttering_keyboard_is_limited_and_ends_as_it_is),
+        cmocka_unit_test(typing_ends_with_the_socket_that_typed),
+        cmocka_unit_test(a_change_of_intent_is_sent_on),
+        cmocka_unit_test(a_room_full_of_typists_is_limited),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -18,7 +18,7 @@ struct fact {
     int64_t id;
     int64_t created_us;
     bool stored;
-    struct slice room, text; /* text: user, key and content joined */
+    struct slice room, text; /* text: user and key joined; or the content of a version */
     char bytes[];
 };
 
@@ -38,6 +38,7 @@ void sim_check_init(struct sim_check *check, bool verbose)
 {
     *check = (struct sim_check){.is_verbose = verbose};
     map_init(&check->facts);
+    map_init(&check->texts);
     map_init(&check->keys);
 }
 
@@ -58,8 +59,10 @@ static bool free_key(struct map_node *node, void *arg)
 void sim_check_deinit(struct sim_check *check)
 {
     map_each(&check->facts, free_fact, &check->facts);
+    map_each(&check->texts, free_fact, &check->texts);
     map_each(&check->keys, free_key, &check->keys);
     map_deinit(&check->facts);
+    map_deinit(&check->texts);
     map_deinit(&check->keys);
 }
 
@@ -94,10 +97,10 @@ static uint64_t fact_hash(const struct fact_key *key)
     return hash_two(key->room, slice_of(&key->seq, sizeof(key->seq)));
 }
 
-static struct fact *fact_find(const struct sim_check *check, struct slice room, uint64_t seq)
+static struct fact *fact_find(const struct map *facts, struct slice room, uint64_t seq)
 {
     struct fact_key key = {room, seq};
-    struct map_node *node = map_find(&check->facts, fact_hash(&key), fact_eq, &key);
+    struct map_node *node = map_find(facts, fact_hash(&key), fact_eq, &key);
 
     return node ? container_of(node, struct fact, node) : NULL;
 }
@@ -113,25 +116,32 @@ static struct slice join(struct buf *buf, struct slice a, struct slice b, struct
     return buf_slice(buf);
 }
 
-static struct fact *fact_note(struct sim_check *check, struct slice room, uint64_t seq,
-                              int64_t id, struct slice text)
+static struct fact *fact_new(struct map *facts, const struct fact_key *key, int64_t id,
+                             struct slice text)
 {
-    struct fact *fact = fact_find(check, room, seq);
+    struct slice room = key->room;
+    struct fact *fact = calloc(1, sizeof(*fact) + room.len + text.len);
 
-    if (!fact) {
-        struct fact_key key = {room, seq};
-
-        fact = calloc(1, sizeof(*fact) + room.len + text.len);
-        if (!fact || map_insert(&check->facts, &fact->node, fact_hash(&key)) < 0)
-            abort();
-        fact->seq = seq;
-        fact->id = id;
-        memcpy(fact->bytes, room.data, room.len);
+    if (!fact || map_insert(facts, &fact->node, fact_hash(key)) < 0)
+        abort();
+    fact->seq = key->seq;
+    fact->id = id;
+    memcpy(fact->bytes, room.data, room.len);
+    if (text.len > 0)
         memcpy(fact->bytes + room.len, text.data, text.len);
-        fact->room = slice_of(fact->bytes, room.len);
-        fact->text = slice_of(fact->bytes + room.len, text.len);
-        return fact;
-    }
+    fact->room = slice_of(fact->bytes, room.len);
+    fact->text = slice_of(fact->bytes + room.len, text.len);
+    return fact;
+}
+
+static struct fact *fact_note(struct sim_check *check, struct map *facts, struct slice room,
+                              uint64_t seq, int64_t id, struct slice text)
+{
+    struct fact_key key = {room, seq};
+    struct fact *fact = fact_find(facts, room, seq);
+
+    if (!fact)
+        return fact_new(facts, &key, id, text);
     if (fact->id != id || !slice_eq(fact->text, text)) {
         sim_violation(check,
                       "%.*s seq %" PRIu64 ": two contents: id %" PRId64
@@ -142,22 +152,39 @@ static struct fact *fact_note(struct sim_check *check, struct slice room, uint64
     return fact;
 }
 
-void sim_check_shown(struct sim_check *check, struct slice room, uint64_t seq, int64_t id,
-                     struct slice user, struct slice key, struct slice content,
-                     int64_t created_us)
+/* Versions stay small: a text has one number. */
+static void text_note(struct sim_check *check, const struct sim_shown *m)
+{
+    assert(m->version < 4096);
+    if (!m->is_deleted)
+        fact_note(check, &check->texts, m->room, m->seq << 12 | m->version, m->id, m->content);
+}
+
+void sim_check_shown(struct sim_check *check, const struct sim_shown *m)
 {
     AUTO_BUF buf = BUF_INIT;
-    struct fact *fact = fact_note(check, room, seq, id, join(&buf, user, key, content));
-    struct fact *before = seq > 1 ? fact_find(check, room, seq - 1) : NULL;
+    struct slice who = join(&buf, m->user, m->key, (struct slice){0});
+    struct fact *fact = fact_note(check, &check->facts, m->room, m->seq, m->id, who);
+    struct fact *before = m->seq > 1 ? fact_find(&check->facts, m->room, m->seq - 1) : NULL;
 
+    text_note(check, m);
     check->n_shown++;
-    if (fact->created_us && fact->created_us != created_us)
-        sim_violation(check, "seq %" PRIu64 ": createdAt changed", seq);
-    fact->created_us = created_us;
-    if (before && before->created_us && before->created_us >= created_us)
-        sim_violation(check, "seq %" PRIu64 ": createdAt does not rise", seq);
-    if (before && before->id >= id)
-        sim_violation(check, "seq %" PRIu64 ": id does not rise", seq);
+    if (fact->created_us && fact->created_us != m->created_us)
+        sim_violation(check, "seq %" PRIu64 ": createdAt changed", m->seq);
+    fact->created_us = m->created_us;
+    if (!before || !before->created_us)
+        return; /* a change, or not shown yet */
+    if (before->created_us >= m->created_us)
+        sim_violation(check, "seq %" PRIu64 ": createdAt does not rise", m->seq);
+    if (before->id >= m->id)
+        sim_violation(check, "seq %" PRIu64 ": id does not rise", m->seq);
+}
+
+#define CHANGE SLICE_LIT("a change")
+
+void sim_check_changed(struct sim_check *check, struct slice room, uint64_t seq, int64_t id)
+{
+    fact_note(check, &check->facts, room, seq, id, CHANGE);
 }
 
 static bool key_eq(const struct map_node *node, const void *key)
@@ -198,23 +225,35 @@ void sim_check_acked(struct sim_check *check, struct slice room, struct slice us
     fact->id = id;
 }
 
-void sim_check_stored(struct sim_check *check, struct slice room, uint64_t seq, int64_t id,
-                      struct slice user, struct slice key, struct slice content)
+void sim_check_stored(struct sim_check *check, const struct sim_shown *m)
 {
     AUTO_BUF buf = BUF_INIT;
-    struct fact *fact = fact_note(check, room, seq, id, join(&buf, user, key, content));
+    struct slice who = join(&buf, m->user, m->key, (struct slice){0});
+    struct key_fact *owner;
 
+    fact_note(check, &check->facts, m->room, m->seq, m->id, who)->stored = true;
+    text_note(check, m);
+    if (m->key.len == 0)
+        return;
+    owner = key_note(check, join(&buf, m->room, m->user, m->key));
+    if (owner->stored)
+        sim_violation(check, "key %.*s stored twice", (int)m->key.len, m->key.data);
+    if (owner->acked && (owner->seq != m->seq || owner->id != m->id))
+        sim_violation(check, "key %.*s acknowledged at %" PRIu64 ", stored at %" PRIu64,
+                      (int)m->key.len, m->key.data, owner->seq, m->seq);
+    owner->stored = true;
+}
+
+void sim_check_stored_change(struct sim_check *check, struct slice room, uint64_t seq)
+{
+    struct fact *fact = fact_find(&check->facts, room, seq);
+
+    if (!fact)
+        return; /* nobody was there to see it */
+    if (!slice_eq(fact->text, CHANGE))
+        sim_violation(check, "%.*s seq %" PRIu64 ": shown as a message, stored as a change",
+                      (int)room.len, room.data, seq);
     fact->stored = true;
-    if (key.len > 0) {
-        struct key_fact *owner = key_note(check, join(&buf, room, user, key));
-
-        if (owner->stored)
-            sim_violation(check, "key %.*s stored twice", (int)key.len, key.data);
-        if (owner->acked && (owner->seq != seq || owner->id != id))
-            sim_violation(check, "key %.*s acknowledged at %" PRIu64 ", stored at %" PRIu64,
-                          (int)key.len, key.data, owner->seq, seq);
-        owner->stored = true;
-    }
 }
 
 static bool fact_is_stored(struct map_node *node, void *arg)

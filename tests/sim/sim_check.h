@@ -10,6 +10,7 @@
 
 struct sim_check {
     struct map facts; /* struct fact: what some client has been shown at (room, seq) */
+    struct map texts; /* struct fact: the text of (room, seq, version) */
     struct map keys;  /* struct key_fact: where a key is said to be */
     unsigned violations;
     bool is_verbose;
@@ -20,16 +21,21 @@ void sim_check_init(struct sim_check *check, bool verbose);
 void sim_check_deinit(struct sim_check *check);
 void sim_violation(struct sim_check *check, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* A client was shown this message (live, replayed or in a snapshot). */
-void sim_check_shown(struct sim_check *check, struct slice room, uint64_t seq, int64_t id,
-                     struct slice user, struct slice key, struct slice content,
-                     int64_t created_us);
+/* A message as a client was shown it (live, replayed or in a snapshot), or as it is stored. */
+struct sim_shown {
+    struct slice room, user, key, content;
+    uint64_t seq, version;
+    int64_t id, created_us;
+    bool is_deleted; /* the text is gone */
+};
+void sim_check_shown(struct sim_check *check, const struct sim_shown *shown);
+/* A client was shown or told that this number changed the message with this id. */
+void sim_check_changed(struct sim_check *check, struct slice room, uint64_t seq, int64_t id);
 /* A client was told that its key is stored there. */
 void sim_check_acked(struct sim_check *check, struct slice room, struct slice user,
                      struct slice key, uint64_t seq, int64_t id);
-/* What the store holds in the end: called for each entry in seq order, then once per room with
- * its head. */
-void sim_check_stored(struct sim_check *check, struct slice room, uint64_t seq, int64_t id,
-                      struct slice user, struct slice key, struct slice content);
+/* What the store holds in the end: called for each number in order. */
+void sim_check_stored(struct sim_check *check, const struct sim_shown *stored);
+void sim_check_stored_change(struct sim_check *check, struct slice room, uint64_t seq);
 /* Everything shown and acknowledged was among the stored. */
 void sim_check_finish(struct sim_check *check);

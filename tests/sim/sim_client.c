@@ -2,24 +2,18 @@
  * sim_client.c - a user at a simulated socket.
  *
  * States: away (no session) -> connecting (session, no subscription yet) -> live -> away ...
- * From away it dials the next gateway after a backoff. Everything unacknowledged is sent again
- * when it is live.
+ * Everything unacknowledged is sent again when it is live.
  */
 #include "tests/sim/sim_client.h"
 
-#include <assert.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/ident.h"
 #include "common/json/json_write.h"
 #include "common/wire/msg.h"
-#include "tests/sim/sim_check.h"
 
-#define BACKOFF_MIN_MS 20
-#define BACKOFF_MAX_MS 800
 #define RETRY_MS 150 /* after a retryable error */
 
 struct seen {
@@ -30,79 +24,92 @@ struct seen {
 struct sim_post {
     struct list link;
     uint64_t number;
+    char *json;
 };
 
-/* Something that reaches the client, or that the client does, later; ignored when its socket
- * has gone since. */
-struct errand {
-    struct sim_client *client;
-    unsigned socket;
-    struct blob *blob; /* server frames */
-    uint64_t number;   /* post to send again */
-};
+static struct sim_client *client_of(struct sim_socket *s)
+{
+    return container_of(s, struct sim_client, socket);
+}
 
 static struct slice room_of(const struct sim_client *c)
 {
     return slice_str(c->config.room);
 }
 
-static struct errand *errand_new(struct sim_client *c)
-{
-    struct errand *errand = calloc(1, sizeof(*errand));
-
-    if (!errand)
-        abort();
-    errand->client = c;
-    errand->socket = c->generation_of_socket;
-    return errand;
-}
-
 /* ---- what it says ---- */
 
-static void say(struct sim_client *c, struct slice json)
-{
-    struct sim_edge *edge = &c->edges[c->edge];
-
-    if (!c->session || edge->node->paused)
-        return;
-    session_on_text(c->session, json);
-    sim_turn_end(edge->node);
-}
-
+/* clientMessageId of messages, frameId of changes. */
 static void post_key(const struct sim_client *c, uint64_t number, char ret[64])
 {
     snprintf(ret, 64, "%s-%" PRIu64, c->config.user, number);
 }
 
-static void send_post(struct sim_client *c, uint64_t number)
+static void post_add(struct sim_client *c, uint64_t number, struct slice json)
+{
+    struct sim_post *post = calloc(1, sizeof(*post));
+
+    if (!post)
+        abort();
+    post->number = number;
+    post->json = slice_dup(json);
+    list_add_tail(&c->unacked, &post->link);
+    c->n_unacked++;
+    if (c->is_live)
+        sim_socket_say(&c->socket, json);
+}
+
+static void post_drop(struct sim_client *c, struct sim_post *post)
+{
+    list_del(&post->link);
+    free(post->json);
+    free(post);
+    c->n_unacked--;
+}
+
+void sim_client_post(struct sim_client *c)
 {
     AUTO_BUF buf = BUF_INIT;
+    uint64_t number = ++c->n_posts;
     char key[64];
 
     post_key(c, number, key);
     buf_printf(&buf,
                "{\"type\":\"message\",\"clientMessageId\":\"%s\",\"content\":\"text of %s\"}",
                key, key);
-    say(c, buf_slice(&buf));
+    post_add(c, number, buf_slice(&buf));
 }
 
-void sim_client_post(struct sim_client *c)
-{
-    struct sim_post *post = calloc(1, sizeof(*post));
+static const char *const emoji[] = {"+1", "-1", "\xf0\x9f\x98\x80"};
 
-    if (!post)
-        abort();
-    post->number = ++c->n_posts;
-    list_add_tail(&c->unacked, &post->link);
-    c->n_unacked++;
-    if (c->is_live)
-        send_post(c, post->number);
+void sim_client_change(struct sim_client *c, enum sim_change change)
+{
+    AUTO_BUF buf = BUF_INIT;
+    struct sim_rng *rng = &c->world->sim.rng;
+    size_t n = (size_t)MIN(c->n_recent, (uint64_t)SIM_RECENT);
+    size_t at = n > 0 ? (size_t)sim_range(rng, 0, n - 1) : 0;
+    int64_t id = c->recent[at].id;
+    char key[64];
+
+    if (n == 0 || (change != SIM_REACTION && !c->recent[at].is_own))
+        return;
+    post_key(c, c->n_posts + 1, key);
+    if (change == SIM_EDIT)
+        buf_printf(&buf, "{\"type\":\"edit\",\"content\":\"text by %s\"", key);
+    else if (change == SIM_DELETE)
+        buf_printf(&buf, "{\"type\":\"delete\"");
+    else
+        buf_printf(&buf, "{\"type\":\"reaction\",\"op\":\"%s\",\"emoji\":\"%s\"",
+                   sim_chance(rng, 600) ? "add" : "remove",
+                   emoji[sim_range(rng, 0, ARRAY_LEN(emoji) - 1)]);
+    buf_printf(&buf, ",\"messageId\":%" PRId64 ",\"frameId\":\"%s\"}", id, key);
+    post_add(c, ++c->n_posts, buf_slice(&buf));
 }
 
 void sim_client_type(struct sim_client *c)
 {
     if (c->is_live)
-        say(c, SLICE_LIT("{\"type\":\"typing\",\"isTyping\":true}"));
+        sim_socket_say(&c->socket, SLICE_LIT("{\"type\":\"typing\",\"isTyping\":true}"));
 }
 
 /* ---- what it is shown ---- */
@@ -122,32 +129,27 @@ static void note_seen(struct sim_client *c, uint64_t seq)
     if (!seen || map_insert(&c->seen, &seen->node, hash_u64(seq)) < 0)
         abort();
     seen->seq = seq;
-    c->n_seen++;
-}
-
-static uint64_t get_u64(const json_t *object, const char *name)
-{
-    return (uint64_t)json_integer_value(json_object_get(object, name));
-}
-
-static struct slice get_str(const json_t *object, const char *name)
-{
-    return slice_str(json_string_value(json_object_get(object, name)));
 }
 
 static void show(struct sim_client *c, const json_t *message)
 {
-    int64_t created_us = 0;
-    uint64_t seq = get_u64(message, "seq");
+    struct sim_shown m = {.room = room_of(c),
+                          .seq = frame_u64(message, "seq"),
+                          .id = (int64_t)frame_u64(message, "id"),
+                          .version = frame_u64(message, "version"),
+                          .user = frame_str(message, "userId"),
+                          .key = frame_str(message, "clientMessageId"),
+                          .content = frame_str(message, "content")};
 
-    if (time_parse(get_str(message, "createdAt"), &created_us) < 0 || seq == 0)
+    m.is_deleted = m.content.len == 0;
+    if (time_parse(frame_str(message, "createdAt"), &m.created_us) < 0 || m.seq == 0)
         sim_violation(c->check, "%s: a message without seq or createdAt", c->config.user);
-    if (!slice_eq(get_str(message, "roomId"), room_of(c)))
+    if (!slice_eq(frame_str(message, "roomId"), room_of(c)))
         sim_violation(c->check, "%s: a message of another room", c->config.user);
-    sim_check_shown(c->check, room_of(c), seq, (int64_t)get_u64(message, "id"),
-                    get_str(message, "userId"), get_str(message, "clientMessageId"),
-                    get_str(message, "content"), created_us);
-    note_seen(c, seq);
+    sim_check_shown(c->check, &m);
+    note_seen(c, m.seq);
+    c->recent[c->n_recent % SIM_RECENT].id = m.id;
+    c->recent[c->n_recent++ % SIM_RECENT].is_own = slice_eq_str(m.user, c->config.user);
 }
 
 static void take_generation(struct sim_client *c, const json_t *frame)
@@ -158,11 +160,27 @@ static void take_generation(struct sim_client *c, const json_t *frame)
         snprintf(c->generation, sizeof(c->generation), "%s", generation);
 }
 
+static void show_events(struct sim_client *c, const json_t *frame)
+{
+    const json_t *event;
+    size_t i;
+
+    json_array_foreach(json_object_get(frame, "events"), i, event)
+    {
+        const json_t *payload = json_object_get(event, "payload");
+
+        if (frame_u64(event, "seq") != frame_u64(payload, "seq"))
+            sim_check_changed(c->check, room_of(c), frame_u64(event, "seq"),
+                              (int64_t)frame_u64(event, "messageId"));
+        show(c, payload);
+    }
+}
+
 static void on_replay(struct sim_client *c, const json_t *frame)
 {
     const json_t *from = json_object_get(frame, "fromSeq");
-    uint64_t current = get_u64(frame, "currentSeq");
-    uint64_t to = json_object_get(frame, "toSeq") ? get_u64(frame, "toSeq") : current;
+    uint64_t current = frame_u64(frame, "currentSeq");
+    uint64_t to = json_object_get(frame, "toSeq") ? frame_u64(frame, "toSeq") : current;
     json_t *message;
     size_t i;
 
@@ -173,36 +191,55 @@ static void on_replay(struct sim_client *c, const json_t *frame)
     if (c->config.native && c->has_cursor && from &&
         (uint64_t)json_integer_value(from) > c->seq)
         sim_violation(c->check, "%s: replay starts at %" PRIu64 ", had %" PRIu64,
-                      c->config.user, get_u64(frame, "fromSeq"), c->seq);
+                      c->config.user, frame_u64(frame, "fromSeq"), c->seq);
     json_array_foreach(json_object_get(frame, "messages"), i, message) show(c, message);
+    show_events(c, frame);
     if (to > c->seq || !c->has_cursor)
         c->seq = to;
     c->has_cursor = true;
 }
 
-static void on_message(struct sim_client *c, const json_t *frame)
+/* Only native clients are shown every number. */
+static void advance(struct sim_client *c, uint64_t seq, bool may_repeat)
 {
-    uint64_t seq = get_u64(frame, "seq");
-    bool own = slice_eq_str(get_str(frame, "userId"), c->config.user);
-
-    show(c, frame);
-    if (seq == c->seq + 1) {
+    if (seq == c->seq + 1 || (seq > c->seq && !c->config.native)) {
         c->seq = seq;
     } else if (seq > c->seq) {
         sim_violation(c->check, "%s: live gap, %" PRIu64 " then %" PRIu64, c->config.user,
                       c->seq, seq);
         c->seq = seq;
-    } else if (!own) {
+    } else if (!may_repeat) {
         sim_violation(c->check, "%s: live repeat of %" PRIu64 " at %" PRIu64, c->config.user,
                       seq, c->seq);
     }
 }
 
-static struct sim_post *find_post(struct sim_client *c, struct slice key)
+/* What an old client missed comes in the order of the last changes. */
+static void on_message(struct sim_client *c, const json_t *frame)
 {
+    show(c, frame);
+    advance(c, frame_u64(frame, "seq"),
+            !c->config.native || slice_eq_str(frame_str(frame, "userId"), c->config.user));
+}
+
+/* Of an old client, what it missed comes as one frame for each reaction. */
+static void on_change(struct sim_client *c, const json_t *frame)
+{
+    const char *name = json_object_get(frame, "messageId") ? "messageId" : "id";
+    uint64_t seq = frame_u64(frame, "seq");
+
+    sim_check_changed(c->check, room_of(c), seq, (int64_t)frame_u64(frame, name));
+    advance(c, seq, !c->config.native);
+}
+
+static struct sim_post *find_post(struct sim_client *c, const json_t *frame)
+{
+    struct slice key = frame_str(frame, "clientMessageId");
     struct sim_post *post;
     char name[64];
 
+    if (key.len == 0)
+        key = frame_str(frame, "frameId");
     list_for_each(post, &c->unacked, link)
     {
         post_key(c, post->number, name);
@@ -214,50 +251,46 @@ static struct sim_post *find_post(struct sim_client *c, struct slice key)
 
 static void on_ack(struct sim_client *c, const json_t *frame)
 {
-    struct slice key = get_str(frame, "clientMessageId");
-    struct sim_post *post = find_post(c, key);
+    struct slice key = frame_str(frame, "clientMessageId");
+    struct sim_post *post = find_post(c, frame);
+    uint64_t seq = frame_u64(frame, "seq");
+    int64_t id = (int64_t)frame_u64(frame, "id");
 
-    sim_check_acked(c->check, room_of(c), slice_str(c->config.user), key, get_u64(frame, "seq"),
-                    (int64_t)get_u64(frame, "id"));
+    if (key.len > 0)
+        sim_check_acked(c->check, room_of(c), slice_str(c->config.user), key, seq, id);
+    else if (!json_is_true(json_object_get(frame, "duplicate")))
+        sim_check_changed(c->check, room_of(c), seq, id);
     c->n_acks++;
-    if (!post)
-        return; /* acknowledged before: it had been sent twice */
-    list_del(&post->link);
-    free(post);
-    c->n_unacked--;
+    if (post) /* else acknowledged before: it had been sent twice */
+        post_drop(c, post);
 }
 
-static void on_retry(struct sim *sim, void *arg)
+static void on_retry(struct sim_socket *socket, uint64_t number)
 {
-    struct errand *errand = arg;
-    struct sim_client *c = errand->client;
+    struct sim_client *c = client_of(socket);
     struct sim_post *post;
 
-    (void)sim;
-    if (errand->socket == c->generation_of_socket && c->is_live) {
-        list_for_each(post, &c->unacked, link)
-        {
-            if (post->number == errand->number) {
-                send_post(c, post->number);
-                break;
-            }
+    list_for_each(post, &c->unacked, link)
+    {
+        if (c->is_live && post->number == number) {
+            sim_socket_say(socket, slice_str(post->json));
+            return;
         }
     }
-    free(errand);
 }
 
 static void on_error(struct sim_client *c, const json_t *frame)
 {
-    struct sim_post *post = find_post(c, get_str(frame, "clientMessageId"));
+    struct sim_post *post = find_post(c, frame);
 
-    if (!json_is_true(json_object_get(frame, "retryable"))) {
+    if (json_is_true(json_object_get(frame, "retryable"))) {
+        if (post)
+            sim_socket_after(&c->socket, RETRY_MS, on_retry, post->number);
+    } else if (slice_eq_str(frame_str(frame, "code"), "message_deleted") && post) {
+        post_drop(c, post);
+    } else {
         sim_violation(c->check, "%s: refused for good: %s", c->config.user,
-                      get_str(frame, "code").data);
-    } else if (post) {
-        struct errand *errand = errand_new(c);
-
-        errand->number = post->number;
-        sim_after(c->sim, RETRY_MS, on_retry, errand);
+                      frame_str(frame, "code").data);
     }
 }
 
@@ -267,226 +300,94 @@ static void on_subscribed(struct sim_client *c, const json_t *frame)
 
     take_generation(c, frame);
     c->is_live = true;
-    c->backoff = 0;
+    sim_socket_is_well(&c->socket);
     list_for_each_safe(post, next, &c->unacked, link)
     {
         if (!c->is_live)
             return;
-        send_post(c, post->number);
+        sim_socket_say(&c->socket, slice_str(post->json));
     }
 }
 
-static void on_frame(struct sim_client *c, struct slice text)
+static const struct {
+    const char *type;
+    void (*on_frame)(struct sim_client *c, const json_t *frame);
+} frames[] = {
+    {"replay", on_replay}, {"history", on_replay}, {"message", on_message},
+    {"edit", on_change},   {"delete", on_change},  {"reaction", on_change},
+    {"ack", on_ack},       {"error", on_error},    {"subscription_succeeded", on_subscribed},
+};
+
+static void on_frame(struct sim_socket *socket, const json_t *frame, struct slice text)
 {
-    json_t *frame = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
-    struct slice type = get_str(frame, "type");
+    struct sim_client *c = client_of(socket);
+    struct slice type = frame_str(frame, "type");
 
-    if (!frame || type.len == 0)
-        sim_violation(c->check, "%s: not a frame: %.*s", c->config.user, (int)text.len,
-                      text.data);
-    else if (slice_eq_str(type, "replay") || slice_eq_str(type, "history"))
-        on_replay(c, frame);
-    else if (slice_eq_str(type, "message"))
-        on_message(c, frame);
-    else if (slice_eq_str(type, "ack"))
-        on_ack(c, frame);
-    else if (slice_eq_str(type, "error"))
-        on_error(c, frame);
-    else if (slice_eq_str(type, "subscription_succeeded"))
-        on_subscribed(c, frame);
-    else if (slice_eq_str(type, "member_joined") || slice_eq_str(type, "member_left"))
-        c->check->n_member_frames++;
-    json_decref(frame);
-}
-
-/* Server frames lie whole in a blob, one or several. */
-static void on_frames(struct sim_client *c, const struct blob *blob, unsigned socket)
-{
-    const uint8_t *at = (const uint8_t *)blob->data;
-    size_t left = blob->len;
-
-    while (left >= 2 && socket == c->generation_of_socket) {
-        size_t head = 2;
-        uint64_t len = at[1] & 0x7fu;
-
-        if (len == 126) {
-            len = (uint64_t)at[2] << 8 | at[3];
-            head = 4;
-        } else if (len == 127) {
-            len = 0;
-            for (int i = 0; i < 8; i++)
-                len = len << 8 | at[2 + i];
-            head = 10;
+    (void)text;
+    for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
+        if (slice_eq_str(type, frames[i].type)) {
+            frames[i].on_frame(c, frame);
+            return;
         }
-        assert(head + len <= left);
-        if ((at[0] & 0x0f) == 1)
-            on_frame(c, slice_of(at + head, (size_t)len));
-        at += head + len;
-        left -= head + (size_t)len;
     }
+    c->check->n_member_frames +=
+        slice_eq_str(type, "member_joined") || slice_eq_str(type, "member_left");
 }
-
-static void on_delivery(struct sim *sim, void *arg)
-{
-    struct errand *errand = arg;
-    struct sim_client *c = errand->client;
-
-    (void)sim;
-    if (errand->socket == c->generation_of_socket) {
-        c->stream.queued_bytes -= errand->blob->len;
-        on_frames(c, errand->blob, errand->socket);
-    }
-    blob_unref(errand->blob);
-    free(errand);
-}
-
-static int client_write(struct stream *s, struct blob *blob)
-{
-    struct sim_client *c = container_of(s, struct sim_client, stream);
-    struct errand *errand = errand_new(c);
-    uint64_t at = c->sim->now_ms + sim_range(&c->sim->rng, 0, 2);
-
-    errand->blob = blob_ref(blob);
-    c->arrives_ms = MAX(c->arrives_ms, at);
-    s->queued_bytes += blob->len;
-    sim_after(c->sim, c->arrives_ms - c->sim->now_ms, on_delivery, errand);
-    return 0;
-}
-
-static void client_pause(struct stream *s, bool paused)
-{
-    (void)s;
-    (void)paused; /* the edge's to do; this client sends little */
-}
-
-static void client_close(struct stream *s, bool flush)
-{
-    (void)s;
-    (void)flush;
-}
-
-static const struct stream_ops client_stream_ops = {client_write, client_pause, client_close};
 
 /* ---- coming and going ---- */
 
-static void dial_later(struct sim_client *c);
-
-static void gone(struct sim_client *c)
+static void on_dial(struct sim_socket *socket, struct session_params *params,
+                    struct enter_params *enter)
 {
-    c->session = NULL;
-    c->is_live = false;
-    c->generation_of_socket++;
-    if (!c->config.native)
-        c->has_cursor = false;
-    dial_later(c);
-}
+    struct sim_client *c = client_of(socket);
 
-static void on_session_close(void *owner, unsigned code, struct slice reason)
-{
-    struct sim_client *c = owner;
-
-    if (code == 1008)
-        sim_violation(c->check, "%s: closed for good: %.*s", c->config.user, (int)reason.len,
-                      reason.data);
-    gone(c);
-}
-
-static void on_session_pause(void *owner, bool paused)
-{
-    (void)owner;
-    (void)paused;
-}
-
-static const struct session_events session_events = {.on_close = on_session_close,
-                                                     .on_pause = on_session_pause};
-
-void sim_client_connect(struct sim_client *c)
-{
-    struct session_sink sink = {.framing = FRAMING_WEBSOCKET};
-    struct sim_edge *edge;
-    struct session_params params = {
+    *params = (struct session_params){
         .project = slice_str(c->config.project),
         .user = slice_str(c->config.user),
         .roles = SLICE_LIT("member"),
         .native = c->config.native,
     };
-    struct enter_params enter = {
+    *enter = (struct enter_params){
         .room = room_of(c),
         .attach_flags = ATTACH_AS_REPLAY,
         .replay_limit = c->config.replay_limit,
         .trace = SLICE_LIT("sim"),
     };
-
-    if (c->is_stopped || c->session)
-        return;
-    c->edge = (c->edge + 1) % c->n_edges;
-    edge = &c->edges[c->edge];
-    if (!edge->sessions || !edge->node->up || edge->node->paused) {
-        dial_later(c);
-        return;
-    }
-    c->n_connects++;
-    c->generation_of_socket++;
-    c->stream = (struct stream){.ops = &client_stream_ops};
-    sink.stream = &c->stream;
-    if (session_open(edge->sessions, &params, &sink, &session_events, c, &c->session) != 0) {
-        c->session = NULL;
-        dial_later(c);
-        return;
-    }
     if (c->config.native && c->has_cursor) {
-        enter.attach_flags |= ATTACH_HAS_SEQ;
-        enter.last_seq = c->seq;
-        enter.generation = slice_str(c->generation);
+        enter->attach_flags |= ATTACH_HAS_SEQ;
+        enter->last_seq = c->seq;
+        enter->generation = slice_str(c->generation);
     }
-    if (session_enter(c->session, &enter) != 0) {
-        session_close(c->session);
-        gone(c);
-    }
-    sim_turn_end(edge->node);
 }
 
-static void on_dial_time(struct sim *sim, void *arg)
+static void on_gone(struct sim_socket *socket)
 {
-    struct errand *errand = arg;
+    struct sim_client *c = client_of(socket);
 
-    (void)sim;
-    if (errand->socket == errand->client->generation_of_socket)
-        sim_client_connect(errand->client);
-    free(errand);
+    c->is_live = false;
+    if (!c->config.native)
+        c->has_cursor = false;
 }
 
-static void dial_later(struct sim_client *c)
-{
-    unsigned doublings = MIN(c->backoff, 6u);
-    uint64_t cap = MIN((uint64_t)BACKOFF_MAX_MS, (uint64_t)BACKOFF_MIN_MS << doublings);
+static const struct sim_socket_events socket_events = {
+    .on_dial = on_dial, .on_frame = on_frame, .on_gone = on_gone};
 
-    c->backoff++;
-    sim_after(c->sim, sim_range(&c->sim->rng, 1, cap), on_dial_time, errand_new(c));
-}
-
-void sim_client_cut(struct sim_client *c)
+void sim_client_connect(struct sim_client *c)
 {
-    if (!c->session)
-        return;
-    session_close(c->session);
-    gone(c);
+    sim_socket_connect(&c->socket);
 }
 
 void sim_client_hang_up(struct sim_client *c)
 {
-    struct sim_edge *edge = &c->edges[c->edge];
-
-    if (!c->session || edge->node->paused)
-        return;
-    session_close(c->session);
-    sim_turn_end(edge->node);
-    gone(c);
+    sim_socket_hang_up(&c->socket, 0);
 }
 
 bool sim_client_has_settled(const struct sim_client *c)
 {
-    return c->is_live && c->n_unacked == 0;
+    uint64_t head = sim_cluster_head(c->world, c->config.room);
+
+    return c->is_live && c->n_unacked == 0 && (!c->config.native || c->seq == head) &&
+           sim_socket_is_given(&c->socket, room_of(c), head);
 }
 
 bool sim_client_has_seen(const struct sim_client *c, uint64_t seq)
@@ -494,16 +395,11 @@ bool sim_client_has_seen(const struct sim_client *c, uint64_t seq)
     return map_find(&c->seen, hash_u64(seq), seen_eq, &seq) != NULL;
 }
 
-void sim_client_init(struct sim_client *c, struct sim *sim, struct sim_check *check,
-                     const struct sim_client_config *config, struct sim_edge *edges,
-                     size_t n_edges, size_t first_edge)
+void sim_client_init(struct sim_client *c, struct sim_world *world,
+                     const struct sim_client_config *config, size_t first_edge)
 {
-    *c = (struct sim_client){.sim = sim,
-                             .check = check,
-                             .config = *config,
-                             .edges = edges,
-                             .n_edges = n_edges,
-                             .edge = first_edge};
+    *c = (struct sim_client){.world = world, .check = &world->check, .config = *config};
+    sim_socket_init(&c->socket, world, &socket_events, config->user, first_edge);
     map_init(&c->seen);
     list_init(&c->unacked);
 }
@@ -517,15 +413,9 @@ static bool free_seen(struct map_node *node, void *arg)
 
 void sim_client_deinit(struct sim_client *c)
 {
-    struct sim_post *post, *next;
-
-    c->is_stopped = true;
-    if (c->session) {
-        session_close(c->session);
-        c->session = NULL;
-    }
-    c->generation_of_socket++;
-    list_for_each_safe(post, next, &c->unacked, link) free(post);
+    sim_socket_deinit(&c->socket);
+    while (!list_empty(&c->unacked))
+        post_drop(c, list_first(&c->unacked, struct sim_post, link));
     map_each(&c->seen, free_seen, &c->seen);
     map_deinit(&c->seen);
 }

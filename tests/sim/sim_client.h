@@ -1,24 +1,15 @@
 /*
  * sim_client.h - a user of the simulated cluster: sends messages with keys,
- * comes back after every break with the last seq it saw, sends again what was
- * not acknowledged, and holds everything that it is shown against the promises.
- *
- * It talks to the gateway's session code directly: what it writes is one text
- * message, what it reads are server WebSocket frames.
+ * changes what it has seen, comes back after every break with the last seq it
+ * saw, sends again what was not acknowledged, and holds everything that it is
+ * shown against the promises.
  */
 #pragma once
 
 #include "common/base/map.h"
-#include "gateway/session/session.h"
-#include "tests/sim/sim.h"
+#include "tests/sim/sim_world.h"
 
-struct sim_check;
-
-/* The gateway that a client dials, as the world knows it; NULL sessions: it is down. */
-struct sim_edge {
-    struct sim_node *node;
-    struct sessions *sessions;
-};
+#define SIM_RECENT 32 /* messages that a client remembers to change */
 
 struct sim_client_config {
     const char *project, *room, *user;
@@ -27,44 +18,41 @@ struct sim_client_config {
     uint32_t replay_limit;
 };
 
+enum sim_change { SIM_EDIT, SIM_DELETE, SIM_REACTION, SIM_CHANGE_COUNT };
+
 struct sim_client {
-    struct sim *sim;
+    struct sim_world *world;
     struct sim_check *check;
     struct sim_client_config config;
-    struct sim_edge *edges;
-    size_t n_edges, edge; /* edge: the one dialled last */
-
-    struct stream stream;    /* what the session writes to */
-    struct session *session; /* NULL: not connected */
-    bool is_live;            /* subscription_succeeded came */
-    bool is_stopped;
-    unsigned generation_of_socket; /* tells events of an older socket apart */
+    struct sim_socket socket;
+    bool is_live; /* subscription_succeeded came */
 
     uint64_t seq; /* everything up to here has been seen (native) */
     char generation[64];
     bool has_cursor;
     struct map seen; /* struct seen by seq */
-    size_t n_seen;
+    struct {
+        int64_t id;
+        bool is_own;
+    } recent[SIM_RECENT];
+    uint64_t n_recent;
     struct list unacked; /* struct sim_post, oldest first */
     size_t n_unacked;
-    uint64_t n_posts, n_acks, n_connects;
-    unsigned backoff;
-    uint64_t arrives_ms; /* when the last frame reaches us: the next one is not earlier */
+    uint64_t n_posts, n_acks;
 };
 
-void sim_client_init(struct sim_client *client, struct sim *sim, struct sim_check *check,
-                     const struct sim_client_config *config, struct sim_edge *edges,
-                     size_t n_edges, size_t first_edge);
+void sim_client_init(struct sim_client *client, struct sim_world *world,
+                     const struct sim_client_config *config, size_t first_edge);
 void sim_client_deinit(struct sim_client *client);
 void sim_client_connect(struct sim_client *client);
 /* Sends one message with a key; it is sent again until it is acknowledged. */
 void sim_client_post(struct sim_client *client);
+/* Changes one of the messages that it has seen lately, if it may; likewise. */
+void sim_client_change(struct sim_client *client, enum sim_change change);
 /* Sends a typing frame; nobody may lose by it. */
 void sim_client_type(struct sim_client *client);
-/* The gateway process died: the socket breaks. */
-void sim_client_cut(struct sim_client *client);
 /* The client closes its socket itself and comes back later. */
 void sim_client_hang_up(struct sim_client *client);
-bool sim_client_has_settled(
-    const struct sim_client *client); /* live and nothing unacknowledged */
+/* Live, nothing unacknowledged, and given everything up to the head of its room. */
+bool sim_client_has_settled(const struct sim_client *client);
 bool sim_client_has_seen(const struct sim_client *client, uint64_t seq);

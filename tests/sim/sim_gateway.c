@@ -79,16 +79,16 @@ void sim_gateway_start(struct sim_world *world, size_t i)
 void sim_gateway_crash(struct sim_gateway *g)
 {
     struct sim_world *world = g->world;
+    struct sim_socket *socket;
 
     if (!g->sessions)
         return;
     sim_node_crash(&g->node);
     g->edge->sessions = NULL;
-    for (size_t i = 0; i < world->n_clients; i++) {
-        struct sim_client *client = &world->clients[i];
-
-        if (client->session && &client->edges[client->edge] == g->edge)
-            sim_client_cut(client);
+    list_for_each(socket, &world->sockets, link)
+    {
+        if (&world->edges[socket->edge] == g->edge)
+            sim_socket_cut(socket);
     }
     membership_free(g->membership);
     sessions_free(g->sessions);

@@ -1,7 +1,7 @@
 /*
  * sim_world.h - a whole cluster in the simulated world: gateways and shards of
- * production code, one registry, one database server, clients, a nemesis. What
- * happens is chosen from the seed.
+ * production code, one registry, one database server, a nemesis, and the sockets
+ * of whoever uses it. What happens is chosen from the seed.
  */
 #pragma once
 
@@ -13,14 +13,15 @@
 #include "shard/host/host.h"
 #include "shard/metrics.h"
 #include "tests/sim/sim.h"
+#include "tests/sim/sim_campaign.h"
 #include "tests/sim/sim_check.h"
-#include "tests/sim/sim_client.h"
+#include "tests/sim/sim_socket.h"
 #include "tests/support/fake_registry.h"
 #include "tests/support/sim_store.h"
 
 #define SIM_GATEWAYS_MAX 3
 #define SIM_SHARDS_MAX 4
-#define SIM_CLIENTS_MAX 24
+#define SIM_USERS_MAX 24
 #define SIM_ROOMS_MAX 4
 
 struct sim_world;
@@ -64,12 +65,6 @@ struct sim_faults {
     unsigned lost_commits, locked_rows; /* per mille of batches, all the time */
 };
 
-struct sim_options {
-    uint64_t seed;
-    bool is_verbose;
-    unsigned duration_ms; /* of traffic with faults; then everything heals and settles */
-};
-
 struct sim_world {
     struct sim sim;
     struct sim_options options;
@@ -85,17 +80,30 @@ struct sim_world {
     struct sim_gateway gateways[SIM_GATEWAYS_MAX];
     struct sim_shard shards[SIM_SHARDS_MAX];
     struct sim_edge edges[SIM_GATEWAYS_MAX];
-    size_t n_gateways, n_shards, n_rooms, n_clients;
+    struct list sockets; /* struct sim_socket */
+    size_t n_gateways, n_shards, n_rooms, n_users;
     char rooms[SIM_ROOMS_MAX][32];
-    char users[SIM_CLIENTS_MAX][32];
-    struct sim_client clients[SIM_CLIENTS_MAX];
+    char users[SIM_USERS_MAX][32]; /* members of all rooms; the first is their owner */
+    enum member_role roles[SIM_USERS_MAX];
 
-    bool is_healing; /* no new faults and no new messages */
+    bool is_healing; /* no new faults and no new traffic */
     unsigned n_faults;
 };
 
-/* One run. Returns the number of violations. */
+/* One run of the simulated clients of sim_client.h. Returns the number of violations. */
 unsigned sim_world_run(const struct sim_options *options);
+
+/* ---- the cluster ---- */
+/* Seed, clock, and what the seed chooses: nodes, latency, faults. Users and rooms are the
+ * caller's to choose. */
+void sim_cluster_init(struct sim_world *world, const struct sim_options *options);
+void sim_cluster_build(struct sim_world *world);
+/* Everything heals, at once and until faults begin again. */
+void sim_cluster_heal(struct sim_world *world);
+void sim_cluster_start_shards(struct sim_world *world); /* those that are down */
+void sim_cluster_begin_faults(struct sim_world *world);
+void sim_cluster_tear_down(struct sim_world *world); /* sockets are gone before */
+uint64_t sim_cluster_head(const struct sim_world *world, const char *room);
 
 /* ---- parts ---- */
 void sim_gateway_start(struct sim_world *world, size_t i);

@@ -55,7 +55,9 @@ describe('event streams', () => {
     reader.frames.forEach((f, i) => f.type === 'message' && assert.equal(reader.ids[i], String(f.seq)));
     await writer.close();
     reader.close();
-    await socket.until((f) => f.type === 'member_left' && f.userId === 'ada');
+    const left = socket.frames.length;
+    await eventually('presence without ada', () => socket.frames.slice(left - 5).findLast((f) => f.type === 'presence')?.online === 1);
+    assert.deepEqual(socket.of('presence').at(-1).users, ['bob']);
     assert.equal(socket.frames.some((f) => f.userId === 'bob' && /member_/.test(f.type)), false, 'bob reading is no news');
     await socket.close();
   });

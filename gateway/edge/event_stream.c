@@ -285,9 +285,14 @@ static void start(struct front *front, struct api_request *req,
 void event_stream_open(struct front *front, struct api_request *req)
 {
     struct socket_query query = {0};
+    struct slice origin = {0};
 
+    (void)http_request_field(&req->ex->request, "origin", &origin); /* absent: no browser */
     read_query(&req->ex->request, &query);
-    if (front->draining)
+    if (!api_allows_origin(req->api, origin) ||
+        (origin.len && !project_allows_origin(req->admission.project, origin)))
+        api_reply_error(req, ERROR_forbidden, SLICE_LIT("not for pages of this origin"));
+    else if (front->draining)
         api_reply_error(req, ERROR_unavailable, SLICE_LIT("this gateway is being stopped"));
     else if (query.bad_cursor)
         api_reply_error(req, ERROR_invalid_cursor,

@@ -208,6 +208,25 @@ static void what_makes_no_stream_is_answered(void **state)
     assert_int_equal(world_status(&w), 400);
 }
 
+static void pages_of_other_origins_get_none(void **state)
+{
+    static const struct api_config some = {.demo_project = {"", 0},
+                                           .operator_project = {"", 0},
+                                           .operator_key = {"", 0},
+                                           .allowed_origins = {"https://a.example", 17},
+                                           .rate_limit_scale = 1};
+
+    (void)state;
+    world_open(&w, &some);
+    ask("GET", "", "", "Origin: https://b.example\r\n");
+    assert_int_equal(world_status(&w), 403);
+    assert_false(world_has(&w, "Access-Control-Allow-Origin"));
+    ask("GET", "", "", "Origin: https://a.example\r\n");
+    expect_attach();
+    to_attach(1, "{}");
+    assert_true(world_has(&w, "Access-Control-Allow-Origin: https://a.example\r\n"));
+}
+
 static void many_ways_to_accept(void **state)
 {
     static const char *const fields[] = {"", "Accept: */*\r\n", "Accept: text/*\r\n",
@@ -394,6 +413,7 @@ int main(void)
         cmocka_unit_test_teardown(http_1_0_gets_no_chunks, teardown),
         cmocka_unit_test_teardown(it_goes_on_where_the_reader_was, teardown),
         cmocka_unit_test_teardown(what_makes_no_stream_is_answered, teardown),
+        cmocka_unit_test_teardown(pages_of_other_origins_get_none, teardown),
         cmocka_unit_test_teardown(many_ways_to_accept, teardown),
         cmocka_unit_test_teardown(who_may_not_enter_gets_an_answer, teardown),
         cmocka_unit_test_teardown(the_reader_goes, teardown),

@@ -57,25 +57,50 @@ static void on_pause(void *owner, bool paused)
 
 static const struct session_events events = {.on_close = on_close, .on_pause = on_pause};
 
-static void talk(struct session *s)
-{
-    static const char *const frames[] = {
-        "{\"type\":\"message\",\"content\":\"x\"}",
-        "{\"type\":\"message\",\"content\":\"y\"}",
-        "{\"type\":\"ping\"}",
-        "nonsense",
-    };
+static const char *const of_one_room[] = {
+    "{\"type\":\"message\",\"content\":\"x\"}",
+    "{\"type\":\"message\",\"content\":\"y\"}",
+    "{\"type\":\"ping\"}",
+    "nonsense",
+    NULL,
+};
 
-    for (size_t i = 0; i < ARRAY_LEN(frames) && is_open; i++)
-        session_on_text(s, slice_str(frames[i]));
+static const char *const of_many_rooms[] = {
+    "{\"type\":\"subscribe\",\"roomId\":\"r\",\"frameId\":\"f\"}",
+    "{\"type\":\"subscribe\",\"roomId\":\"q\",\"lastSeq\":7,\"generation\":\"g\"}",
+    "{\"type\":\"message\",\"roomId\":\"r\",\"content\":\"x\"}",
+    "{\"type\":\"subscribe\",\"roomId\":\"r\"}",
+    "{\"type\":\"unsubscribe\",\"roomId\":\"r\"}",
+    "{\"type\":\"message\",\"roomId\":\"q\",\"content\":\"x\"}",
+    NULL,
+};
+
+static void talk(struct session *s, const char *const *frames)
+{
+    for (; *frames && is_open; frames++)
+        session_on_text(s, slice_str(*frames));
 }
 
-static int open_and_enter(struct sessions *all, struct stream *stream)
+/* A fresh token with other words in it. */
+static void refresh(struct session *s)
+{
+    struct session_params params = {.project = SLICE_LIT("p"),
+                                    .user = SLICE_LIT("ann"),
+                                    .roles = SLICE_LIT("admin"),
+                                    .token_id = SLICE_LIT("another id")};
+    int r = is_open ? session_refresh(s, &params, SLICE_LIT("f")) : 0;
+
+    assert_true(r == 0 || (r == -ENOMEM && failalloc_has_failed()));
+}
+
+static int open_and_enter(struct sessions *all, struct stream *stream, bool many_rooms)
 {
     struct session_params params = {.project = SLICE_LIT("p"),
                                     .user = SLICE_LIT("ann"),
                                     .roles = SLICE_LIT("member"),
-                                    .user_info = SLICE_LIT("{}")};
+                                    .user_info = SLICE_LIT("{}"),
+                                    .token_id = SLICE_LIT("id"),
+                                    .many_rooms = many_rooms};
     struct enter_params enter = {
         .room = SLICE_LIT("r"), .generation = SLICE_LIT("g"), .trace = SLICE_LIT("t")};
     struct session_sink sink = {.framing = FRAMING_WEBSOCKET, .stream = stream};
@@ -86,9 +111,11 @@ static int open_and_enter(struct sessions *all, struct stream *stream)
     if (r < 0)
         return r;
     is_open = true;
-    r = session_enter(s, &enter);
+    r = many_rooms ? 0 : session_enter(s, &enter);
     if (r == 0)
-        talk(s);
+        talk(s, many_rooms ? of_many_rooms : of_one_room);
+    if (r == 0)
+        refresh(s);
     if (is_open)
         session_close(s);
     is_open = false;
@@ -109,9 +136,11 @@ static void one_life(void *arg)
         env_end_turn(&c.env.env);
         return;
     }
-    r = open_and_enter(all, &stream);
+    r = open_and_enter(all, &stream, false);
     assert_true(r == 0 || (r == -ENOMEM && failalloc_has_failed()));
-    r = open_and_enter(all, &stream); /* one failure spoils nothing for the next */
+    r = open_and_enter(all, &stream, true);
+    assert_true(r == 0 || (r == -ENOMEM && failalloc_has_failed()));
+    r = open_and_enter(all, &stream, false); /* one failure spoils nothing for the next */
     assert_true(r == 0 || (r == -ENOMEM && failalloc_has_failed()));
     assert_int_equal(sessions_count(all), 0);
     sessions_free(all);

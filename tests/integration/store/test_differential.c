@@ -5,156 +5,14 @@
  */
 #include <stdlib.h>
 
-#include "pg_fixture.h"
-#include "shard/commit/committer.h"
-#include "tests/support/fake_env.h"
-#include "tests/support/sim_store.h"
+#include "differential.h"
 
-#define ROOMS 6
-#define ROUNDS 150
-
-struct both {
-    struct pgx x;
-    struct fake_env fake;
-    struct sim_server server;
-    struct store *sim;
-    uint64_t random;
-    uint64_t seqs[ROOMS], fences[ROOMS]; /* as we believe */
-    int64_t next_id;
-    struct buf got[2]; /* answers as text: PostgreSQL's, the simulator's */
-    bool done;
-    struct buf *to;
-};
+#define ROUNDS 250
 
 static uint64_t rnd(struct both *b, uint64_t n)
 {
     b->random = b->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     return (b->random >> 33) % n;
-}
-
-/* ---- answers as text ---- */
-
-static void put_entry(struct buf *to, const struct entry *e)
-{
-    if (!e) {
-        buf_put_str(to, "-\n");
-        return;
-    }
-    buf_printf(to, "%d %llu %llu %lld %lld %lld %lld %u %lld %lld %.16s %.*s|%.*s|%.*s|%.*s\n",
-               (int)e->kind, (unsigned long long)e->seq, (unsigned long long)e->updated_seq,
-               (long long)e->id, (long long)e->created_us, (long long)e->edited_us,
-               (long long)e->deleted_us, e->version, (long long)e->parent_id,
-               (long long)e->expires_us, (const char *)e->dedupe, (int)e->user.len,
-               e->user.data, (int)e->client_id.len, e->client_id.data, (int)e->content.len,
-               e->content.data, (int)e->extra.len, e->extra.data);
-}
-
-static void put_row(struct buf *to, const struct room_row *row)
-{
-    buf_printf(to, "row %llu %lld %lld %llu %llu %llu %lld %.*s|%.*s|%.*s\n",
-               (unsigned long long)row->last_seq, (long long)row->last_id,
-               (long long)row->last_created_us, (unsigned long long)row->fence,
-               (unsigned long long)row->generation, (unsigned long long)row->resume_floor,
-               (long long)row->created_us, (int)row->type.len, row->type.data,
-               (int)row->name.len, row->name.data, (int)row->created_by.len,
-               row->created_by.data);
-}
-
-struct submit_arg {
-    struct both *b;
-    size_t n;
-};
-
-static void on_submitted(void *arg, enum store_result result, const bool *committed,
-                         bool is_duplicate)
-{
-    struct submit_arg *s = arg;
-
-    buf_printf(s->b->to, "submit %d", (int)result);
-    if (result == STORE_BAD_DATA)
-        buf_printf(s->b->to, " duplicate %d", is_duplicate);
-    for (size_t i = 0; result == STORE_OK && i < s->n; i++)
-        buf_printf(s->b->to, " %d", committed[i]);
-    buf_put_char(s->b->to, '\n');
-    s->b->done = true;
-}
-
-static void on_claimed(void *arg, enum store_result result, const struct claim_result *claim)
-{
-    struct both *b = arg;
-
-    buf_printf(b->to, "claim %d\n", (int)result);
-    b->done = true;
-    if (!claim)
-        return;
-    put_row(b->to, &claim->row);
-    for (size_t i = 0; i < claim->n_members; i++)
-        buf_printf(b->to, "member %.*s %d %lld %d\n", (int)claim->members[i].user.len,
-                   claim->members[i].user.data, (int)claim->members[i].role,
-                   (long long)claim->members[i].joined_us, claim->members[i].notify_enabled);
-    for (size_t i = 0; i < claim->n_tail; i++)
-        put_entry(b->to, claim->tail[i]);
-}
-
-static void on_page(void *arg, enum store_result result, const struct page *page)
-{
-    struct both *b = arg;
-
-    buf_printf(b->to, "page %d\n", (int)result);
-    b->done = true;
-    if (!page)
-        return;
-    buf_printf(b->to, "head %llu generation %llu floor %llu more %d\n",
-               (unsigned long long)page->head, (unsigned long long)page->generation,
-               (unsigned long long)page->resume_floor, page->more);
-    for (size_t i = 0; i < page->n_entries; i++)
-        put_entry(b->to, page->entries[i]);
-}
-
-#define KEYS 5
-
-static void on_found(void *arg, enum store_result result, const struct dedupe_found *found)
-{
-    struct both *b = arg;
-
-    buf_printf(b->to, "dedupe %d\n", (int)result);
-    for (size_t i = 0; i < KEYS; i++)
-        put_entry(b->to, found[i].entry);
-    b->done = true;
-}
-
-static void on_fences(void *arg, enum store_result result, const struct fence_state *rows)
-{
-    struct both *b = arg;
-
-    buf_printf(b->to, "fences %d\n", (int)result);
-    for (size_t i = 0; i < ROOMS + 1; i++)
-        buf_printf(b->to, "%llu %llu %lld\n", (unsigned long long)rows[i].fence,
-                   (unsigned long long)rows[i].last_seq, (long long)rows[i].last_id);
-    b->done = true;
-}
-
-static void on_rooms(void *arg, enum store_result result, const struct rooms_page *page)
-{
-    struct both *b = arg;
-
-    buf_printf(b->to, "rooms %d\n", (int)result);
-    for (size_t i = 0; i < page->n_rooms; i++) {
-        const struct room_list_row *row = &page->rooms[i];
-
-        buf_printf(b->to, "%.*s %.*s %.*s %lld %u\n", (int)row->room.len, row->room.data,
-                   (int)row->type.len, row->type.data, (int)row->name.len, row->name.data,
-                   (long long)row->created_us, row->messages);
-    }
-    b->done = true;
-}
-
-static void on_created(void *arg, enum store_result result, bool created)
-{
-    struct both *b = arg;
-
-    buf_printf(b->to, "create %d %d\n", (int)result, created);
-    b->done = true;
 }
 
 /* ---- each call on both: no argument may be drawn in the call ---- */
@@ -196,6 +54,21 @@ static void compare(struct both *b, const char *what)
 
 static const char *const names[ROOMS] = {"a", "b", "c", "d", "e", "f"};
 
+/* What the rooms really have now: from the simulator. */
+static void refresh(struct both *b)
+{
+    for (int i = 0; i < ROOMS; i++) {
+        struct sim_room *room = sim_db_room(b->server.db, SLICE_LIT("p"), slice_str(names[i]));
+
+        if (room) {
+            b->seqs[i] = sim_room_row(room)->last_seq;
+            b->counts[i] = sim_room_row(room)->message_count;
+            /* A deleted room has none; nobody ever has 0. */
+            b->fences[i] = sim_room_row(room)->fence ? sim_room_row(room)->fence : 97;
+        }
+    }
+}
+
 static void create(struct both *b, int i)
 {
     static const char *const types[] = {"group", "dm", "public"};
@@ -207,42 +80,60 @@ static void create(struct both *b, int i)
         .type = slice_str(types[i % 3]),
         .name = SLICE_LIT("N\xc3\xa4me"),
         .created_by = SLICE_LIT("ann"),
-        .created_us = 1700000000000000 + i,
+        .created_us = 1700000000000000 + 1000 * (int64_t)++b->n_rooms + i,
         .fence = 1,
         .members = members,
         .n_members = (size_t)i % 3,
     };
 
-    ON_BOTH(b, "create", create_room, &room, on_created, b);
-    b->fences[i] = 1;
+    ON_BOTH(b, "create", create_room, &room, diff_on_created, b);
+    refresh(b);
+}
+
+/* ---- batches ---- */
+
+static const char *const users[] = {"ann", "bob", "cyd", "dan"};
+
+/* For the simulator the time stands still, for PostgreSQL it does not: nothing is close. */
+static int64_t some_time(struct both *b)
+{
+    static const int64_t times[] = {0, 1700000000000000, 1900000000000000, 4000000000000000};
+
+    return times[rnd(b, ARRAY_LEN(times))];
 }
 
 /* A message: now and then with an old key, a value that is refused, or with what few have. */
-static struct entry *make_entry(struct both *b, int room, uint64_t seq)
+static struct entry *make_entry(struct both *b, int room, uint64_t seq, uint64_t *count)
 {
     static const char *const texts[] = {"hello", "", "gr\xc3\xbc\xc3\x9f", "{\"a\":1}"};
     char key[24], content[40];
     struct entry e = {
-        .kind = rnd(b, 8) ? ENTRY_MESSAGE : ENTRY_MEMBERSHIP,
+        .kind = rnd(b, 8) ? ENTRY_MESSAGE : (enum entry_kind)(2 + rnd(b, 4)),
         .seq = seq,
         .updated_seq = seq,
         .id = ++b->next_id,
         .created_us = 1700000000000000 + (int64_t)seq * 1000 + (int64_t)rnd(b, 500),
         .version = 1,
+        .flags = rnd(b, 10) ? 0 : ENTRY_STREAMING,
         .parent_id = rnd(b, 4) ? 0 : (int64_t)rnd(b, 1000),
-        .expires_us = rnd(b, 6) ? 0 : 1900000000000000,
+        .expires_us = rnd(b, 6) ? 0 : some_time(b),
         .user = SLICE_LIT("ann"),
         .content = slice_str(texts[rnd(b, ARRAY_LEN(texts))]),
+        .visible_to = rnd(b, 5) ? SLICE_LIT("") : SLICE_LIT("ann,cyd"),
     };
 
+    *count += e.kind == ENTRY_MESSAGE;
+    e.message_no = *count;
     snprintf(key, sizeof(key), "%s%08llx", names[room], (unsigned long long)rnd(b, 1 << 30));
-    if (rnd(b, 40) == 0)
+    if (rnd(b, 60) == 0)
         snprintf(key, sizeof(key), "%sfixed", names[room]); /* the second one is a duplicate */
     memcpy(e.dedupe, key, strlen(key));
     if (rnd(b, 3))
         e.client_id = slice_str(key);
     if (rnd(b, 4) == 0)
         e.extra = SLICE_LIT("{\"mentions\": [\"bob\"],  \"n\":1.50}");
+    if (rnd(b, 20) == 0)
+        e.reactions = SLICE_LIT("{\"+\": [\"bob\"]}");
     if (rnd(b, 80) == 0) {
         memcpy(content, "x\0y", 3);
         e.content = slice_of(content, 3);
@@ -250,26 +141,74 @@ static struct entry *make_entry(struct both *b, int room, uint64_t seq)
     return entry_new(&e);
 }
 
-static void fill_room(struct both *b, int i, struct batch_room *room, struct entry **entries,
-                      struct side_op *ops)
+/* An image of an entry that is there, after an edit, a deletion or a reaction. NULL: chance has
+ * found none, or one that changes in this batch already. */
+static struct entry *make_change(struct both *b, int room, uint64_t seq,
+                                 const struct batch_room *in)
 {
-    static const char *const users[] = {"ann", "bob", "cyd", "dan"};
-    size_t n = 1 + rnd(b, 4);
+    size_t n;
+    struct entry *const *all =
+        sim_room_entries(sim_db_room(b->server.db, SLICE_LIT("p"), slice_str(names[room])), &n);
+    const struct entry *old = n > 0 ? all[rnd(b, n)] : NULL;
+    struct entry e;
 
-    *room = (struct batch_room){
-        .project = SLICE_LIT("p"),
-        .room = slice_str(names[i]),
-        .fence = rnd(b, 12) ? b->fences[i] : 99,
-        .expect_seq = rnd(b, 12) ? b->seqs[i] : b->seqs[i] + 1,
-        .entries = entries,
-        .n_entries = n,
-        .ops = ops,
-    };
-    for (size_t k = 0; k < n; k++)
-        entries[k] = make_entry(b, i, room->expect_seq + k + 1);
-    room->new_seq = room->expect_seq + n;
-    room->last_id = entries[n - 1]->id;
-    room->last_created_us = entries[n - 1]->created_us;
+    for (size_t i = 0; old && i < in->n_changed; i++) {
+        if (in->changed[i]->seq == old->seq)
+            return NULL;
+    }
+    if (!old)
+        return NULL;
+    e = *old;
+    e.updated_seq = seq;
+    switch (rnd(b, 4)) {
+    case 0:
+        e.deleted_us = 1800000000000000 + (int64_t)seq;
+        e.content = e.extra = e.reactions = e.client_id = (struct slice){0};
+        e.flags = rnd(b, 2) ? ENTRY_HARD : ENTRY_EXPIRED;
+        break;
+    case 1:
+        e.reactions =
+            rnd(b, 3) ? SLICE_LIT("{\"\xf0\x9f\x91\x8d\":[\"a\", \"b\"]}") : SLICE_LIT("");
+        break;
+    default:
+        e.content = SLICE_LIT("edited");
+        e.extra = rnd(b, 2) ? SLICE_LIT("") : SLICE_LIT("{\"edited\":true}");
+        e.edited_us = 1750000000000000 + (int64_t)seq;
+        e.version++;
+        e.flags = 0;
+        e.expires_us = some_time(b);
+        e.visible_to = rnd(b, 5) ? SLICE_LIT("") : SLICE_LIT("ann,dan");
+    }
+    return entry_new(&e);
+}
+
+#define EVENTS 6
+
+/* What one room contributes, with the memory for it. */
+struct part {
+    struct entry *entries[EVENTS], *changed[EVENTS];
+    struct batch_key keys[EVENTS];
+    struct side_op ops[16];
+    char texts[EVENTS][24];
+};
+
+static void add_key(struct both *b, struct batch_room *room, struct part *part,
+                    const struct entry *image)
+{
+    struct batch_key *key = &part->keys[room->n_keys++];
+
+    memset(key, 0, sizeof(*key));
+    snprintf((char *)key->key, DEDUPE_LEN, "%s%.0llx", rnd(b, 50) ? "change" : "fixed",
+             rnd(b, 50) ? (unsigned long long)rnd(b, 1 << 20) : 0);
+    key->seq = image->updated_seq;
+    key->target = image->seq;
+    memcpy(b->last_key, key->key, DEDUPE_LEN);
+}
+
+static void add_ops(struct both *b, struct batch_room *room, struct part *part)
+{
+    struct side_op *ops = part->ops;
+
     for (size_t k = 0; k < ARRAY_LEN(users); k++) {
         if (rnd(b, 10) == 0)
             ops[room->n_ops++] =
@@ -277,65 +216,101 @@ static void fill_room(struct both *b, int i, struct batch_room *room, struct ent
                                  .user = slice_str(users[k]),
                                  .role = (enum member_role)(rnd(b, 2) ? 0 : 1 + rnd(b, 5)),
                                  .at_us = 1700000000000000};
+        if (rnd(b, 10) == 0)
+            ops[room->n_ops++] =
+                (struct side_op){.kind = SIDE_RESTRICT,
+                                 .user = slice_str(users[k]),
+                                 .muted_us = rnd(b, 4) ? some_time(b) : RESTRICT_FOREVER_US,
+                                 .banned_us = rnd(b, 4) ? some_time(b) : RESTRICT_FOREVER_US,
+                                 .at_us = 1700000000000000};
     }
+    if (rnd(b, 8) == 0)
+        ops[room->n_ops++] = (struct side_op){.kind = SIDE_PIN,
+                                              .id = (int64_t)rnd(b, 3),
+                                              .actor = slice_str(users[rnd(b, 4)]),
+                                              .at_us = 1700000000000000 + (int64_t)rnd(b, 99)};
+    if (rnd(b, 8) == 0)
+        ops[room->n_ops++] =
+            (struct side_op){.kind = SIDE_ROOM,
+                             .type = rnd(b, 2) ? SLICE_LIT("") : SLICE_LIT("public"),
+                             .text = rnd(b, 2) ? SLICE_LIT("") : SLICE_LIT("Another name"),
+                             .json = rnd(b, 2) ? SLICE_LIT("") : SLICE_LIT("{ \"slow\": 5 }"),
+                             .at_us = 1700000000000000};
+    if (rnd(b, 8) == 0)
+        ops[room->n_ops++] = (struct side_op){.kind = SIDE_MENTION,
+                                              .user = SLICE_LIT("@channel"),
+                                              .seq = room->new_seq,
+                                              .at_us = 1700000000000000};
+    if (rnd(b, 8) == 0)
+        ops[room->n_ops++] = (struct side_op){.kind = SIDE_AUDIT,
+                                              .text = SLICE_LIT("room.ban"),
+                                              .actor = SLICE_LIT("ann"),
+                                              .at_us = 1700000000000000};
 }
 
-/* What the rooms really have now: from the simulator. */
-static void refresh(struct both *b)
+static void fill_room(struct both *b, int i, struct batch_room *room, struct part *part)
 {
-    for (int i = 0; i < ROOMS; i++) {
-        struct sim_room *room = sim_db_room(b->server.db, SLICE_LIT("p"), slice_str(names[i]));
+    size_t n = 1 + rnd(b, EVENTS - 1);
 
-        if (room)
-            b->seqs[i] = sim_room_row(room)->last_seq;
+    *room = (struct batch_room){
+        .project = SLICE_LIT("p"),
+        .room = slice_str(names[i]),
+        .fence = rnd(b, 12) ? b->fences[i] : 99,
+        .expect_seq = rnd(b, 12) ? b->seqs[i] : b->seqs[i] + 1,
+        .message_count = b->counts[i],
+        .last_id = b->next_id,
+        .last_created_us = 1700000000000000 + (int64_t)b->seqs[i] * 1000,
+        .entries = part->entries,
+        .changed = part->changed,
+        .keys = part->keys,
+        .ops = part->ops,
+    };
+    room->new_seq = room->expect_seq;
+    while (n-- > 0) {
+        struct entry *e = rnd(b, 3) == 0 ? make_change(b, i, room->new_seq + 1, room) : NULL;
+
+        room->new_seq++;
+        if (e) {
+            part->changed[room->n_changed++] = e;
+            if (rnd(b, 2))
+                add_key(b, room, part, e);
+            continue;
+        }
+        e = make_entry(b, i, room->new_seq, &room->message_count);
+        part->entries[room->n_entries++] = e;
+        room->last_id = e->id;
+        room->last_created_us = e->created_us;
     }
+    if (rnd(b, 2)) /* else often the smaller variants of the statement */
+        add_ops(b, room, part);
+    b->n_changed += (unsigned)room->n_changed;
 }
 
 static void submit(struct both *b)
 {
     struct batch_room rooms[ROOMS];
-    struct entry *entries[ROOMS][8];
-    struct side_op ops[ROOMS][4];
+    struct part parts[ROOMS];
     struct batch batch = {rooms, 0};
     struct submit_arg arg = {b, 0};
 
     for (int i = 0; i < ROOMS; i++) {
-        if (rnd(b, 2) || (i == ROOMS - 1 && batch.n_rooms == 0)) {
-            fill_room(b, i, &rooms[batch.n_rooms], entries[batch.n_rooms], ops[batch.n_rooms]);
+        if (rnd(b, 3) == 0 || (i == ROOMS - 1 && batch.n_rooms == 0)) {
+            fill_room(b, i, &rooms[batch.n_rooms], &parts[batch.n_rooms]);
             batch.n_rooms++;
         }
     }
     arg.n = batch.n_rooms;
-    ON_BOTH(b, "submit", submit, 0, &batch, on_submitted, &arg);
+    ON_BOTH(b, "submit", submit, 0, &batch, diff_on_submitted, &arg);
     for (size_t i = 0; i < batch.n_rooms; i++) {
         for (size_t k = 0; k < rooms[i].n_entries; k++)
-            entry_unref(entries[i][k]);
+            entry_unref(parts[i].entries[k]);
+        for (size_t k = 0; k < rooms[i].n_changed; k++)
+            entry_unref(parts[i].changed[k]);
     }
     refresh(b);
 }
 
-/* An edit or a delete, which nothing writes through the store yet: by hand on both. */
-static void change(struct both *b, int i)
-{
-    struct sim_room *room = sim_db_room(b->server.db, SLICE_LIT("p"), slice_str(names[i]));
-    uint64_t seq = 1 + rnd(b, b->seqs[i] + 1);
-    bool deletes = rnd(b, 2);
-    size_t n;
-    struct entry *const *all = sim_room_entries(room, &n);
-
-    if (seq > n || !all[seq - 1])
-        return; /* a seq that only changed another entry */
-    sim_room_change(room, seq, deletes ? 1800000000000000 : 0);
-    (void)pgx_sql(&b->x,
-                  "WITH r AS (UPDATE rooms SET last_seq = last_seq + 1 WHERE room_id = '%s' "
-                  "RETURNING last_seq) "
-                  "UPDATE timeline SET updated_seq = r.last_seq, version = version + 1, "
-                  "deleted_at = %s, content = %s "
-                  "FROM r WHERE room_id = '%s' AND seq = %llu",
-                  names[i], deletes ? "timestamptz 'epoch' + interval '1800000000 s'" : "NULL",
-                  deletes ? "''" : "content", names[i], (unsigned long long)seq);
-    b->seqs[i]++;
-}
+/* ---- reads ---- */
 
 static void page(struct both *b, int i)
 {
@@ -347,9 +322,10 @@ static void page(struct both *b, int i)
         .time_us = 1700000000000000 + (int64_t)rnd(b, (b->seqs[i] + 2) * 1000),
         .limit = 1 + (uint32_t)rnd(b, 20),
         .live_messages_only = rnd(b, 2),
+        .viewer = rnd(b, 2) ? slice_str(users[rnd(b, 4)]) : SLICE_LIT(""),
     };
 
-    ON_BOTH(b, "page", page, &query, on_page, b);
+    ON_BOTH(b, "page", page, &query, diff_on_page, b);
 }
 
 static void look_up(struct both *b, int i)
@@ -368,32 +344,64 @@ static void look_up(struct both *b, int i)
 
         if (e && rnd(b, 4))
             memcpy(keys[k].dedupe, e->dedupe, DEDUPE_LEN);
+        else if (rnd(b, 4) && b->last_key[0])
+            memcpy(keys[k].dedupe, b->last_key, DEDUPE_LEN);
     }
-    ON_BOTH(b, "dedupe", find_dedupe, keys, KEYS, on_found, b);
+    ON_BOTH(b, "dedupe", find_dedupe, keys, KEYS, diff_on_dedupe, b);
     for (int k = 0; k <= ROOMS; k++)
         probes[k] = (struct fence_probe){SLICE_LIT("p"),
                                          k < ROOMS ? slice_str(names[k]) : SLICE_LIT("none")};
-    ON_BOTH(b, "fences", probe_fences, probes, ROOMS + 1, on_fences, b);
+    ON_BOTH(b, "fences", probe_fences, probes, ROOMS + 1, diff_on_fences, b);
+}
+
+static void find(struct both *b, int i)
+{
+    struct find_query query = {
+        .project = rnd(b, 20) ? SLICE_LIT("p") : SLICE_LIT("q"),
+        .room = rnd(b, 2) ? slice_str(names[i]) : SLICE_LIT(""),
+        .id = 1 + (int64_t)rnd(b, (uint64_t)b->next_id),
+    };
+    int64_t before_us = rnd(b, 2) ? 1800000000000000 : 3000000000000000;
+    uint32_t limit = 1 + (uint32_t)rnd(b, 30);
+
+    ON_BOTH(b, "find", find, &query, diff_on_found, b);
+    ON_BOTH(b, "due", due, before_us, limit, diff_on_due, b);
+}
+
+static void delete_room(struct both *b, int i)
+{
+    uint64_t fence = rnd(b, 4) ? b->fences[i] : 98;
+
+    ON_BOTH(b, "delete", delete_room, SLICE_LIT("p"), slice_str(names[i]), fence,
+            diff_on_deleted, b);
+    refresh(b);
+    if (rnd(b, 2))
+        ON_BOTH(b, "sweep", sweep, SWEEP_ROOMS, diff_on_swept, b);
+    if (rnd(b, 2))
+        ON_BOTH(b, "sweep", sweep, SWEEP_KEYS, diff_on_swept, b);
+    if (rnd(b, 2))
+        create(b, i);
 }
 
 static void claim(struct both *b, int i)
 {
     uint32_t tail_len = (uint32_t)rnd(b, 30);
 
-    b->fences[i] = 1 + rnd(b, 3);
-    ON_BOTH(b, "claim", claim, SLICE_LIT("p"), slice_str(names[i]), b->fences[i], tail_len,
-            on_claimed, b);
-    ON_BOTH(b, "members", members, SLICE_LIT("p"), slice_str(names[i]), on_claimed, b);
+    uint64_t fence = 1 + rnd(b, 3);
+
+    ON_BOTH(b, "claim", claim, SLICE_LIT("p"), slice_str(names[i]), fence, tail_len,
+            diff_on_claimed, b);
+    refresh(b);
+    ON_BOTH(b, "members", members, SLICE_LIT("p"), slice_str(names[i]), diff_on_claimed, b);
 }
 
 static void list(struct both *b)
 {
-    static const char *const users[] = {"ann", "bob", "cyd"};
     struct slice type = rnd(b, 2) ? SLICE_LIT("") : SLICE_LIT("dm");
     struct slice user = slice_str(users[rnd(b, 3)]);
     bool all = rnd(b, 2);
 
-    ON_BOTH(b, "rooms", list_rooms, SLICE_LIT("p"), user, all, type, on_rooms, b);
+    ON_BOTH(b, "rooms", list_rooms, SLICE_LIT("p"), user, all, type, diff_on_rooms, b);
 }
 
 static void run(uint64_t seed)
@@ -413,9 +421,7 @@ static void run(uint64_t seed)
         int i = (int)rnd(b, ROOMS);
 
         submit(b);
-        if (rnd(b, 3) == 0)
-            change(b, i);
-        switch (rnd(b, 5)) {
+        switch (rnd(b, 7)) {
         case 0:
             claim(b, i);
             break;
@@ -425,11 +431,22 @@ static void run(uint64_t seed)
         case 2:
             list(b);
             break;
+        case 3:
+            find(b, i);
+            break;
+        case 4:
+            if (rnd(b, 4) == 0)
+                delete_room(b, i);
+            else
+                create(b, i);
+            break;
         default:
             page(b, i);
         }
     }
-    assert_true(b->seqs[0] > 20); /* it was not all refusals */
+    /* It was not all refusals, and everything has come. */
+    assert_true(b->n_committed > 100 && b->n_changed > 50 && b->n_duplicates > 2);
+    assert_true(b->n_deleted > 0 && b->n_found > 0 && b->n_due > 0);
     sim_store_free(b->sim);
     sim_server_deinit(&b->server);
     fake_env_deinit(&b->fake);

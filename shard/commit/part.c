@@ -123,8 +123,9 @@ static void give_back(struct commit_part *part, struct commit_item *from)
     } while (!is_last);
 }
 
-static void number_side(struct commit_part *part, struct commit_item *item, uint64_t seq,
-                        int64_t at_us)
+/* Of `entry`, in the event `seq`. */
+static void number_side(struct commit_part *part, struct commit_item *item,
+                        const struct entry *entry, uint64_t seq, int64_t at_us)
 {
     struct batch_room *row = &part->row;
 
@@ -134,7 +135,7 @@ static void number_side(struct commit_part *part, struct commit_item *item, uint
     for (size_t i = 0; i < item->side->n; i++) {
         struct side_op *op = &item->side->ops[i];
 
-        op->seq = seq;
+        op->seq = op->kind == SIDE_MENTION ? entry->seq : seq;
         op->at_us = at_us;
         part->ops[row->n_ops++] = *op;
     }
@@ -156,7 +157,7 @@ static bool number_new(struct commit_part *part, struct commit_item *item, int64
         row->message_count++;
     e->message_no = row->message_count;
     part->entries[row->n_entries++] = entry_ref(e);
-    number_side(part, item, e->seq, e->created_us);
+    number_side(part, item, e, e->seq, e->created_us);
     return true;
 }
 
@@ -186,7 +187,7 @@ static bool number_change(struct commit_part *part, struct commit_item *item, in
         key->seq = row->new_seq;
         key->target = item->image->seq;
     }
-    number_side(part, item, row->new_seq, at_us);
+    number_side(part, item, item->image, row->new_seq, at_us);
     return true;
 }
 

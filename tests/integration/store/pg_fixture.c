@@ -126,6 +126,14 @@ void pgx_wait_up(struct pgx *x)
     assert_true(x->store->ops->is_available(x->store));
 }
 
+void pgx_wait_sql(struct pgx *x, const char *sql, const char *want)
+{
+    uint64_t deadline = env_now_ms(loop_env(x->loop)) + PG_WAIT_MS;
+
+    while (strcmp(run_sql(x->sql, sql), want) != 0)
+        turn(x, deadline);
+}
+
 void pgx_cut(struct pgx *x, const char *sql, unsigned n)
 {
     uint64_t deadline = env_now_ms(loop_env(x->loop)) + PG_WAIT_MS;
@@ -183,6 +191,17 @@ static void on_claimed(void *arg, enum store_result result, const struct claim_r
     }
     for (size_t i = 0; i < claim->n_tail && i < ARRAY_LEN(c->tail_seqs); i++)
         c->tail_seqs[i] = claim->tail[i]->seq;
+    c->touched_floor = claim->touched_floor;
+    c->seq_floor = claim->seq_floor;
+    c->n_restrictions = claim->n_restrictions;
+    for (size_t i = 0; i < claim->n_restrictions && i < ARRAY_LEN(c->restrictions); i++) {
+        const struct restriction_row *from = &claim->restrictions[i];
+        struct pgx_restriction *to = &c->restrictions[i];
+
+        snprintf(to->user, sizeof(to->user), "%.*s", (int)from->user.len, from->user.data);
+        to->muted_us = from->muted_us;
+        to->banned_us = from->banned_us;
+    }
 }
 
 void pgx_claim_start(struct pgx *x, const char *room, uint64_t fence, struct pgx_claim *ret)
@@ -246,6 +265,8 @@ void pgx_batch_deinit(struct pgx_batch *b)
 {
     for (size_t i = 0; i < b->n_entries; i++)
         entry_unref(b->entries[i]);
+    for (size_t i = 0; i < b->n_changed; i++)
+        entry_unref(b->changed[i]);
 }
 
 struct batch_room *pgx_batch_room(struct pgx_batch *b, const char *name, uint64_t fence,
@@ -261,6 +282,9 @@ struct batch_room *pgx_batch_room(struct pgx_batch *b, const char *name, uint64_
         .new_seq = expect_seq + n,
         .entries = &b->entries[b->n_entries],
         .n_entries = n,
+        .message_count = expect_seq + n,
+        .changed = &b->changed[b->n_changed],
+        .keys = &b->keys[b->n_keys],
         .ops = &b->ops[b->n_ops],
     };
     for (unsigned i = 0; i < n; i++) {
@@ -273,6 +297,7 @@ struct batch_room *pgx_batch_room(struct pgx_batch *b, const char *name, uint64_
             .id = b->next_id++,
             .created_us = 1700000000000000 + (int64_t)seq * 1000,
             .version = 1,
+            .message_no = seq,
             .user = SLICE_LIT("ann"),
         };
 
@@ -302,9 +327,30 @@ void pgx_batch_last(struct pgx_batch *b, struct slice content, const char *key)
     *last = fresh;
 }
 
+void pgx_batch_side(struct pgx_batch *b, struct side_op op)
+{
+    op.at_us = 1700000000000000;
+    b->ops[b->n_ops++] = op;
+    b->rooms[b->batch.n_rooms - 1].n_ops++;
+}
+
 void pgx_batch_op(struct pgx_batch *b, const char *user, enum member_role role)
 {
-    b->ops[b->n_ops++] = (struct side_op){
-        .kind = SIDE_MEMBER, .user = slice_str(user), .role = role, .at_us = 1700000000000000};
-    b->rooms[b->batch.n_rooms - 1].n_ops++;
+    pgx_batch_side(
+        b, (struct side_op){.kind = SIDE_MEMBER, .user = slice_str(user), .role = role});
+}
+
+void pgx_batch_change(struct pgx_batch *b, const struct entry *image, const char *key)
+{
+    struct batch_room *room = &b->rooms[b->batch.n_rooms - 1];
+    struct entry e = *image;
+
+    e.updated_seq = ++room->new_seq;
+    b->changed[b->n_changed++] = entry_new(&e);
+    room->n_changed++;
+    if (!key)
+        return;
+    b->keys[b->n_keys] = (struct batch_key){.seq = e.updated_seq, .target = e.seq};
+    memcpy(b->keys[b->n_keys++].key, key, strnlen(key, DEDUPE_LEN));
+    room->n_keys++;
 }

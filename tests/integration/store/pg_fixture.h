@@ -29,6 +29,8 @@ void pgx_open_store(struct pgx *x, unsigned lanes, const char *url);
 /* Turns the loop until *flag, or fails the test. */
 void pgx_wait(struct pgx *x, const bool *flag);
 void pgx_wait_up(struct pgx *x); /* all connections */
+/* Turns the loop until the statement says so. */
+void pgx_wait_sql(struct pgx *x, const char *sql, const char *want);
 /* Runs the statement that ends backends and waits until n connections have noticed. */
 void pgx_cut(struct pgx *x, const char *sql, unsigned n);
 /* One statement; returns the first value as text (a static buffer), "" without rows. */
@@ -54,7 +56,12 @@ struct pgx_claim {
     size_t n_members, n_tail;
     char users[8][16];
     enum member_role roles[8];
-    uint64_t tail_seqs[64];
+    uint64_t tail_seqs[64], touched_floor, seq_floor;
+    struct pgx_restriction {
+        char user[16];
+        int64_t muted_us, banned_us;
+    } restrictions[8];
+    size_t n_restrictions;
 };
 void pgx_claim_start(struct pgx *x, const char *room, uint64_t fence, struct pgx_claim *ret);
 void pgx_claim(struct pgx *x, const char *room, uint64_t fence, struct pgx_claim *ret);
@@ -69,6 +76,10 @@ struct pgx_batch {
     struct batch_room rooms[64];
     struct entry *entries[4096];
     size_t n_entries;
+    struct entry *changed[64];
+    size_t n_changed;
+    struct batch_key keys[64];
+    size_t n_keys;
     struct side_op ops[64];
     size_t n_ops;
     int64_t next_id;
@@ -81,3 +92,7 @@ struct batch_room *pgx_batch_room(struct pgx_batch *b, const char *room, uint64_
 /* The last entry of the last room gets another content and key (NULL: stays). */
 void pgx_batch_last(struct pgx_batch *b, struct slice content, const char *key);
 void pgx_batch_op(struct pgx_batch *b, const char *user, enum member_role role);
+void pgx_batch_side(struct pgx_batch *b, struct side_op op);
+/* The last room changes an older entry, which takes the next seq: a copy of `image` with that.
+ * NULL: no key. */
+void pgx_batch_change(struct pgx_batch *b, const struct entry *image, const char *key);

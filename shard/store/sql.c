@@ -34,6 +34,11 @@
       ".version, " t ".user_id, " t ".client_id, " t ".content, " t ".extra, " t               \
       ".flags, array_to_string(" t ".visible_to, ','), " t ".reactions, " t ".message_no"
 
+/* Looked at for each row that is found otherwise; a join could be run the other way round. */
+#define ROOM_IS_LIVE(t)                                                                        \
+    "(SELECT r.deleted_at IS NULL FROM rooms r WHERE r.project_id = " t ".project_id"          \
+    " AND r.room_id = " t ".room_id)"
+
 /* Rows and head from one snapshot: one statement. Without entries one row comes all the same,
  * of the head. */
 #define PAGE(entries, order)                                                                   \
@@ -154,37 +159,33 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
                                   "t.seq DESC"),
                               "p.seq DESC")},
 
-    /* A message that bears the key, else the entry that a change with this key has changed. */
+    /* A message that bears the key, else the entry that a change with this key has changed
+       (found by order: see sql_commit.h). */
     [SQL_DEDUPE] =
         {"dedupe",
          "SELECT k.ord::integer, t.change_seq, " ENTRY_OF(
              "t") " FROM unnest($1::text[], $2::text[], $3::uuid[]) WITH ORDINALITY"
-                  "  AS k(project_id, room_id, dedupe, ord)"
-                  " JOIN rooms r ON r.project_id = k.project_id AND r.room_id = k.room_id"
-                  "  AND r.deleted_at IS NULL,"
+                  "  AS k(project_id, room_id, dedupe, ord),"
                   " LATERAL ("
                   "  (SELECT 0::bigint AS change_seq, x.* FROM timeline x"
                   "   WHERE x.project_id = k.project_id AND x.room_id = k.room_id"
                   "   AND x.dedupe = k.dedupe LIMIT 1)"
                   "  UNION ALL"
-                  "  (SELECT o.seq, x.* FROM room_ops o JOIN timeline x"
-                  "    ON x.project_id = o.project_id AND x.room_id = o.room_id"
-                  "    AND x.seq = o.target_seq"
+                  "  (SELECT o.seq, y.* FROM room_ops o, LATERAL (SELECT z.* FROM timeline z"
+                  "    WHERE z.project_id = o.project_id AND z.room_id = o.room_id"
+                  "    AND z.seq >= o.target_seq ORDER BY z.seq LIMIT 1) y"
                   "   WHERE o.project_id = k.project_id AND o.room_id = k.room_id"
-                  "   AND o.key = k.dedupe LIMIT 1)"
-                  "  LIMIT 1) t"},
-    [SQL_FIND] = {"find", "SELECT t.room_id, " ENTRY_OF(
-                              "t") " FROM timeline t JOIN rooms r"
-                                   "  ON r.project_id = t.project_id AND r.room_id = t.room_id"
-                                   "  AND r.deleted_at IS NULL"
-                                   " WHERE t.project_id = $1 AND t.id = $3::bigint"
-                                   "  AND ($2::text IS NULL OR t.room_id = $2)"},
+                  "   AND o.key = k.dedupe AND y.seq = o.target_seq LIMIT 1)"
+                  "  LIMIT 1) t"
+                  " WHERE " ROOM_IS_LIVE("k")},
+    [SQL_FIND] = {"find",
+                  "SELECT t.room_id, " ENTRY_OF(
+                      "t") " FROM timeline t WHERE t.project_id = $1 AND t.id = $3::bigint"
+                           "  AND ($2::text IS NULL OR t.room_id = $2) AND " ROOM_IS_LIVE("t")},
     [SQL_DUE] = {"due", "SELECT t.project_id, t.room_id, t.seq, t.id, t.expires_at"
-                        " FROM timeline t JOIN rooms r ON r.project_id = t.project_id"
-                        "  AND r.room_id = t.room_id AND r.deleted_at IS NULL"
-                        " WHERE t.expires_at < $1 AND t.deleted_at IS NULL"
-                        " ORDER BY t.expires_at, t.project_id, t.room_id, t.seq"
-                        " LIMIT $2::bigint"},
+                        " FROM timeline t WHERE t.expires_at < $1 AND t.deleted_at IS NULL"
+                        "  AND " ROOM_IS_LIVE("t") " ORDER BY t.expires_at, t.project_id,"
+                                                   "  t.room_id, t.seq LIMIT $2::bigint"},
     [SQL_FENCES] =
         {"fences",
          "SELECT k.ord::integer, t.fence, t.last_seq, t.last_id"
@@ -215,10 +216,9 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
     [SQL_SWEEP_ROOM] = {"sweep_room", SWEEP_ROOM},
     [SQL_SWEEP_KEYS] =
         {"sweep_keys",
-         "WITH old AS (SELECT project_id, room_id, key FROM room_ops WHERE at < $1"
-         "  ORDER BY at LIMIT $2::bigint), "
-         "gone AS (DELETE FROM room_ops o USING old WHERE o.project_id = old.project_id"
-         "  AND o.room_id = old.room_id AND o.key = old.key RETURNING 1)"
+         "WITH gone AS (DELETE FROM room_ops o WHERE o.ctid = ANY (ARRAY("
+         "  SELECT x.ctid FROM room_ops x WHERE x.at < $1 ORDER BY x.at LIMIT $2::bigint))"
+         " RETURNING 1)"
          " SELECT count(*) FROM gone"},
     [SQL_ID_BLOCK] = {"id_block", "SELECT nextval('message_id_block')"},
 

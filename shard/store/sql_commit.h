@@ -46,31 +46,35 @@
     "  reactions)"                                                                             \
     " WHERE " COMMIT_VERDICT("e.ord") ")"
 
-/* $28..$42 per older entry that changes: ordinal of its room, project, room, seq, updated seq,
+/* The row is looked for by order, which only the primary key has; while the table is small,
+ * other indexes would seem as good for an equality. Its place holds: we have the room's row.
+ *
+ * $28..$42 per older entry that changes: ordinal of its room, project, room, seq, updated seq,
  * edited, deleted, expires, version, flags, client id, content, extra, who sees it, reactions.
  * $43..$48 per key of a change: ordinal, project, room, key, seq of the change, of the entry.
  */
-#define COMMIT_CHANGES                                                                         \
-    ", changed AS ("                                                                           \
-    " UPDATE timeline t SET updated_seq = c.updated_seq, edited_at = c.edited_at,"             \
-    "  deleted_at = c.deleted_at, expires_at = c.expires_at, version = c.version,"             \
-    "  flags = c.flags, client_id = c.client_id, content = c.content, extra = c.extra,"        \
-    "  visible_to = string_to_array(c.visible_to, ','), reactions = c.reactions"               \
-    " FROM unnest($28::integer[], $29::text[], $30::text[], $31::bigint[], $32::bigint[],"     \
-    "  $33::timestamptz[], $34::timestamptz[], $35::timestamptz[], $36::integer[],"            \
-    "  $37::smallint[], $38::text[], $39::text[], $40::json[], $41::text[], $42::json[])"      \
-    "  AS c(ord, project_id, room_id, seq, updated_seq, edited_at, deleted_at, expires_at,"    \
-    "  version, flags, client_id, content, extra, visible_to, reactions)"                      \
-    " WHERE " COMMIT_VERDICT(                                                                  \
-        "c.ord") " AND t.project_id = c.project_id"                                            \
-                 "  AND t.room_id = c.room_id AND t.seq = c.seq), "                            \
-                 "keyed AS ("                                                                  \
-                 " INSERT INTO room_ops (project_id, room_id, key, seq, target_seq)"           \
-                 " SELECT k.project_id, k.room_id, k.key, k.seq, k.target_seq"                 \
-                 " FROM unnest($43::integer[], $44::text[], $45::text[], $46::uuid[], "        \
-                 "$47::bigint[],"                                                              \
-                 "  $48::bigint[]) AS k(ord, project_id, room_id, key, seq, target_seq)"       \
-                 " WHERE " COMMIT_VERDICT("k.ord") ")"
+/* clang-format off */
+#define COMMIT_CHANGES                                                                                                 \
+    ", changed AS ("                                                                                                   \
+    " UPDATE timeline t SET updated_seq = c.updated_seq, edited_at = c.edited_at, deleted_at = c.deleted_at,"          \
+    "  expires_at = c.expires_at, version = c.version, flags = c.flags, client_id = c.client_id,"                      \
+    "  content = c.content, extra = c.extra, visible_to = string_to_array(c.visible_to, ','),"                         \
+    "  reactions = c.reactions"                                                                                        \
+    " FROM unnest($28::integer[], $29::text[], $30::text[], $31::bigint[], $32::bigint[], $33::timestamptz[],"         \
+    "  $34::timestamptz[], $35::timestamptz[], $36::integer[], $37::smallint[], $38::text[], $39::text[],"             \
+    "  $40::json[], $41::text[], $42::json[])"                                                                         \
+    "  AS c(ord, project_id, room_id, seq, updated_seq, edited_at, deleted_at, expires_at, version, flags,"            \
+    "  client_id, content, extra, visible_to, reactions),"                                                             \
+    " LATERAL (SELECT x.ctid, x.seq FROM timeline x WHERE x.project_id = c.project_id AND x.room_id = c.room_id"       \
+    "  AND x.seq >= c.seq ORDER BY x.seq LIMIT 1) l"                                                                   \
+    " WHERE " COMMIT_VERDICT("c.ord") " AND l.seq = c.seq AND t.ctid = l.ctid), "                                      \
+    "keyed AS ("                                                                                                       \
+    " INSERT INTO room_ops (project_id, room_id, key, seq, target_seq)"                                                \
+    " SELECT k.project_id, k.room_id, k.key, k.seq, k.target_seq"                                                      \
+    " FROM unnest($43::integer[], $44::text[], $45::text[], $46::uuid[], $47::bigint[], $48::bigint[])"                \
+    "  AS k(ord, project_id, room_id, key, seq, target_seq)"                                                           \
+    " WHERE " COMMIT_VERDICT("k.ord") ")"
+/* clang-format on */
 
 /* $49..$55 per room: is another message pinned (or none), which, when, by whom; type, name,
  * settings (null: stays). The row is written once, so they are part of that. */
@@ -87,51 +91,40 @@
 
 /* $56..$68 per side write: ordinal of its room, project, room, kind, seq, user, actor, role (0:
  * removed), time, muted and banned until, text, json. */
-#define COMMIT_OPS                                                                             \
-    ", ops AS MATERIALIZED ("                                                                  \
-    " SELECT o.* FROM unnest($56::integer[], $57::text[], $58::text[], $59::smallint[],"       \
-    "  $60::bigint[], $61::text[], $62::text[], $63::smallint[], $64::timestamptz[],"          \
-    "  $65::timestamptz[], $66::timestamptz[], $67::text[], $68::json[])"                      \
-    "  AS o(ord, project_id, room_id, kind, seq, user_id, actor_id, role, at, muted_until,"    \
-    "  banned_until, text, json)"                                                              \
-    " WHERE " COMMIT_VERDICT(                                                                  \
-        "o.ord") "), "                                                                         \
-                 "added AS ("                                                                  \
-                 " INSERT INTO members (project_id, room_id, user_id, role, joined_at)"        \
-                 " SELECT o.project_id, o.room_id, o.user_id, o.role, o.at FROM ops o"         \
-                 "  WHERE o.kind = 1 AND o.role > 0"                                           \
-                 " ON CONFLICT (project_id, room_id, user_id) DO UPDATE SET role = "           \
-                 "excluded.role), "                                                            \
-                 "removed AS ("                                                                \
-                 " DELETE FROM members m USING ops o WHERE o.kind = 1 AND o.role = 0"          \
-                 "  AND m.project_id = o.project_id AND m.room_id = o.room_id AND m.user_id "  \
-                 "= o.user_id), "                                                              \
-                 "restricted AS ("                                                             \
-                 " INSERT INTO restrictions (project_id, room_id, user_id, muted_until, "      \
-                 "banned_until)"                                                               \
-                 " SELECT o.project_id, o.room_id, o.user_id, o.muted_until, o.banned_until "  \
-                 "FROM ops o"                                                                  \
-                 "  WHERE o.kind = 2 AND coalesce(o.muted_until, o.banned_until) IS NOT NULL"  \
-                 " ON CONFLICT (project_id, room_id, user_id) DO UPDATE SET"                   \
-                 "  muted_until = excluded.muted_until, banned_until = "                       \
-                 "excluded.banned_until), "                                                    \
-                 "lifted AS ("                                                                 \
-                 " DELETE FROM restrictions m USING ops o"                                     \
-                 "  WHERE o.kind = 2 AND coalesce(o.muted_until, o.banned_until) IS NULL"      \
-                 "  AND m.project_id = o.project_id AND m.room_id = o.room_id AND m.user_id "  \
-                 "= o.user_id), "                                                              \
-                 "named AS ("                                                                  \
-                 " INSERT INTO mentions (project_id, user_id, room_id, seq, created_at)"       \
-                 " SELECT o.project_id, o.user_id, o.room_id, o.seq, o.at FROM ops o WHERE "   \
-                 "o.kind = 5"                                                                  \
-                 " ON CONFLICT (project_id, user_id, room_id, seq) DO NOTHING), "              \
-                 "audited AS ("                                                                \
-                 " INSERT INTO audit_events (project_id, action, actor_id, room_id, "          \
-                 "target_id, detail,"                                                          \
-                 "  created_at)"                                                               \
-                 " SELECT o.project_id, o.text, o.actor_id, o.room_id, nullif(o.user_id, "     \
-                 "''), o.json, o.at"                                                           \
-                 " FROM ops o WHERE o.kind = 6)"
+/* clang-format off */
+#define COMMIT_OPS                                                                                                     \
+    ", ops AS MATERIALIZED ("                                                                                          \
+    " SELECT o.* FROM unnest($56::integer[], $57::text[], $58::text[], $59::smallint[], $60::bigint[], $61::text[],"   \
+    "  $62::text[], $63::smallint[], $64::timestamptz[], $65::timestamptz[], $66::timestamptz[], $67::text[],"         \
+    "  $68::json[])"                                                                                                   \
+    "  AS o(ord, project_id, room_id, kind, seq, user_id, actor_id, role, at, muted_until, banned_until, text, json)"  \
+    " WHERE " COMMIT_VERDICT("o.ord") "), "                                                                            \
+    "added AS ("                                                                                                       \
+    " INSERT INTO members (project_id, room_id, user_id, role, joined_at)"                                             \
+    " SELECT o.project_id, o.room_id, o.user_id, o.role, o.at FROM ops o WHERE o.kind = 1 AND o.role > 0"              \
+    " ON CONFLICT (project_id, room_id, user_id) DO UPDATE SET role = excluded.role), "                                \
+    "removed AS ("                                                                                                     \
+    " DELETE FROM members m USING ops o WHERE o.kind = 1 AND o.role = 0"                                               \
+    "  AND m.project_id = o.project_id AND m.room_id = o.room_id AND m.user_id = o.user_id), "                         \
+    "restricted AS ("                                                                                                  \
+    " INSERT INTO restrictions (project_id, room_id, user_id, muted_until, banned_until)"                              \
+    " SELECT o.project_id, o.room_id, o.user_id, o.muted_until, o.banned_until FROM ops o"                             \
+    "  WHERE o.kind = 2 AND coalesce(o.muted_until, o.banned_until) IS NOT NULL"                                       \
+    " ON CONFLICT (project_id, room_id, user_id) DO UPDATE SET"                                                        \
+    "  muted_until = excluded.muted_until, banned_until = excluded.banned_until), "                                    \
+    "lifted AS ("                                                                                                      \
+    " DELETE FROM restrictions m USING ops o"                                                                          \
+    "  WHERE o.kind = 2 AND coalesce(o.muted_until, o.banned_until) IS NULL"                                           \
+    "  AND m.project_id = o.project_id AND m.room_id = o.room_id AND m.user_id = o.user_id), "                         \
+    "named AS ("                                                                                                       \
+    " INSERT INTO mentions (project_id, user_id, room_id, seq, created_at)"                                            \
+    " SELECT o.project_id, o.user_id, o.room_id, o.seq, o.at FROM ops o WHERE o.kind = 5"                              \
+    " ON CONFLICT (project_id, user_id, room_id, seq) DO NOTHING), "                                                   \
+    "audited AS ("                                                                                                     \
+    " INSERT INTO audit_events (project_id, action, actor_id, room_id, target_id, detail, created_at)"                 \
+    " SELECT o.project_id, o.text, o.actor_id, o.room_id, nullif(o.user_id, ''), o.json, o.at"                         \
+    " FROM ops o WHERE o.kind = 6)"
+/* clang-format on */
 
 #define COMMIT_ANSWER " SELECT t.ord::integer FROM tried t WHERE t.ok"
 

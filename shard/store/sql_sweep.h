@@ -6,14 +6,12 @@
 
 /* clang-format off */
 
-/* At most $3 rows of the table that belong to the room. `keys` and `match`: the rest of its primary key. */
-#define SWEEP(table, keys, match)                                                                                      \
-    "gone_" table " AS (DELETE FROM " table " t USING dead d, LATERAL (SELECT " keys " FROM " table " x"               \
-    "  WHERE x.project_id = d.project_id AND x.room_id = d.room_id LIMIT $3::bigint) x"                                \
-    "  WHERE t.project_id = d.project_id AND " match " RETURNING 1), "
-#define SWEEP_BY_USER(table) SWEEP(table, "x.user_id", "t.user_id = x.user_id AND t.room_id = d.room_id")
-#define SWEEP_BY_USER_AND_SEQ(table)                                                                                   \
-    SWEEP(table, "x.user_id, x.seq", "t.user_id = x.user_id AND t.room_id = d.room_id AND t.seq = x.seq")
+/* At most $3 rows of the table that belong to the room. By their place in the table: a join by key could be run the
+ * other way round, and be quadratic. */
+#define SWEEP_RETURNING(table, columns)                                                                                \
+    "gone_" table " AS (DELETE FROM " table " t WHERE t.ctid = ANY (ARRAY(SELECT x.ctid FROM dead d, " table " x"      \
+    "  WHERE x.project_id = d.project_id AND x.room_id = d.room_id LIMIT $3::bigint)) RETURNING " columns "), "
+#define SWEEP(table) SWEEP_RETURNING(table, "1")
 #define SWEPT(table) "(SELECT count(*) FROM gone_" table ")"
 
 /* $1 project and $2 room, or nulls: the room that was deleted first of those that have something left and that nobody
@@ -23,22 +21,13 @@
     "WITH dead AS MATERIALIZED (SELECT project_id, room_id FROM rooms"                                                 \
     "  WHERE has_remains AND ($1::text IS NULL OR (project_id = $1 AND room_id = $2))"                                 \
     "  ORDER BY deleted_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED), "                                                   \
-    "gone_timeline AS (DELETE FROM timeline t USING dead d, LATERAL (SELECT x.seq FROM timeline x"                     \
-    "  WHERE x.project_id = d.project_id AND x.room_id = d.room_id ORDER BY x.seq LIMIT $3::bigint) x"                 \
-    "  WHERE t.project_id = d.project_id AND t.room_id = d.room_id AND t.seq = x.seq"                                  \
-    "  RETURNING t.project_id, t.id), "                                                                                \
+    SWEEP_RETURNING("timeline", "t.project_id, t.id")                                                                  \
     "gone_deliveries AS (DELETE FROM deliveries t USING gone_timeline g"                                               \
     "  WHERE t.project_id = g.project_id AND t.message_id = g.id), "                                                   \
     "gone_search_state AS (DELETE FROM search_state t USING dead d"                                                    \
     "  WHERE t.project_id = d.project_id AND t.room_id = d.room_id), "                                                 \
-    SWEEP("message_search", "x.seq", "t.room_id = d.room_id AND t.seq = x.seq")                                        \
-    SWEEP("room_ops", "x.key", "t.room_id = d.room_id AND t.key = x.key")                                              \
-    SWEEP("follow_ups", "x.user_id, x.id", "t.user_id = x.user_id AND t.id = x.id")                                    \
-    SWEEP_BY_USER_AND_SEQ("mentions")                                                                                  \
-    SWEEP_BY_USER_AND_SEQ("notifications_read")                                                                        \
-    SWEEP_BY_USER("read_state")                                                                                        \
-    SWEEP_BY_USER("drafts")                                                                                            \
-    SWEEP_BY_USER("snoozes")                                                                                           \
+    SWEEP("message_search") SWEEP("room_ops") SWEEP("follow_ups") SWEEP("mentions") SWEEP("notifications_read")        \
+    SWEEP("read_state") SWEEP("drafts") SWEEP("snoozes")                                                               \
     "counted AS (SELECT greatest(" SWEPT("timeline") ", " SWEPT("message_search") ", " SWEPT("room_ops") ", "          \
     SWEPT("follow_ups") ", " SWEPT("mentions") ", " SWEPT("notifications_read") ", " SWEPT("read_state") ", "          \
     SWEPT("drafts") ", " SWEPT("snoozes") ") AS most), "                                                               \

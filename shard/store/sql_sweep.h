@@ -22,8 +22,9 @@
     "  WHERE has_remains AND ($1::text IS NULL OR (project_id = $1 AND room_id = $2))"                                 \
     "  ORDER BY deleted_at LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED), "                                                   \
     SWEEP_RETURNING("timeline", "t.project_id, t.id")                                                                  \
-    "gone_deliveries AS (DELETE FROM deliveries t USING gone_timeline g"                                               \
-    "  WHERE t.project_id = g.project_id AND t.message_id = g.id), "                                                   \
+    "gone_deliveries AS (DELETE FROM deliveries t WHERE t.ctid = ANY (ARRAY(SELECT x.ctid FROM gone_timeline g,"       \
+    "  LATERAL (SELECT y.ctid FROM deliveries y WHERE y.project_id = g.project_id AND y.message_id = g.id"             \
+    "  OFFSET 0) x))), "                                                                                               \
     "gone_search_state AS (DELETE FROM search_state t USING dead d"                                                    \
     "  WHERE t.project_id = d.project_id AND t.room_id = d.room_id), "                                                 \
     SWEEP("message_search") SWEEP("room_ops") SWEEP("follow_ups") SWEEP("mentions") SWEEP("notifications_read")        \

@@ -1,7 +1,6 @@
 /*
- * find.h - is there a message with this id in the room? Ids rise with seq, so
- * the store is searched by halves, without an index of its own; it is only
- * asked about messages older than the tail.
+ * find.h - the message with an id in this room, from memory or from the store,
+ * which is only asked about messages older than the tail.
  */
 #pragma once
 

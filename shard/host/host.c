@@ -7,6 +7,7 @@
 
 #include "common/base/limits.h"
 #include "common/cluster/ring.h"
+#include "shard/host/expiry.h"
 #include "shard/host/fences.h"
 #include "shard/host/gate.h"
 #include "shard/host/gather.h"
@@ -64,6 +65,7 @@ static void on_tick(struct timer *timer, void *arg)
 
     (void)timer;
     sweep_idle(host, now_ms);
+    expiry_sweep(host->expiry);
     if (now_ms / LIMITS_PRUNE_MS != (now_ms - HOST_TICK_MS) / LIMITS_PRUNE_MS)
         map_each(&host->rooms, prune_limits, &now_ms);
     lookups_prune(host->lookups, now_ms);
@@ -100,6 +102,9 @@ int host_new(struct env *env, struct store *store, struct committer *committer,
     r = lookups_new(env, store, &host->lookups);
     if (r < 0)
         return r;
+    r = expiry_new(host, &host->expiry);
+    if (r < 0)
+        return r;
     r = env_timer(env, &host->tick, HOST_TICK_MS);
     if (r < 0)
         return r;
@@ -119,6 +124,7 @@ void host_free(struct host *host)
         room_close(list_first(&host->rooms_by_use, struct room_host, by_use), ROOM_END_SILENT);
     env_timer_cancel(host->env, &host->tick);
     fences_stop(host);
+    expiry_free(host->expiry);
     lookups_free(host->lookups);
     map_deinit(&host->rooms);
     map_deinit(&host->gates);

@@ -14,6 +14,7 @@
 #include "shard/commit/committer.h"
 #include "shard/store/store.h"
 
+struct expiry;
 struct fences_probe;
 struct lookups;
 struct ring;
@@ -46,6 +47,7 @@ struct host {
     struct list gathers; /* struct gather: questions to all gateways */
     size_t n_gathers;
     uint64_t gather_count;
+    struct expiry *expiry;
     struct lookups *lookups; /* projects and keys, see lookup.h */
 
     bool lease_is_confirmed;    /* nobody can have taken our place on the ring unnoticed */

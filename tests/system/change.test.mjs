@@ -105,8 +105,8 @@ describe('changes of messages', () => {
     const { messages, currentSeq } = await history(bob, id);
     assert.deepEqual(messages.map((x) => x.content), ['stays']);
     assert.equal(currentSeq, 3);
-    const [[content, extra]] = await cluster.sql(`select content, coalesce(extra::text, '') from timeline where project_id = '${cluster.project}' and id = ${m.id}`);
-    assert.deepEqual([content, extra], ['', '']);
+    const [[content, extra]] = await cluster.sql(`select '<' || content || '>', extra is null from timeline where project_id = '${cluster.project}' and id = ${m.id}`);
+    assert.deepEqual([content, extra], ['<>', 't']);
     assert.equal((await rest('DELETE', `/messages/${m.id}?hard=true`, ada)).status, 403);
     const hard = await rest('DELETE', `/messages/${m.id}?hard=true`, root);
     assert.equal(hard.json.hard, true);
@@ -241,8 +241,8 @@ describe('changes of messages', () => {
     assert.equal(expired.id, soon.id);
     assert.equal((await b.until((f) => f.type === 'delete')).seq, 2);
     assert.deepEqual((await history(bob, id)).messages, []);
-    const [[content, flags]] = await cluster.sql(`select content, flags from timeline where project_id = '${cluster.project}' and id = ${soon.id}`);
-    assert.deepEqual([content, Number(flags) & 4], ['', 4]);
+    const [[content, flags]] = await cluster.sql(`select '<' || content || '>', flags from timeline where project_id = '${cluster.project}' and id = ${soon.id}`);
+    assert.deepEqual([content, Number(flags) & 4], ['<>', 4]);
     const refused = async (more) => assert.equal((await rest('POST', '/messages', ada, { roomId: id, content: 'x', ...more })).json.error, 'invalid_expiry');
     await refused({ expiresInSeconds: 59 });
     await refused({ expiresInSeconds: 604801 });

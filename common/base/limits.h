@@ -43,7 +43,8 @@
 #define REACTION_USERS_MAX 2000 /* users over all kinds */
 /* Who may see a whisper, the author included. */
 #define VISIBLE_TO_MAX 100
-/* Expired messages: asked for at a time, and on their way to be buried by one shard at a time. */
+/* Expired messages: asked for at a time, and on their way to be buried by one shard at a time.
+ */
 #define EXPIRY_DUE_MAX 1000
 #define EXPIRY_WORKS_MAX 256
 /* How long a message that expires may live, in seconds. */

@@ -177,6 +177,7 @@ static void send_detach(struct attach *a)
     msg.DETACH.project = local_room_project(a->room);
     msg.DETACH.room = local_room_name(a->room);
     msg.DETACH.user = session_user(a->session);
+    msg.DETACH.wake = local_room_is_missed_elsewhere(a->room);
     r = link_send(a->room->link, &msg);
     (void)r; /* a link that cannot take it ends, and the shard lets its ghosts go */
 }

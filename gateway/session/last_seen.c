@@ -43,7 +43,7 @@ static uint64_t incarnation_at(const unsigned char *at)
     return v;
 }
 
-bool last_seen_has_gateway(const struct last_seen *seen, uint64_t incarnation)
+static bool has(const struct last_seen *seen, uint64_t incarnation, bool wants_same)
 {
     const unsigned char *at;
 
@@ -51,8 +51,18 @@ bool last_seen_has_gateway(const struct last_seen *seen, uint64_t incarnation)
         return false;
     at = (const unsigned char *)seen->bytes + seen->users_len;
     for (uint32_t i = 0; i + INCARNATION_BYTES <= seen->gateways_len; i += INCARNATION_BYTES) {
-        if (incarnation_at(at + i) == incarnation)
+        if ((incarnation_at(at + i) == incarnation) == wants_same)
             return true;
     }
     return false;
+}
+
+bool last_seen_has_gateway(const struct last_seen *seen, uint64_t incarnation)
+{
+    return has(seen, incarnation, true);
+}
+
+bool last_seen_has_others(const struct last_seen *seen, uint64_t incarnation)
+{
+    return has(seen, incarnation, false);
 }

@@ -19,5 +19,6 @@ struct last_seen {
 struct last_seen *last_seen_new(struct slice users, struct slice gateways);
 void last_seen_free(struct last_seen *seen);                /* NULL does nothing */
 struct slice last_seen_users(const struct last_seen *seen); /* empty for NULL */
-/* Whether the gateway had sockets in the room. False for NULL. */
+/* Whether another gateway, or this one, had sockets in the room. False for NULL. */
+bool last_seen_has_others(const struct last_seen *seen, uint64_t incarnation);
 bool last_seen_has_gateway(const struct last_seen *seen, uint64_t incarnation);

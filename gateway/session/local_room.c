@@ -274,6 +274,12 @@ int local_room_advance(struct local_room *room, size_t *budget)
 
 /* ---- members ---- */
 
+bool local_room_is_missed_elsewhere(const struct local_room *room)
+{
+    return room->n == 1 &&
+           last_seen_has_others(room->last_seen, link_pool_incarnation(room->all->pool));
+}
+
 int local_room_add(struct local_room *room, struct attach *a)
 {
     if (room->n == room->cap) {

@@ -61,6 +61,10 @@ struct local_room *local_room_find(struct sessions *all, struct slice project,
                                    struct slice name);
 struct local_room *local_room_find_object(struct sessions *all, struct slice object);
 
+/* Its last socket here goes unnoticed: the shard has let go of the room, in which other
+ * gateways have sockets. */
+bool local_room_is_missed_elsewhere(const struct local_room *room);
+
 int local_room_add(struct local_room *room, struct attach *attach) MUST_CHECK;
 /* The last one takes the room with it, at the end of the turn. */
 void local_room_remove(struct local_room *room, struct attach *attach);

@@ -209,6 +209,14 @@ static void wait_for_room(struct attach *attach)
     list_add_tail(&attach->room->waiting, &attach->in_wait);
 }
 
+/* Of valid ids. */
+static struct slice object_name(char bytes[OBJECT_MAX], struct slice project, struct slice room)
+{
+    return slice_of(bytes,
+                    (size_t)snprintf(bytes, OBJECT_MAX, "room/%.*s/%.*s", (int)project.len,
+                                     project.data, (int)room.len, room.data));
+}
+
 void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
 {
     struct host *host = gate->host;
@@ -221,9 +229,7 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
         send_close(gate, msg->attach, msg->epoch, 1008, "invalid_id");
         return;
     }
-    object = slice_of(bytes, (size_t)snprintf(bytes, sizeof(bytes), "room/%.*s/%.*s",
-                                              (int)msg->project.len, msg->project.data,
-                                              (int)msg->room.len, msg->room.data));
+    object = object_name(bytes, msg->project, msg->room);
     if (attach &&
         !(slice_eq(attach->room->object, object) && slice_eq(attach->user, msg->user))) {
         attach_remove(attach);
@@ -255,6 +261,17 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
         wait_for_room(attach);
 }
 
+/* Somebody has left a sleeping room, and there are others: they are told once all have been
+ * attached again and he has not. Out of memory: they learn of it when the room next wakes. */
+static void wake(struct host *host, const struct msg_DETACH *msg)
+{
+    char bytes[OBJECT_MAX];
+
+    if (ident_is_valid(msg->project) && ident_is_valid(msg->room) &&
+        host_owns(host, object_name(bytes, msg->project, msg->room)))
+        (void)room_open(host, msg->project, msg->room);
+}
+
 void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg)
 {
     struct attach *attach = gate_find_attach(gate, msg->attach);
@@ -262,6 +279,8 @@ void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg)
     if (attach) { /* else its room sleeps, or has moved */
         room_touch(attach->room);
         attach_remove(attach);
+    } else if (msg->wake) {
+        wake(gate->host, msg);
     }
 }
 

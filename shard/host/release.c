@@ -150,6 +150,11 @@ static int fan_out(struct room_host *room, const struct commit_result *result)
 
     if (!has_listeners(room))
         return 0;
+    if (!m && skips_wants(room, e)) {
+        skips_add(room, e->seq);
+        return 0;
+    }
+    skips_tell(room);
     if (!m)
         return show_new(room, e);
     switch (m->kind) {

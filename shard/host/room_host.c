@@ -87,6 +87,7 @@ static void init_lists(struct room_host *room)
     list_init(&room->waiting);
     list_init(&room->waits);
     list_init(&room->changes);
+    skips_init(room);
     presence_init(room);
     timer_init(&room->retry, on_retry, room);
     timer_init(&room->leave_timer, on_leave_timeout, room);
@@ -409,6 +410,7 @@ void room_close(struct room_host *room, enum room_end how)
 
     if (room->state == ROOM_CLOSED)
         return;
+    skips_tell(room);
     if (room->state == ROOM_CLAIMING)
         host->metrics->rooms_waiting--;
     else
@@ -416,6 +418,7 @@ void room_close(struct room_host *room, enum room_end how)
     room->state = ROOM_CLOSED;
     map_remove(&host->rooms, &room->node);
     list_del(&room->by_use);
+    skips_stop(room);
     presence_stop(room);
     env_timer_cancel(host->env, &room->retry);
     env_timer_cancel(host->env, &room->leave_timer);

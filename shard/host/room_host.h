@@ -18,6 +18,7 @@
 #include "shard/host/gate.h"
 #include "shard/host/host.h"
 #include "shard/host/settle.h"
+#include "shard/host/skips.h"
 #include "shard/room/frames.h"
 #include "shard/room/limiter.h"
 #include "shard/room/members.h"
@@ -59,6 +60,7 @@ struct room_host {
     struct restrictions restrictions;
     struct tail tail;
     uint64_t seq; /* head: everything up to here has been released */
+    struct skips skips;
     struct commit_queue queue;
 
     /* Who is here. */

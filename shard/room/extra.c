@@ -164,3 +164,10 @@ void extra_write_membership(struct buf *out, enum membership_change change,
         json_field_str(&w, "role", slice_str(role_name(role)));
     json_write_object_end(&w);
 }
+
+bool extra_membership_is_added(struct slice extra)
+{
+    static const struct slice begin = SLICE_LIT("{\"change\":\"added\"");
+
+    return extra.len > begin.len && memcmp(extra.data, begin.data, begin.len) == 0;
+}

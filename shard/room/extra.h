@@ -25,3 +25,5 @@ void extra_write_moderation(struct buf *out, const char *action, struct slice by
 /* role is left out for a removal. */
 void extra_write_membership(struct buf *out, enum membership_change change,
                             enum member_role role);
+/* Of an entry as it was written. */
+bool extra_membership_is_added(struct slice extra);

@@ -205,7 +205,7 @@ static uint64_t frames_free_ms(const struct turnout *t, unsigned n)
 }
 
 /* The pause between two presence frames: each goes to every socket, and lists every user. */
-static uint64_t interval_ms(struct turnout_size size)
+uint64_t turnout_interval_ms(struct turnout_size size)
 {
     uint64_t ms;
 
@@ -246,7 +246,7 @@ enum turnout_step turnout_next(const struct turnout *t, struct turnout_size size
         uint64_t presence_ms = frames_free_ms(t, n_presence);
 
         if (t->published_ms > 0)
-            presence_ms = MAX(presence_ms, t->published_ms + interval_ms(size));
+            presence_ms = MAX(presence_ms, t->published_ms + turnout_interval_ms(size));
         if (presence_ms <= now_ms)
             return TURNOUT_PRESENCE;
         at_ms = MIN(at_ms, presence_ms);

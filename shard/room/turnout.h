@@ -79,6 +79,9 @@ size_t turnout_drop_notices(struct turnout *turnout);
 /* The socket is gone: nobody is left out any more for its sake. */
 void turnout_forget_socket(struct turnout *turnout, const void *socket);
 
+/* The pause between two frames to all sockets that say no more than one could. */
+uint64_t turnout_interval_ms(struct turnout_size size);
+
 enum turnout_step { TURNOUT_WAIT, TURNOUT_NOTICE, TURNOUT_PRESENCE };
 /* What to send now. TURNOUT_WAIT: nothing, ask again in *ret_wait_ms (0: only after a change).
  */

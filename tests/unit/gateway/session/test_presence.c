@@ -94,6 +94,12 @@ static void last_seen_knows_users_and_gateways(void **state)
     assert_true(last_seen_has_gateway(seen, 1));
     assert_true(last_seen_has_gateway(seen, 2));
     assert_false(last_seen_has_gateway(seen, 3));
+    assert_true(last_seen_has_others(seen, 1));
+    last_seen_free(seen);
+    seen = last_seen_new(SLICE_LIT(USERS), slice_of(GATEWAYS, 8));
+    assert_non_null(seen);
+    assert_false(last_seen_has_others(seen, 1));
+    assert_true(last_seen_has_others(seen, 2));
     last_seen_free(seen);
     /* Half a gateway is none. */
     seen = last_seen_new(SLICE_LIT(USERS), slice_of(GATEWAYS, 15));
@@ -104,6 +110,7 @@ static void last_seen_knows_users_and_gateways(void **state)
     assert_null(last_seen_new(slice_of(GATEWAYS, (size_t)LINK_MESSAGE_MAX + 1), SLICE_LIT("")));
     assert_int_equal(last_seen_users(NULL).len, 0);
     assert_false(last_seen_has_gateway(NULL, 1));
+    assert_false(last_seen_has_others(NULL, 1));
 }
 
 static void wake_is_answered_behind_the_attaches(void **state)
@@ -212,6 +219,24 @@ static void they_are_woken_a_few_at_a_time(void **state)
         client_close(&w, &many[i]);
 }
 
+static void
+the_last_to_leave_a_sleeping_room_says_so_when_there_are_others_elsewhere(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "shared", s0, 5);
+    client_open_live(&w, &bob, "bob", "shared", s0, 5);
+    say_sleep(s0, "shared", SLICE_LIT(USERS), GATEWAYS_SLICE);
+    client_close(&w, &ann);
+    assert_int_equal(fake_shard_expect(s0, MSG_DETACH)->DETACH.wake, 0);
+    shard_expect_attach(&w, s0); /* bob is woken */
+    client_close(&w, &bob);
+    assert_int_equal(fake_shard_expect(s0, MSG_DETACH)->DETACH.wake, 1);
+    /* In a room that is awake the shard knows by itself. */
+    client_open_live(&w, &ann, "ann", "awake", s0, 5);
+    client_close(&w, &ann);
+    assert_int_equal(fake_shard_expect(s0, MSG_DETACH)->DETACH.wake, 0);
+}
+
 static void fresh_typing_is_said_again_to_the_next_owner(void **state)
 {
     struct fake_attach a;
@@ -275,6 +300,7 @@ int main(void)
         TWO(the_next_owner_hears_who_was_there),
         ONE(rooms_of_a_gateway_that_is_gone_are_woken),
         ONE(they_are_woken_a_few_at_a_time),
+        ONE(the_last_to_leave_a_sleeping_room_says_so_when_there_are_others_elsewhere),
         ONE(fresh_typing_is_said_again_to_the_next_owner),
         ONE(a_typing_frame_too_long_to_keep_is_only_passed_on),
     };

@@ -103,6 +103,39 @@ static void who_went_while_the_room_slept_has_left(void **state)
     fx_deinit(&fx);
 }
 
+/* The only socket of its gateway: nobody is left there to attach. */
+static void who_leaves_a_sleeping_room_wakes_it_for_those_elsewhere(void **state)
+{
+    struct msg_DETACH detach = {.attach = 1,
+                                .project = SLICE_LIT("p"),
+                                .room = SLICE_LIT("g"),
+                                .user = SLICE_LIT("bob"),
+                                .wake = 1};
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    put_to_sleep(&fx);
+    buf_clear(&fx.gates[1].last_seen); /* goes with the room */
+    attach_on_detach(fx.gates[1].gate, &detach);
+    fx_run(&fx);
+    fx_expect(a, "wake g\n", "woken");
+    back(a, "ann");
+    fx_awake(a);
+    fx_run(&fx);
+    fx_expect(a, "attached 1 @0\nephemeral {member_left userId=bob}\n", "missed");
+    /* Nobody elsewhere: the room sleeps on. */
+    put_to_sleep(&fx);
+    detach.wake = 0;
+    attach_on_detach(a->gate, &detach);
+    detach.wake = 1;
+    detach.room = SLICE_LIT("a b");
+    attach_on_detach(a->gate, &detach);
+    assert_true(host_is_empty(fx.host));
+    fx_deinit(&fx);
+}
+
 static void who_was_here_before_the_room_slept_does_not_join_again(void **state)
 {
     struct fx fx;
@@ -356,6 +389,67 @@ static void a_storm_is_told_in_few_frames(void **state)
     fx_deinit(&fx);
 }
 
+/* A public room makes each newcomer a member, and each gets a number. */
+static void new_members_of_a_large_room_are_skipped_in_runs(void **state)
+{
+    enum { PRESENT = PRESENCE_LIST_MAX + 10, NEW = 30 };
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
+    char user[16];
+
+    (void)state;
+    fx_init(&fx);
+    FX_ATTACH(a, .number = 1, .room = "pub", .user = "ann",
+              .flags = ATTACH_NO_REPLAY | ATTACH_NATIVE);
+    for (unsigned i = 0; i < PRESENT; i++) {
+        (void)snprintf(user, sizeof(user), "u%u", i);
+        FX_ATTACH(b, .number = i + 1, .room = "pub", .user = user, .roles = "admin",
+                  .flags = ATTACH_NO_REPLAY);
+    }
+    fake_env_advance(&fx.fake, 10000);
+    fx_forget(a);
+    for (unsigned i = 0; i < NEW; i++) {
+        (void)snprintf(user, sizeof(user), "new%u", i);
+        FX_ATTACH(b, .number = 1000 + i, .room = "pub", .user = user,
+                  .flags = ATTACH_NO_REPLAY);
+        fx_run(&fx);
+    }
+    assert_int_equal(fx_count(a, "membership"), 0);
+    fake_env_advance(&fx.fake, 5000);
+    assert_in_range(fx_count(a, "native {skip seq="), 1, 3);
+    assert_true(fx_got(a, "event 30 native {skip seq="));
+    assert_int_equal(fx.metrics.events_skipped, NEW);
+
+    /* What is shown comes behind what was skipped. */
+    fx_forget(a);
+    FX_ATTACH(b, .number = 2000, .room = "pub", .user = "late", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_say(a, 1, 1, "hello", NULL);
+    fx_run(&fx);
+    fx_expect(a,
+              "event 31 native {skip seq=31}\n"
+              "event 32 {message seq=32 userId=ann content=hello}\n"
+              "to 1 done=1 {ack seq=32 duplicate=0}\n",
+              "in order");
+    /* A change of role is shown; a move tells the rest first. */
+    fx_call(a, CALL_MEMBER_ADD, "pub", "ann", "", "{\"userId\":\"late\",\"role\":\"guest\"}");
+    fx_run(&fx);
+    assert_true(fx_got(a, "event 33 native {membership seq=33 userId=late change=role}"));
+    fx_forget(a);
+    FX_ATTACH(b, .number = 2001, .room = "pub", .user = "later", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_set_ring(&fx, false);
+    fx_run(&fx);
+    fx_expect(a, "event 34 native {skip seq=34}\nmoved room/p/pub\n", "moved");
+    /* History has them. */
+    fx_set_ring(&fx, true);
+    FX_ATTACH(a, .number = 9, .room = "pub", .user = "ann", .last_seq = 28,
+              .flags = ATTACH_HAS_SEQ | ATTACH_NATIVE);
+    fx_run(&fx);
+    assert_true(fx_got(a, "events=6"));
+    fx_deinit(&fx);
+}
+
 /* ---- GET /rooms/{id}/live ---- */
 
 static void live_says_who_is_here(void **state)
@@ -522,6 +616,7 @@ int main(void)
         cmocka_unit_test(presence_waits_for_all_gateways_and_no_longer),
         cmocka_unit_test(a_gateway_that_does_not_answer_holds_it_up_for_a_second),
         cmocka_unit_test(who_went_while_the_room_slept_has_left),
+        cmocka_unit_test(who_leaves_a_sleeping_room_wakes_it_for_those_elsewhere),
         cmocka_unit_test(who_was_here_before_the_room_slept_does_not_join_again),
         cmocka_unit_test(a_move_lets_nobody_leave_or_join),
         cmocka_unit_test(a_gateway_out_of_reach_may_bring_its_users_while_it_is_held),
@@ -532,6 +627,7 @@ int main(void)
         cmocka_unit_test(every_other_gateway_hears_that_one_is_gone),
         cmocka_unit_test(above_two_hundred_there_is_no_list_but_changes),
         cmocka_unit_test(a_storm_is_told_in_few_frames),
+        cmocka_unit_test(new_members_of_a_large_room_are_skipped_in_runs),
         cmocka_unit_test(live_says_who_is_here),
         cmocka_unit_test(live_waits_for_a_sleeping_rooms_sockets),
         cmocka_unit_test(live_lists_at_most_two_hundred),

@@ -153,6 +153,17 @@
 /* The first one after a start: not before the shard has its rooms. */
 #define SWEEP_FIRST_MS 5000
 
+/* ---- Idempotency-Key ---- */
+
+/* How long the answer to a key is kept, and after how long a request that has not ended counts
+ * as dead (longer than any call can take). */
+#define IDEMPOTENCY_KEEP_S 86400
+#define IDEMPOTENCY_STALE_S 30
+/* Bytes of an answer that is kept; a larger one is not, and its request is done again. */
+#define IDEMPOTENCY_BODY_MAX (256 * KIB)
+/* What a client is told to wait whose first request is still under way. */
+#define IDEMPOTENCY_RETRY_MS 1000
+
 /* ---- connections ---- */
 
 /* Sockets of one gateway process; each costs memory, and descriptors run out. Default of

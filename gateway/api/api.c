@@ -228,7 +228,8 @@ static void on_admitted(void *arg, struct admission *admission)
         return;
     if ((route->needs & NEEDS_BODY) && !load_body(req))
         return;
-    route->handle(req);
+    if (api_take_client_key(req))
+        route->handle(req);
 }
 
 static void run_route(struct api_request *req, const struct route *route,

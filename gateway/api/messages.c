@@ -10,6 +10,8 @@ void api_post_messages(struct api_request *req)
 
     if (!api_fields_ok(req, &f) || !api_may_use_room(req, room))
         return;
+    if (json_is_string(json_object_get(req->body, "clientMessageId")))
+        req->client_key = slice_of(NULL, 0); /* the message has a key of its own */
     api_call_room(req, CALL_MESSAGE_POST, room, buf_slice(&req->ex->body));
 }
 

@@ -177,6 +177,8 @@ static void reply(struct api_request *req, unsigned status, struct slice body,
     struct headers headers = {0};
 
     add(&headers, "Cache-Control", SLICE_LIT("no-store"));
+    if (req->replayed)
+        add(&headers, "Idempotency-Replayed", SLICE_LIT("true"));
     if (status == 401)
         add(&headers, "WWW-Authenticate", SLICE_LIT("Bearer"));
     if (status == 426) { /* RFC 9110 15.5.22 and 7.8, RFC 6455 4.4 */
@@ -333,6 +335,7 @@ static void pass_on(struct api_request *req, const struct call_reply *answer)
 {
     AUTO_BUF body = BUF_INIT;
 
+    req->replayed = answer->replayed;
     if (answer->status < 400 && req->then) {
         TAKE(req->then)(req, answer->body);
         return;
@@ -377,6 +380,11 @@ static bool start_call(struct api_request *req, enum call_op op, struct slice ob
         .data = data,
     };
 
+    /* The call that does it, not one that looks something up for it. */
+    if (fn == on_answer && !req->then && req->client_key.len) {
+        call_params.client_key = req->client_key;
+        call_params.request = slice_of(req->request_hash, REQUEST_HASH_BYTES);
+    }
     return calls_start(req->api->calls, &call_params, fn, req, &call) == 0;
 }
 

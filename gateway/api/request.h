@@ -34,6 +34,8 @@ struct api {
     size_t n_uploads; /* under way */
 };
 
+#define REQUEST_HASH_BYTES 32
+
 struct api_request {
     struct list link; /* api.requests */
     struct api *api;
@@ -57,6 +59,11 @@ struct api_request {
     bool errors_have_code; /* error bodies repeat the word as "code" */
     uint64_t limit_left;   /* of rate-limited routes, for the RateLimit header */
     bool has_limit;
+    /* Idempotency-Key, or empty: for the call whose answer is passed on. Points into the head.
+     */
+    struct slice client_key;
+    uint8_t request_hash[REQUEST_HASH_BYTES];
+    bool replayed; /* the answer is one that was kept */
     /* Of endpoints that take steps; free_state (may be NULL) is called when the request ends.
      */
     void *state;
@@ -109,6 +116,12 @@ void api_pass_on(struct api_request *req, const struct call_reply *answer);
 bool api_fields_ok(struct api_request *req, const struct json_fields *fields);
 /* A token that is pinned to a room is good for that room only. False: answered. */
 bool api_may_use_room(struct api_request *req, struct slice room);
+
+/* Reads Idempotency-Key. False: answered. */
+bool api_take_client_key(struct api_request *req);
+/* 16 random bytes; the same ones when the same user asks for the same thing with the same key.
+ */
+void api_random_for_key(struct api_request *req, uint8_t ret[16]);
 
 /* ---- endpoints ---- */
 

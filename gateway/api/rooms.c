@@ -65,7 +65,7 @@ static void choose_id(struct api_request *req)
 
     if (ident_copy(wanted, req->room))
         return;
-    env_random(req->api->env, random, sizeof(random));
+    api_random_for_key(req, random);
     uuid_format(random, req->room);
 }
 

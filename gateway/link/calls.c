@@ -238,6 +238,7 @@ static void calls_on_message(void *owner, struct link *link, const struct msg *m
     struct call_reply reply = {.status = in->status,
                                .body = in->body,
                                .data = in->data,
+                               .replayed = in->replayed,
                                .retry_after_ms = in->retry_after_ms};
     struct map_node *node;
     struct call *call;
@@ -311,7 +312,8 @@ static struct call *call_copy(const struct call_params *p, struct slice own_key)
 {
     struct slice key = p->key.len > 0 ? p->key : own_key;
     size_t len = p->object.len + p->project.len + p->user.len + p->roles.len + key.len +
-                 p->params.len + p->trace.len + p->data.len;
+                 p->params.len + p->trace.len + p->data.len + p->client_key.len +
+                 p->request.len;
     struct call *call = calloc(1, sizeof(*call) + len);
     char *at;
 
@@ -327,6 +329,8 @@ static struct call *call_copy(const struct call_params *p, struct slice own_key)
     call->msg.params = put(&at, p->params);
     call->msg.trace = put(&at, p->trace);
     call->msg.data = put(&at, p->data);
+    call->msg.client_key = put(&at, p->client_key);
+    call->msg.request = put(&at, p->request);
     return call;
 }
 

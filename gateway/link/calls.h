@@ -23,10 +23,11 @@ struct call_params {
     enum call_op op;
     struct slice object; /* ring name of the owner, or empty: any shard */
     struct slice project, user;
-    struct slice roles;  /* comma-separated */
-    struct slice key;    /* idempotency key; empty: one of our own is made */
-    struct slice params; /* JSON object */
-    struct slice data;   /* of operations that have some */
+    struct slice roles;               /* comma-separated */
+    struct slice key;                 /* idempotency key; empty: one of our own is made */
+    struct slice params;              /* JSON object */
+    struct slice data;                /* of operations that have some */
+    struct slice client_key, request; /* see MSG CALL */
     struct slice trace;
     uint32_t deadline_ms; /* 0: CALL_DEADLINE_MS */
 };
@@ -39,6 +40,7 @@ struct call_reply {
     const char *error;       /* NULL, or the word of errors.def when the answer was made here:
                               * unavailable (never sent) or outcome_unknown (sent, unanswered) */
     uint32_t retry_after_ms; /* 0: none */
+    bool replayed;           /* see MSG REPLY */
 };
 
 /* Called exactly once, never before calls_start() has returned; the call is gone afterwards. */

@@ -56,6 +56,7 @@ static void free_now(struct later *later, void *arg)
 
     (void)later;
     json_decref(call->params);
+    buf_deinit(&call->idempotency.body);
     entry_unref(call->verb.named);
     history_free(call->verb.history);
     free(call);
@@ -95,18 +96,17 @@ static void end(struct call *call)
         env_free_later(call->env, &call->dead);
 }
 
-static void reply(struct call *call, unsigned status, struct slice body, struct slice data,
-                  uint64_t retry_after_ms)
+static void send_reply(struct call *call, unsigned status, struct slice body, struct slice data,
+                       uint64_t retry_after_ms)
 {
     struct msg msg = {.type = MSG_REPLY,
                       .REPLY = {.call = call->number,
                                 .status = status,
                                 .body = body,
                                 .data = data,
+                                .replayed = call->idempotency.replayed,
                                 .retry_after_ms = (uint32_t)MIN(retry_after_ms, UINT32_MAX)}};
 
-    if (call->is_answered)
-        return;
     if (status >= 500)
         log_warn("call failed", L_STR("op", call_op_name(call->op)), L_U64("status", status),
                  L_SLICE("object", call->object), L_SLICE("trace_id", call->trace));
@@ -116,6 +116,18 @@ static void reply(struct call *call, unsigned status, struct slice body, struct 
     if (call->gate)
         gate_send(call->gate, &msg);
     end(call);
+}
+
+void call_send(struct call *call, unsigned status, struct slice body, uint64_t retry_after_ms)
+{
+    send_reply(call, status, body, slice_of(NULL, 0), retry_after_ms);
+}
+
+static void reply(struct call *call, unsigned status, struct slice body, struct slice data,
+                  uint64_t retry_after_ms)
+{
+    if (!call->is_answered && !idempotency_take(call, status, body, retry_after_ms))
+        send_reply(call, status, body, data, retry_after_ms);
 }
 
 void call_reply(struct call *call, unsigned status, struct slice body)
@@ -304,10 +316,23 @@ static struct slice put(char **at, struct slice s)
     return copy;
 }
 
+/* What a client calls by a key is recognised in the room by that key and by what it asked for.
+ */
+static void take_client_key(struct call *call, const struct msg_CALL *msg, char **at)
+{
+    struct idempotency *idem = &call->idempotency;
+    char *begin = *at;
+
+    idem->own_key = call->key;
+    idem->client_key = put(at, msg->client_key);
+    idem->request = put(at, msg->request);
+    call->key = slice_of(begin, (size_t)(*at - begin));
+}
+
 static struct call *call_new(struct api *api, struct gate *gate, const struct msg_CALL *msg)
 {
-    size_t len =
-        msg->object.len + msg->project.len + msg->user.len + msg->key.len + msg->trace.len;
+    size_t len = msg->object.len + msg->project.len + msg->user.len + msg->key.len +
+                 msg->trace.len + msg->client_key.len + msg->request.len;
     struct call *call = calloc(1, sizeof(*call) + len);
     char *at;
 
@@ -319,6 +344,8 @@ static struct call *call_new(struct api *api, struct gate *gate, const struct ms
     call->user = put(&at, msg->user);
     call->key = put(&at, msg->key);
     call->trace = put(&at, msg->trace);
+    if (msg->client_key.len)
+        take_client_key(call, msg, &at);
     call->api = api;
     call->host = api->host;
     call->env = api->host->env;
@@ -362,7 +389,7 @@ static bool split_object(struct call *call, struct slice prefix, bool wants_id)
     return ident_is_valid(call->room_id);
 }
 
-static void run(struct call *call)
+void call_run(struct call *call)
 {
     switch (call->row->object) {
     case CALL_OBJECT_NONE:
@@ -409,8 +436,10 @@ void api_on_call(struct api *api, struct gate *gate, const struct msg_CALL *msg)
         call_refuse(call, ERROR_invalid_json, "", 0);
     else if (r < 0 || env_timer(api->host->env, &call->deadline, deadline_ms) < 0)
         call_refuse(call, ERROR_overloaded, "", 0);
+    else if (call->idempotency.client_key.len)
+        idempotency_begin(call);
     else
-        run(call);
+        call_run(call);
 }
 
 /* ---- the api ---- */

@@ -12,6 +12,7 @@
 #include "common/json/json_read.h"
 #include "common/wire/msg.h"
 #include "shard/api/api.h"
+#include "shard/api/idempotency.h"
 #include "shard/host/change.h"
 #include "shard/host/find.h"
 #include "shard/host/lookup.h"
@@ -54,6 +55,7 @@ struct call {
     struct timer deadline;
     struct later dead;
     struct slice object, project, room_id, user, key, trace; /* point into bytes */
+    struct idempotency idempotency;
     struct slice data; /* of the message; only while the handler is called for the first time */
 
     /* What it may wait for; each at most once at a time. */
@@ -99,7 +101,13 @@ void call_find_message(struct call *call, struct room_host *room, int64_t id);
 /* The object lives elsewhere: look again. */
 void call_moved(struct call *call);
 
+/* For idempotency.c: goes out as it is. */
+void call_send(struct call *call, unsigned status, struct slice body, uint64_t retry_after_ms);
+
 /* ---- steps ---- */
+
+/* Begins with what the operation needs, then its handler. */
+void call_run(struct call *call);
 
 /* Runs the handler again when the room is active (it may have gone and come back). */
 void call_find_room(struct call *call);

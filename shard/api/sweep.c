@@ -9,12 +9,14 @@
 #include "common/base/log.h"
 #include "shard/metrics.h"
 #include "shard/store/file_store.h"
+#include "shard/store/sql.h"
 
-enum sweep_step { STEP_FILES, STEP_END };
+enum sweep_step { STEP_FILES, STEP_KEYS, STEP_END };
 
 struct sweep {
     struct env *env;
     struct shard_metrics *metrics;
+    struct store *store;
     struct file_store *files;
     struct timer timer;
     enum sweep_step step; /* what is being swept */
@@ -32,13 +34,15 @@ static void run(struct sweep *s);
 
 static void on_batch(struct sweep *s, enum store_result result, uint64_t n, uint64_t *count)
 {
+    static const char *const what[] = {"unfinished files", "kept answers", ""};
+
     if (result != STORE_OK) {
         rest(s, SWEEP_RETRY_MS);
         return;
     }
     *count += n;
     if (n > 0)
-        log_info("swept", L_STR("what", "unfinished files"), L_U64("n", n));
+        log_info("swept", L_STR("what", what[s->step]), L_U64("n", n));
     if (n < SWEEP_BATCH)
         s->step++;
     run(s);
@@ -51,6 +55,28 @@ static void on_files(void *arg, enum store_result result, uint64_t n)
     on_batch(s, result, n, &s->metrics->files_swept);
 }
 
+static void on_keys(void *arg, enum store_result result, const struct query_rows *rows,
+                    bool is_duplicate)
+{
+    struct sweep *s = arg;
+    uint64_t n = 0;
+
+    (void)is_duplicate;
+    if (result == STORE_OK && rows->n_rows)
+        n = strtoull(rows->cells[0].data, NULL, 10); /* ends in NUL */
+    on_batch(s, result, n, &s->metrics->keys_swept);
+}
+
+static int sweep_keys(struct sweep *s)
+{
+    struct store_query query = {.id = SQL_QUERY_key_sweep,
+                                .n_params = 2,
+                                .params = {{.type = QUERY_INT8, .number = IDEMPOTENCY_KEEP_S},
+                                           {.type = QUERY_INT8, .number = SWEEP_BATCH}}};
+
+    return s->store->ops->query(s->store, &query, on_keys, s);
+}
+
 static void run(struct sweep *s)
 {
     int r = 0;
@@ -58,6 +84,9 @@ static void run(struct sweep *s)
     switch (s->step) {
     case STEP_FILES:
         r = s->files->ops->sweep(s->files, SWEEP_BATCH, on_files, s);
+        break;
+    case STEP_KEYS:
+        r = sweep_keys(s);
         break;
     case STEP_END:
         rest(s, SWEEP_MS);
@@ -83,6 +112,7 @@ int sweep_new(struct env *env, struct store *store, struct shard_metrics *metric
         return -ENOMEM;
     s->env = env;
     s->metrics = metrics;
+    s->store = store;
     timer_init(&s->timer, on_timer, s);
     r = file_store_pg_new(store, &s->files);
     if (r == 0)

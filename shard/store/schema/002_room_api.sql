@@ -210,8 +210,9 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
--- Full text, filled behind the commits. words holds the message's words and two lexemes that no text can make, of project
--- and room, so that one index finds "these words in this room".
+-- Full text, filled behind the commits. words holds the message's words, each behind the mark of its project (so that one
+-- tenant's search walks no other's words), and two lexemes that no text can make, of project and room, so that one index
+-- finds "these words in this room". No pending list: it would make a search cost what others have just written.
 CREATE TABLE message_search (
     project_id text COLLATE "C" NOT NULL,
     room_id text COLLATE "C" NOT NULL,
@@ -219,14 +220,52 @@ CREATE TABLE message_search (
     words tsvector NOT NULL,
     PRIMARY KEY (project_id, room_id, seq)
 );
-CREATE INDEX message_search_words ON message_search USING gin (words);
+CREATE INDEX message_search_words ON message_search USING gin (words) WITH (fastupdate = off);
 -- Up to which change the index knows the room.
 CREATE TABLE search_state (
     project_id text COLLATE "C" NOT NULL,
     room_id text COLLATE "C" NOT NULL,
     indexed_seq bigint NOT NULL,
     PRIMARY KEY (project_id, room_id)
-);
+) WITH (fillfactor = 70);
+
+-- Words of no language in particular: compatible forms and cases are one; kana and ideographs, which stand without
+-- spaces, are words of their own. What is longer than PostgreSQL takes as a lexeme is left out.
+CREATE FUNCTION search_lexemes(project text, content text) RETURNS TABLE (word text, positions smallint[])
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT left(md5(project), 6) || w.lexeme, w.positions
+    FROM unnest(to_tsvector('pg_catalog.simple', lower(regexp_replace(normalize(content, NFKC),
+        '([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])', ' \1 ', 'g')))) w
+    WHERE octet_length(w.lexeme) < 1000
+$$;
+
+CREATE FUNCTION search_quote(word text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT '''' || replace(replace(word, '\', '\\'), '''', '''''') || ''''
+$$;
+
+CREATE FUNCTION search_words(project text, room text, content text) RETURNS tsvector
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT coalesce(string_agg(search_quote(word) || ':' || array_to_string(positions, ','), ' '), '')::tsvector
+        || array_to_tsvector(ARRAY[chr(1) || 'p' || project, chr(1) || 'r' || project || '/' || room])
+    FROM search_lexemes(project, content)
+$$;
+
+-- All words of q, the last one as the beginning of a word. Null: there is no word in it.
+CREATE FUNCTION search_query(project text, q text) RETURNS tsquery
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT string_agg(search_quote(word) || CASE WHEN at = last THEN ':*' ELSE '' END, ' & ')::tsquery
+    FROM (SELECT word, at, max(at) OVER () AS last
+          FROM (SELECT word, positions[cardinality(positions)] AS at FROM search_lexemes(project, q)) p) w
+$$;
+
+-- The same within a room, or (null) within the project.
+CREATE FUNCTION search_query_in(project text, room text, q text) RETURNS tsquery
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT search_query(project, q)
+        && search_quote(CASE WHEN room IS NULL THEN chr(1) || 'p' || project
+                             ELSE chr(1) || 'r' || project || '/' || room END)::tsquery
+$$;
 
 -- A time as clients see it: three digits when whole milliseconds, else six.
 CREATE FUNCTION fluxy_time(t timestamptz) RETURNS text

@@ -409,6 +409,34 @@
  * must go on. */
 #define KICKS_PER_TURN 250
 
+/* ---- search ---- */
+
+/* Bytes of a search text, and words of it that are marked in what is found. */
+#define SEARCH_QUERY_MAX 256
+#define SEARCH_TERMS_MAX 32
+/* Messages in one answer: default and most; rooms in one: default. */
+#define SEARCH_DEFAULT 50
+#define SEARCH_MAX 200
+#define SEARCH_ROOMS_DEFAULT 20
+/* Messages that are ranked for one search: a word that is everywhere must not cost seconds. */
+#define SEARCH_RANKED_MAX 20000
+/* Characters of a snippet, and of them before the first word found. */
+#define SNIPPET_CHARS 200
+#define SNIPPET_BEFORE 60
+
+/* From a message to its indexing: what comes meanwhile is indexed with it. */
+#define SEARCH_INDEX_DELAY_MS 300
+/* Entries indexed by one statement, so that reads of the same connection need not wait long. */
+#define SEARCH_INDEX_ROWS 200
+/* Rooms that a shard remembers as not indexed yet; the rest is left to the sweep. */
+#define SEARCH_DIRTY_MAX 100000
+/* Pauses after a failure, doubling, jittered. */
+#define SEARCH_RETRY_MIN_MS 500
+#define SEARCH_RETRY_MAX_MS 30000u
+/* The sweep for rooms whose owner died: so many rows of the room table, so often. */
+#define SEARCH_SWEEP_ROOMS 500
+#define SEARCH_SWEEP_MS 10000
+
 /* ---- moderation ---- */
 
 /* Muted and banned users of a room that count at a time: they are in the memory of its owner.

@@ -68,6 +68,8 @@ static const struct route routes[] = {
     {{HTTP_POST, "/reports"}, NEEDS_TOKEN | NEEDS_BODY, api_post_reports},
     {{HTTP_GET, "/admin/reports"}, NEEDS_TOKEN, api_get_reports},
     {{HTTP_GET, "/admin/audit/events"}, NEEDS_TOKEN, api_get_audit},
+    {{HTTP_GET, "/search/messages"}, NEEDS_TOKEN, api_get_search_messages},
+    {{HTTP_GET, "/search/conversations"}, NEEDS_TOKEN, api_get_search_conversations},
     {{HTTP_GET, "/blocks"}, NEEDS_TOKEN, api_get_blocks},
     {{HTTP_POST, "/blocks"}, NEEDS_TOKEN | NEEDS_BODY, api_post_blocks},
     {{HTTP_DELETE, "/blocks/{}"}, NEEDS_TOKEN | HAS_USER, api_delete_block},

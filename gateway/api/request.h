@@ -163,3 +163,5 @@ void api_post_reaction(struct api_request *req);
 void api_delete_reaction(struct api_request *req);
 void api_post_upload(struct api_request *req);
 void api_get_attachment(struct api_request *req);
+void api_get_search_messages(struct api_request *req);
+void api_get_search_conversations(struct api_request *req);

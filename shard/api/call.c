@@ -46,6 +46,8 @@ static const struct call_row rows[] = {
     [CALL_FILE_STAT] = {CALL_OBJECT_NONE, verb_file_stat},
     [CALL_FILE_GET] = {CALL_OBJECT_NONE, verb_file_get},
     [CALL_FILE_REMOVE] = {CALL_OBJECT_NONE, verb_file_remove},
+    [CALL_SEARCH_MESSAGES] = {CALL_OBJECT_NONE, verb_search_messages},
+    [CALL_SEARCH_CONVERSATIONS] = {CALL_OBJECT_NONE, verb_search_conversations},
 };
 
 /* ---- ending ---- */

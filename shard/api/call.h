@@ -74,6 +74,7 @@ struct call {
         int64_t expires_us;  /* MODERATE */
         enum found found;    /* the message that is named: the parent, or the one to change */
         struct entry *named; /* YES: owned reference */
+        int64_t limit;      /* SEARCH_MESSAGES */
     } verb;
     char bytes[];
 };
@@ -146,6 +147,8 @@ void verb_message_edit(struct call *call, struct room_host *room);
 void verb_message_delete(struct call *call, struct room_host *room);
 void verb_reaction_add(struct call *call, struct room_host *room);
 void verb_reaction_remove(struct call *call, struct room_host *room);
+void verb_search_messages(struct call *call, struct room_host *room);
+void verb_search_conversations(struct call *call, struct room_host *room);
 void verb_history(struct call *call, struct room_host *room);
 void verb_file_create(struct call *call, struct room_host *room);
 void verb_file_put(struct call *call, struct room_host *room);

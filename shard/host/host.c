@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/limits.h"
@@ -14,6 +15,7 @@
 #include "shard/host/lookup.h"
 #include "shard/host/presence.h"
 #include "shard/host/room_host.h"
+#include "shard/host/search_index.h"
 #include "shard/host/user_channel.h"
 #include "shard/metrics.h"
 
@@ -69,12 +71,26 @@ static void on_tick(struct timer *timer, void *arg)
     if (now_ms / LIMITS_PRUNE_MS != (now_ms - HOST_TICK_MS) / LIMITS_PRUNE_MS)
         map_each(&host->rooms, prune_limits, &now_ms);
     lookups_prune(host->lookups, now_ms);
+    host->metrics->search_pending = (int64_t)search_index_pending(host->search);
     if (!host->lease_is_confirmed)
         fences_probe(host);
     r = env_timer(host->env, &host->tick, HOST_TICK_MS);
     assert(r == 0); /* its place in the heap has just become free */
     (void)r;
 }
+
+/* ---- the search index ---- */
+
+static bool owns_room(void *owner, struct slice project, struct slice room)
+{
+    char object[sizeof("room//") + 2 * (size_t)ID_MAX];
+    int len = snprintf(object, sizeof(object), "room/%.*s/%.*s", (int)project.len, project.data,
+                       (int)room.len, room.data);
+
+    return host_owns(owner, slice_of(object, MIN((size_t)len, sizeof(object) - 1)));
+}
+
+static const struct search_index_events search_events = {.owns = owns_room};
 
 /* ---- life ---- */
 
@@ -105,6 +121,9 @@ int host_new(struct env *env, struct store *store, struct committer *committer,
     r = expiry_new(host, &host->expiry);
     if (r < 0)
         return r;
+    r = search_index_new(env, store, metrics, &search_events, host, &host->search);
+    if (r < 0)
+        return r;
     r = env_timer(env, &host->tick, HOST_TICK_MS);
     if (r < 0)
         return r;
@@ -126,6 +145,7 @@ void host_free(struct host *host)
     fences_stop(host);
     expiry_free(host->expiry);
     lookups_free(host->lookups);
+    search_index_free(host->search);
     map_deinit(&host->rooms);
     map_deinit(&host->gates);
     map_deinit(&host->users);

@@ -19,6 +19,7 @@ struct fences_probe;
 struct lookups;
 struct ring;
 struct room_host;
+struct search_index;
 struct shard_metrics;
 
 struct host_config {
@@ -49,6 +50,7 @@ struct host {
     uint64_t gather_count;
     struct expiry *expiry;
     struct lookups *lookups; /* projects and keys, see lookup.h */
+    struct search_index *search;
 
     bool lease_is_confirmed;    /* nobody can have taken our place on the ring unnoticed */
     struct fences_probe *probe; /* under way; NULL: none */

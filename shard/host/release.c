@@ -11,6 +11,7 @@
 #include "shard/host/attach.h"
 #include "shard/host/change.h"
 #include "shard/host/room_host.h"
+#include "shard/host/search_index.h"
 #include "shard/metrics.h"
 
 static bool has_listeners(const struct room_host *room)
@@ -191,6 +192,7 @@ static void release(struct room_host *room, const struct commit_result *result)
         if (op->kind == SIDE_RESTRICT || (op->kind == SIDE_MEMBER && op->role == ROLE_NONE))
             change_expel(room, op->user);
     }
+    search_index_mark(room->host->search, room->project, room->id);
     room_touch(room);
 }
 

@@ -11,6 +11,7 @@
 #include "shard/host/attach.h"
 #include "shard/host/change.h"
 #include "shard/host/presence.h"
+#include "shard/host/search_index.h"
 #include "shard/metrics.h"
 
 /* A claim under way. Outlives the room when that is closed meanwhile. */
@@ -274,6 +275,8 @@ static void activate(struct room_host *room, const struct claim_result *claim)
     host->metrics->rooms_waiting--;
     host->metrics->rooms++;
     host->metrics->wakeups++;
+    if (room->seq > 0) /* its last owner may have died before it had indexed it */
+        search_index_mark(host->search, room->project, room->id);
     room_touch(room);
     settle_start(room);
     run_waits(room, ROOM_WAIT_READY);

@@ -74,7 +74,7 @@ struct call {
         int64_t expires_us;  /* MODERATE */
         enum found found;    /* the message that is named: the parent, or the one to change */
         struct entry *named; /* YES: owned reference */
-        int64_t limit;      /* SEARCH_MESSAGES */
+        int64_t limit;       /* SEARCH_MESSAGES */
     } verb;
     char bytes[];
 };

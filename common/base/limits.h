@@ -85,6 +85,8 @@
 #define EVENT_CALLS_AT_ONCE 16
 /* Rooms and users that one caller may send events to over REST in a minute, at one gateway. */
 #define EVENTS_PER_MINUTE 1200
+/* What a call counts for that asks every gateway. */
+#define EVENT_BROADCAST_COST 10
 /* Bytes of the reason that a moderator gives for ending a socket; a close frame has 123. */
 #define CLOSE_REASON_MAX 100
 

@@ -14,15 +14,15 @@
 /* What a route asks for before its endpoint is called. */
 enum {
     NEEDS_TOKEN = 1u << 0,
-    NEEDS_BODY = 1u << 1, /* a JSON object */
-    HAS_ROOM = 1u << 2,   /* the first parameter is a room that the token must be good for */
-    HAS_MEMBER = 1u << 3, /* the second is a user */
-    HAS_USER =
-        1u << 5, /* the first parameter is a user; a token for one room is not good for it */
+    NEEDS_BODY = 1u << 1,   /* a JSON object */
+    HAS_ROOM = 1u << 2,     /* the first parameter is a room that the token must be good for */
+    HAS_MEMBER = 1u << 3,   /* the second is a user */
+    HAS_USER = 1u << 5,     /* the first parameter is a user */
     HAS_MESSAGE = 1u << 6,  /* the first parameter is the id of a message */
     STREAMS_BODY = 1u << 7, /* takes the body in parts */
     HAS_KEY =
         1u << 8, /* the first parameter is an id that is no room; it stands in req->room */
+    ANY_ROOM = 1u << 9,  /* a token for one room is not good for it */
     ONLY_DEMO = 1u << 4, /* not there unless a demo project is set */
 };
 
@@ -41,6 +41,16 @@ static const struct route routes[] = {
     {{HTTP_POST, "/auth/channel"}, NEEDS_TOKEN | NEEDS_BODY, api_post_auth_channel},
     {{HTTP_POST, "/tokens/anonymous"}, NEEDS_BODY, api_post_tokens_anonymous},
     {{HTTP_POST, "/admin/member-token"}, NEEDS_TOKEN | NEEDS_BODY, api_post_admin_member_token},
+    {{HTTP_POST, "/events"}, NEEDS_TOKEN | NEEDS_BODY, api_post_events},
+    {{HTTP_POST, "/users/{}/events"},
+     NEEDS_TOKEN | HAS_USER | ANY_ROOM | NEEDS_BODY,
+     api_post_user_events},
+    {{HTTP_DELETE, "/users/{}/connections"},
+     NEEDS_TOKEN | HAS_USER | ANY_ROOM,
+     api_delete_connections},
+    {{HTTP_POST, "/rooms/{}/terminate-connection"},
+     NEEDS_TOKEN | HAS_ROOM | NEEDS_BODY,
+     api_post_terminate},
     {{HTTP_GET, "/rooms"}, NEEDS_TOKEN, api_get_rooms},
     {{HTTP_POST, "/rooms"}, NEEDS_TOKEN | NEEDS_BODY, api_post_rooms},
     {{HTTP_GET, "/rooms/{}"}, NEEDS_TOKEN | HAS_ROOM, api_get_room},
@@ -226,7 +236,7 @@ static void on_admitted(void *arg, struct admission *admission)
     req->roles_text = roles_text(admission->token.roles, req->roles);
     if ((route->needs & HAS_ROOM) && !api_may_use_room(req, slice_str(req->room)))
         return;
-    if ((route->needs & HAS_USER) && !api_may_use_room(req, slice_of(NULL, 0)))
+    if ((route->needs & ANY_ROOM) && !api_may_use_room(req, slice_of(NULL, 0)))
         return;
     if ((route->needs & NEEDS_BODY) && !load_body(req))
         return;
@@ -347,6 +357,10 @@ int api_new(struct env *env, struct calls *calls, struct admit *admit,
         return -ENOMEM;
     list_init(&api->requests);
     rate_table_init(&api->mint_limit, ratelim_rule(per_minute, 60000), RATE_TABLE_MAX);
+    rate_table_init(
+        &api->event_limit,
+        ratelim_rule((uint64_t)EVENTS_PER_MINUTE * MAX(config->rate_limit_scale, 1u), 60000),
+        RATE_TABLE_MAX);
     rate_table_init(&api->bad_key_limit, ratelim_rule(per_minute, 60000), RATE_TABLE_MAX);
     rate_table_init(
         &api->upload_limit,
@@ -387,6 +401,7 @@ void api_free(struct api *api)
     rate_table_deinit(&api->mint_limit);
     rate_table_deinit(&api->bad_key_limit);
     rate_table_deinit(&api->upload_limit);
+    rate_table_deinit(&api->event_limit);
     if (api->operator_key)
         secret_wipe(api->operator_key, strlen(api->operator_key));
     free(api->operator_key);

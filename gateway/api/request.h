@@ -31,7 +31,8 @@ struct api {
     struct rate_table bad_key_limit; /* by address */
     struct rate_table upload_limit;  /* by user */
     uint64_t upload_max_bytes;
-    size_t n_uploads; /* under way */
+    size_t n_uploads;              /* under way */
+    struct rate_table event_limit; /* by project and user */
 };
 
 #define REQUEST_HASH_BYTES 32
@@ -101,7 +102,6 @@ void api_call_room(struct api_request *req, enum call_op op, struct slice room,
 /* Asks the owner of the room that message `req->message` is in, with next_params. */
 void api_call_message(struct api_request *req, enum call_op op);
 void api_call_any(struct api_request *req, enum call_op op, struct slice params);
-
 /* The same with the answer for the endpoint (fn's argument is the request). room empty: any
  * shard. data: of operations that have some. False: as many calls are under way as may be, and
  * fn is not called. */
@@ -122,6 +122,8 @@ bool api_take_client_key(struct api_request *req);
 /* 16 random bytes; the same ones when the same user asks for the same thing with the same key.
  */
 void api_random_for_key(struct api_request *req, uint8_t ret[16]);
+/* Counts n events of this caller. False: too many in this minute, answered. */
+bool api_may_send_events(struct api_request *req, size_t n);
 
 /* ---- endpoints ---- */
 
@@ -132,6 +134,10 @@ void api_get_demo_script(struct api_request *req);
 void api_get_demo_style(struct api_request *req);
 void api_get_feature_flags(struct api_request *req);
 void api_post_demo_session(struct api_request *req);
+void api_post_events(struct api_request *req);
+void api_post_user_events(struct api_request *req);
+void api_delete_connections(struct api_request *req);
+void api_post_terminate(struct api_request *req);
 void api_post_auth_token(struct api_request *req);
 void api_post_auth_signin(struct api_request *req);
 void api_post_tokens_anonymous(struct api_request *req);

@@ -41,6 +41,8 @@ struct call {
     struct list link;
     enum call_state state;
     bool was_sent;     /* a shard may have done it */
+    bool is_once;      /* not to be sent again */
+    bool is_over;      /* its one link has broken: ends at the next timer */
     struct link *sent; /* while SENT; only compared, never followed */
     uint64_t number;
     uint64_t started_ms, deadline_ms;
@@ -108,6 +110,10 @@ static bool changes_something(uint32_t op)
     case CALL_MEMBER_ADD:
     case CALL_MEMBER_REMOVE:
     case CALL_MESSAGE_POST:
+    case CALL_USER_EVENT:
+    case CALL_CONNECTIONS_CLOSE:
+    case CALL_EVENT_TRIGGER:
+    case CALL_CONNECTION_TERMINATE:
         return true;
     default:
         return false;
@@ -177,7 +183,7 @@ static void call_on_timer(struct timer *timer, void *arg)
     struct call *call = arg;
 
     (void)timer;
-    if (env_now_ms(call->calls->env) >= call->deadline_ms)
+    if (call->is_over || env_now_ms(call->calls->env) >= call->deadline_ms)
         expire(call);
     else if (call->state == CALL_WAITING)
         try_send(call);
@@ -192,9 +198,17 @@ static void retry_waiting(struct calls *calls)
 
     list_for_each(call, &calls->pending, link)
     {
-        if (call->state == CALL_WAITING)
+        if (call->state == CALL_WAITING && !call->is_over)
             try_send(call);
     }
+}
+
+/* Ends in its timer: nobody may end a call while the list is walked. */
+static void give_up(struct call *call)
+{
+    set_state(call, CALL_WAITING);
+    call->is_over = true;
+    arm(call, 0);
 }
 
 static void calls_on_up(void *owner, struct link *link)
@@ -210,7 +224,11 @@ static void calls_on_down(void *owner, struct link *link)
 
     list_for_each(call, &calls->pending, link)
     {
-        if (call->state == CALL_SENT && call->sent == link)
+        if (call->state != CALL_SENT || call->sent != link)
+            continue;
+        if (call->is_once)
+            give_up(call);
+        else
             wait_for_retry(call);
     }
 }
@@ -358,6 +376,7 @@ int calls_start(struct calls *calls, const struct call_params *params, call_done
     call->deadline_ms =
         call->started_ms + (params->deadline_ms ? params->deadline_ms : CALL_DEADLINE_MS);
     call->pause_ms = MOVED_RETRY_MIN_MS;
+    call->is_once = params->once;
     call->fn = fn;
     call->arg = arg;
     timer_init(&call->timer, call_on_timer, call);

@@ -30,6 +30,8 @@ struct call_params {
     struct slice client_key, request; /* see MSG CALL */
     struct slice trace;
     uint32_t deadline_ms; /* 0: CALL_DEADLINE_MS */
+    bool once; /* what it does must not be done twice and nothing remembers that it was: not
+                  sent again when the link breaks, its outcome is unknown then */
 };
 
 struct call_reply {

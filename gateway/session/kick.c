@@ -44,7 +44,7 @@ static bool is_issued_before(const struct session *s, uint64_t before_s)
 
 static bool fits(const struct session *s, const struct msg_KICK *in)
 {
-    if (s->is_closed || !slice_eq(intern_slice(s->project), in->project))
+    if (s->is_closed || s->is_doomed || !slice_eq(intern_slice(s->project), in->project))
         return false;
     if (in->user.len > 0 && !slice_eq(session_user(s), in->user))
         return false;
@@ -56,6 +56,7 @@ static bool fits(const struct session *s, const struct msg_KICK *in)
 
 static void doom(struct kick *kick, struct session *s)
 {
+    s->is_doomed = true;
     list_del(&s->link);
     list_add_tail(&kick->doomed, &s->link);
 }

@@ -80,6 +80,7 @@ struct session {
     bool many_rooms; /* subscribes; else it is in one room for life */
     bool is_token_warned;
     bool is_closed;
+    bool is_doomed; /* on a kick's list */
 };
 
 /* ---- sessions.c ---- */

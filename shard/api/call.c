@@ -7,6 +7,7 @@
 #include "common/base/ident.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "shard/host/gather.h"
 #include "shard/host/host.h"
 #include "shard/metrics.h"
 #include "shard/store/file_store.h"
@@ -20,6 +21,10 @@ struct api {
 static const struct call_row rows[] = {
     [CALL_KEY_LOOKUP] = {CALL_OBJECT_NONE, verb_key_lookup},
     [CALL_PROJECT_CONFIG] = {CALL_OBJECT_PROJECT, verb_project_config},
+    [CALL_USER_EVENT] = {CALL_OBJECT_USER, verb_user_event},
+    [CALL_CONNECTIONS_CLOSE] = {CALL_OBJECT_NONE, verb_connections_close},
+    [CALL_EVENT_TRIGGER] = {CALL_OBJECT_ROOM, verb_event_trigger},
+    [CALL_CONNECTION_TERMINATE] = {CALL_OBJECT_ROOM, verb_connection_terminate},
     [CALL_ROOMS_LIST] = {CALL_OBJECT_NONE, verb_rooms_list},
     [CALL_ROOM_CREATE] = {CALL_OBJECT_NEW_ROOM, verb_room_create},
     [CALL_ROOM_GET] = {CALL_OBJECT_ROOM, verb_room_get},
@@ -93,6 +98,7 @@ static void end(struct call *call)
     list_del(&call->room_wait.link);
     list_del(&call->change_wait.link);
     list_del(&call->lookup_wait.link);
+    gather_cancel(TAKE(call->verb.gather));
     env_timer_cancel(call->env, &call->deadline);
     if (call->held == 0)
         env_free_later(call->env, &call->dead);
@@ -399,6 +405,14 @@ void call_run(struct call *call)
         return;
     case CALL_OBJECT_PROJECT:
         if (!split_object(call, SLICE_LIT("project/"), false))
+            call_refuse(call, ERROR_bad_request, "object", 0);
+        else if (!host_owns(call->host, call->object))
+            call_moved(call);
+        else
+            call->row->handler(call, NULL);
+        return;
+    case CALL_OBJECT_USER:
+        if (!split_object(call, SLICE_LIT("user/"), true) || !ident_is_valid(call->user))
             call_refuse(call, ERROR_bad_request, "object", 0);
         else if (!host_owns(call->host, call->object))
             call_moved(call);

@@ -20,11 +20,13 @@
 #include "shard/room/rules.h"
 
 struct call;
+struct gather;
 
 /* What an operation needs before its handler runs. */
 enum call_object {
     CALL_OBJECT_NONE,     /* any shard */
     CALL_OBJECT_PROJECT,  /* we own the project */
+    CALL_OBJECT_USER,     /* we own the user, whose id is call->room_id */
     CALL_OBJECT_ROOM,     /* we own the room, and it is active; a room that does not exist is
                              `forbidden` */
     CALL_OBJECT_NEW_ROOM, /* we own the room; the handler also runs (with NULL) when there is
@@ -71,10 +73,12 @@ struct call {
         struct slice target; /* MEMBER_*: the user; points into params */
         enum member_role role;
         struct history *history;
-        int64_t expires_us;  /* MODERATE */
-        enum found found;    /* the message that is named: the parent, or the one to change */
-        struct entry *named; /* YES: owned reference */
-        int64_t limit;       /* SEARCH_MESSAGES */
+        struct gather *gather; /* USER_EVENT, CONNECTION*: under way; NULL: none */
+        size_t n_delivered;    /* USER_EVENT: to the user's channel */
+        int64_t expires_us;    /* MODERATE */
+        enum found found;      /* the message that is named: the parent, or the one to change */
+        struct entry *named;   /* YES: owned reference */
+        int64_t limit;         /* SEARCH_MESSAGES */
     } verb;
     char bytes[];
 };
@@ -128,6 +132,10 @@ void call_join(struct call *call, struct room_host *room);
 
 void verb_key_lookup(struct call *call, struct room_host *room);
 void verb_project_config(struct call *call, struct room_host *room);
+void verb_user_event(struct call *call, struct room_host *room);
+void verb_connections_close(struct call *call, struct room_host *room);
+void verb_event_trigger(struct call *call, struct room_host *room);
+void verb_connection_terminate(struct call *call, struct room_host *room);
 void verb_rooms_list(struct call *call, struct room_host *room);
 void verb_room_create(struct call *call, struct room_host *room);
 void verb_room_get(struct call *call, struct room_host *room);

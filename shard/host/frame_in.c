@@ -8,6 +8,7 @@
 #include "shard/host/mutate.h"
 #include "shard/host/op.h"
 #include "shard/host/publish.h"
+#include "shard/host/signal.h"
 #include "shard/host/typing.h"
 #include "shard/metrics.h"
 #include "shard/room/command.h"
@@ -311,6 +312,9 @@ static void run_command(struct op *op, const struct frame *frame, const struct c
         typing_on_signal(attach, command->typing.is_typing,
                          (enum typing_intent)command->typing.intent);
         op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
+        return;
+    case COMMAND_CLIENT_EVENT:
+        signal_client_event(op, &command->event);
         return;
     case COMMAND_NONE:
         op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));

@@ -55,6 +55,7 @@ static void free_now(struct later *later, void *arg)
     roster_deinit(&room->roster);
     limiter_deinit(&room->limiter);
     limiter_deinit(&room->report_limiter);
+    limiter_deinit(&room->event_limiter);
     free(room->name);
     free(room);
 }
@@ -121,6 +122,8 @@ static struct room_host *room_new(struct host *host, struct slice project, struc
     tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes, 0, 0);
     limiter_init(&room->limiter, (uint64_t)MESSAGES_PER_MINUTE * host->config.rate_scale);
     limiter_init(&room->report_limiter, (uint64_t)REPORTS_PER_MINUTE * host->config.rate_scale);
+    limiter_init(&room->event_limiter,
+                 (uint64_t)CLIENT_EVENTS_PER_MINUTE * host->config.rate_scale);
     return room;
 }
 

@@ -70,8 +70,9 @@ struct room_host {
     struct list waits;   /* struct room_wait */
     struct limiter limiter;
     struct limiter report_limiter;
-    struct list changes;   /* struct member_change: not settled yet */
-    size_t owners_leaving; /* of those: how many take the owner role from somebody */
+    struct limiter event_limiter; /* of client_event */
+    struct list changes;          /* struct member_change: not settled yet */
+    size_t owners_leaving;        /* of those: how many take the owner role from somebody */
 
     /* Presence (presence.h, settle.h) and typing (typing.h). */
     struct turnout turnout;

@@ -337,12 +337,26 @@ static int read_typing(struct command *command, struct command_error *error)
     return 0;
 }
 
+static int read_client_event(struct command *command, struct command_error *error)
+{
+    struct json_fields f = json_fields(command->root);
+
+    command->type = COMMAND_CLIENT_EVENT;
+    event_read_client(&f, &command->event);
+    return json_fields_failed(&f) ? bad(error, f.error, "%s", f.detail) : 0;
+}
+
 static const struct {
     const char *type;
     int (*read)(struct command *command, struct command_error *error);
 } readers[] = {
-    {"message", read_message}, {"edit", read_edit},     {"delete", read_delete},
-    {"reaction", read_react},  {"typing", read_typing}, {"resume", read_resume},
+    {"message", read_message},
+    {"edit", read_edit},
+    {"delete", read_delete},
+    {"reaction", read_react},
+    {"typing", read_typing},
+    {"resume", read_resume},
+    {"client_event", read_client_event},
 };
 
 int command_parse(struct slice json, struct command *ret_command,

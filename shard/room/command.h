@@ -10,6 +10,7 @@
 
 #include "common/base/slice.h"
 #include "common/json/errors.h"
+#include "shard/room/event.h"
 
 enum command_type {
     COMMAND_NONE = 0,
@@ -19,6 +20,7 @@ enum command_type {
     COMMAND_REACTION,
     COMMAND_RESUME,
     COMMAND_TYPING,
+    COMMAND_CLIENT_EVENT,
 };
 
 struct command_message {
@@ -56,6 +58,7 @@ struct command {
             bool is_typing;
             unsigned intent; /* enum typing_intent */
         } typing;
+        struct event event; /* CLIENT_EVENT */
     };
 };
 

@@ -10,11 +10,11 @@ export class Client {
   }
 
   /** Opens a room socket. `query` joins the token; `native` asks for fluxy.v1. Resolves when the handshake is done. */
-  static async open(base, room, token, { native = false, query = {}, keep = true } = {}) {
+  static async open(base, room, token, { native = false, query = {}, keep = true, path = `/ws/room/${room}` } = {}) {
     const client = new Client();
     client.keep = keep;
     const params = new URLSearchParams({ token, ...query });
-    client.socket = new WebSocket(`${base}/ws/room/${room}?${params}`, native ? ['fluxy.v1'] : []);
+    client.socket = new WebSocket(`${base}${path}?${params}`, native ? ['fluxy.v1'] : []);
     client.socket.onmessage = (event) => client.take(JSON.parse(event.data));
     client.socket.onclose = (event) => {
       client.closed = { code: event.code, reason: event.reason };
@@ -22,7 +22,7 @@ export class Client {
     };
     await new Promise((resolve, reject) => {
       client.socket.onopen = resolve;
-      client.socket.onerror = () => reject(new Error(`cannot open ${base}/ws/room/${room}`));
+      client.socket.onerror = () => reject(new Error(`cannot open ${base}${path}`));
     });
     client.socket.onerror = () => {};
     return client;
@@ -32,6 +32,13 @@ export class Client {
   static async join(base, room, token, options) {
     const client = await Client.open(base, room, token, options);
     await client.until((f) => f.type === 'subscription_succeeded');
+    return client;
+  }
+
+  /** Listens to the channel of a user. */
+  static async channel(base, user, token, options) {
+    const client = await Client.open(base, undefined, token, { path: `/ws/user/${user}`, ...options });
+    await client.until((f) => f.type === 'user_subscription_succeeded');
     return client;
   }
 

@@ -1,0 +1,96 @@
+/* signal.c - see signal.h. */
+#include "shard/host/signal.h"
+
+#include <stdio.h>
+
+#include "shard/host/attach.h"
+#include "shard/host/op.h"
+#include "shard/metrics.h"
+
+enum error_code signal_check(const struct room_host *room, struct slice user,
+                             unsigned project_roles)
+{
+    struct actor actor = room_actor(room, user, project_roles);
+
+    return rules_refuse_write(&actor);
+}
+
+static void refuse(struct op *op, enum error_code code, const char *detail,
+                   uint64_t retry_after_ms)
+{
+    struct room_host *room = op->attach->room;
+    struct frame_ref ref = {.frame_id = op->frame_id};
+    struct buf *json = &room->host->json;
+
+    room->host->metrics->refused++;
+    buf_clear(json);
+    frame_error(json, room->id, &ref, code, slice_str(detail), retry_after_ms);
+    op_settle(op, buf_slice(json), slice_of(NULL, 0));
+}
+
+static void refuse_rate(struct op *op, uint64_t wait_ms)
+{
+    char detail[48];
+
+    op->attach->room->host->metrics->limited++;
+    (void)snprintf(detail, sizeof(detail), "retry in %llus",
+                   (unsigned long long)((wait_ms + 999) / 1000));
+    refuse(op, ERROR_rate_limit_exceeded, detail, wait_ms);
+}
+
+void signal_client_event(struct op *op, const struct event *event)
+{
+    struct attach *attach = op->attach;
+    struct room_host *room = attach->room;
+    enum error_code code = signal_check(room, attach->user, attach->project_roles);
+    struct buf *json = &room->host->json;
+    uint64_t wait_ms;
+
+    if (code != ERROR_NONE) {
+        refuse(op, code, "", 0);
+        return;
+    }
+    /* Perhaps it has been given to the others before the link broke. Nobody must get it twice,
+     * and its sender must know. */
+    if (op->is_resent) {
+        refuse(op, ERROR_outcome_unknown, "the connection to the room broke", 0);
+        return;
+    }
+    wait_ms = limiter_take(&room->event_limiter, attach->user, LIMITER_SOCKET,
+                           env_now_ms(room->host->env));
+    if (wait_ms > 0) {
+        refuse_rate(op, wait_ms);
+        return;
+    }
+    buf_clear(json);
+    frame_client_event(json, room->id, attach->user, event);
+    if (buf_failed(json)) {
+        refuse(op, ERROR_overloaded, "", 0);
+        return;
+    }
+    room_fanout(room, 0, EVENT_EPHEMERAL, attach, buf_slice(json));
+    op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
+}
+
+static const struct attach *find_socket(const struct room_host *room, struct slice socket_id)
+{
+    struct room_gate *rg;
+    struct attach *attach;
+
+    if (socket_id.len == 0)
+        return NULL;
+    list_for_each(rg, &room->gates, in_room)
+    {
+        list_for_each(attach, &rg->attaches, in_room_gate)
+        {
+            if (slice_eq(attach->socket_id, socket_id))
+                return attach;
+        }
+    }
+    return NULL;
+}
+
+void signal_send(struct room_host *room, struct slice except_socket_id, struct slice json)
+{
+    room_fanout(room, 0, EVENT_EPHEMERAL, find_socket(room, except_socket_id), json);
+}

@@ -523,6 +523,8 @@
 #define TYPING_RELAYS 20
 #define TYPING_RELAYS_WINDOW_MS 10000
 #define TYPING_FANOUT_PER_S 20000u
+/* Who was out of reach for a moment is told what became of typing in this time. */
+#define TYPING_TOLD_MS 30000
 /* A typing frame that a gateway keeps, to say it again to the room's next owner. */
 #define TYPING_FRAME_MAX 512
 /* Rooms put to sleep in one second's turn; a shard that falls quiet must not stop for it. */

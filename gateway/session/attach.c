@@ -451,10 +451,12 @@ static void say_typing_again(struct attach *a)
 {
     if (!a->typing)
         return;
-    if (env_now_ms(a->session->all->env) - a->typing->at_ms < TYPING_EXPIRE_MS)
+    if (env_now_ms(a->session->all->env) - a->typing->at_ms < TYPING_EXPIRE_MS) {
         attach_pass_frame(a, slice_of(a->typing->json, a->typing->len));
-    else
-        free(TAKE(a->typing));
+        return;
+    }
+    attach_pass_frame(a, SLICE_LIT("{\"type\":\"typing\",\"isTyping\":false}"));
+    free(TAKE(a->typing));
 }
 
 /* ---- from the shard ---- */

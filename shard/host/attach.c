@@ -76,6 +76,7 @@ static void stop(struct attach *attach)
     frames_drop_held(attach);
     if (attach->state == ATTACH_LIVE)
         attach->room_gate->n_live--;
+    attach->room->n_ghosts -= attach->state == ATTACH_GHOST;
     attach->state = ATTACH_WAITING;
     attach->last_n = 0;
 }
@@ -120,6 +121,7 @@ void attach_become_ghost(struct attach *attach)
     }
     stop(attach);
     attach->state = ATTACH_GHOST;
+    attach->room->n_ghosts++;
 }
 
 /* ---- coming ---- */

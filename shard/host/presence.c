@@ -155,6 +155,8 @@ void presence_on_live(struct attach *attach, bool is_back)
     if (!user->is_announced && !is_no_news(room, user->user, is_back))
         turnout_join(&room->turnout, user->user, user->info, joined_json(attach), attach);
     user->is_announced = true;
+    if (is_back)
+        typing_on_back(attach);
     presence_refresh(room);
 }
 
@@ -202,7 +204,7 @@ void presence_put_sockets(struct buf *out, const struct room_host *room)
 
 bool presence_is_quiet(const struct room_host *room)
 {
-    return settle_is_quiet(room) && turnout_is_quiet(&room->turnout) &&
+    return settle_is_quiet(room) && turnout_is_quiet(&room->turnout) && room->n_ghosts == 0 &&
            !timer_is_armed(&room->typing_timer);
 }
 

@@ -23,7 +23,8 @@ void presence_on_absent(struct room_host *room, struct slice user);
 /* Presence is to be published, with what waits. */
 void presence_refresh(struct room_host *room);
 
-/* Nothing waits to be told, nobody is awaited, nobody is typing: the room may sleep. */
+/* Nothing waits to be told, nobody is awaited (also no gateway whose link broke), nobody is
+ * typing: the room may sleep. */
 bool presence_is_quiet(const struct room_host *room);
 /* The ids of the first PRESENCE_LIST_MAX sockets, as elements of a JSON array. */
 void presence_put_sockets(struct buf *out, const struct room_host *room);

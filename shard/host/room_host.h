@@ -65,6 +65,7 @@ struct room_host {
 
     /* Who is here. */
     struct roster roster;
+    size_t n_ghosts;     /* of its attaches */
     struct list gates;   /* struct room_gate.in_room */
     struct list waiting; /* struct attach.in_wait: until the room is active */
     struct list waits;   /* struct room_wait */
@@ -81,6 +82,7 @@ struct room_host {
     struct later presence_later;
     struct timer typing_timer;
     struct ratelim typing_limit;
+    uint64_t typing_told_ms; /* when anybody was last told anything; 0: never */
 
     /* Coming and going. */
     struct claim *claim; /* under way; NULL: none */

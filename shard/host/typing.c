@@ -43,7 +43,7 @@ static void send(struct room_host *room, struct roster_user *user, const struct 
 
     user->told_typing = user->is_typing;
     user->told_intent = user->intent;
-    user->told_ms = env_now_ms(room->host->env);
+    user->told_ms = room->typing_told_ms = env_now_ms(room->host->env);
     room->host->metrics->typing_relayed++;
     buf_clear(json);
     frame_typing(json, room->id, user->user, user->is_typing, (enum typing_intent)user->intent);
@@ -86,6 +86,29 @@ void typing_on_signal(struct attach *attach, bool is_typing, enum typing_intent 
     if (is_typing)
         look_in(room, TYPING_EXPIRE_MS);
     tell(room, user, attach);
+}
+
+void typing_on_back(struct attach *attach)
+{
+    struct room_host *room = attach->room;
+    uint64_t now_ms = env_now_ms(room->host->env);
+    struct buf *json = &room->host->json;
+    const struct roster_user *user;
+
+    if (room->typing_told_ms == 0 || now_ms - room->typing_told_ms > TYPING_TOLD_MS ||
+        !turnout_is_listed(room->roster.n_users))
+        return;
+    list_for_each(user, &room->roster.users, link)
+    {
+        if (user == attach->present || user->told_ms == 0 ||
+            now_ms - user->told_ms > TYPING_TOLD_MS)
+            continue;
+        buf_clear(json);
+        frame_typing(json, room->id, user->user, user->told_typing,
+                     (enum typing_intent)user->told_intent);
+        if (!buf_failed(json))
+            attach_send(attach, 0, 0, buf_slice(json));
+    }
 }
 
 void typing_on_gone(struct attach *attach)

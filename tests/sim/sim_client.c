@@ -309,13 +309,34 @@ static void on_subscribed(struct sim_client *c, const json_t *frame)
     }
 }
 
+static void on_presence(struct sim_client *c, const json_t *frame)
+{
+    const json_t *users = json_object_get(frame, "users");
+    const json_t *user;
+    size_t i, mine = 0;
+
+    json_array_foreach(users, i, user) mine +=
+        slice_eq_str(slice_str(json_string_value(user)), c->config.user);
+    if (mine != 1)
+        sim_violation(c->check, "%s: is in presence %zu times", c->config.user, mine);
+    c->online = (uint64_t)json_integer_value(json_object_get(frame, "online"));
+    c->n_here = json_array_size(users);
+}
+
 static const struct {
     const char *type;
     void (*on_frame)(struct sim_client *c, const json_t *frame);
 } frames[] = {
-    {"replay", on_replay}, {"history", on_replay}, {"message", on_message},
-    {"edit", on_change},   {"delete", on_change},  {"reaction", on_change},
-    {"ack", on_ack},       {"error", on_error},    {"subscription_succeeded", on_subscribed},
+    {"replay", on_replay},
+    {"history", on_replay},
+    {"message", on_message},
+    {"edit", on_change},
+    {"delete", on_change},
+    {"reaction", on_change},
+    {"ack", on_ack},
+    {"error", on_error},
+    {"subscription_succeeded", on_subscribed},
+    {"presence", on_presence},
 };
 
 static void on_frame(struct sim_socket *socket, const json_t *frame, struct slice text)
@@ -365,6 +386,7 @@ static void on_gone(struct sim_socket *socket)
     struct sim_client *c = client_of(socket);
 
     c->is_live = false;
+    c->online = c->n_here = 0;
     if (!c->config.native)
         c->has_cursor = false;
 }

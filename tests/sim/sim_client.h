@@ -26,6 +26,8 @@ struct sim_client {
     struct sim_client_config config;
     struct sim_socket socket;
     bool is_live; /* subscription_succeeded came */
+    /* What the newest presence frame said. */
+    uint64_t online, n_here;
 
     uint64_t seq; /* everything up to here has been seen (native) */
     char generation[64];

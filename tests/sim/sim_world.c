@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/sim/sim_client.h"
 
@@ -90,10 +91,28 @@ static void on_traffic(struct sim *sim, void *arg)
 
 /* ---- the end ---- */
 
+static uint64_t clients_in(const struct run *run, const char *room)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < run->n_clients; i++)
+        n += strcmp(run->clients[i].config.room, room) == 0;
+    return n;
+}
+
+/* Everybody is connected, each with one socket: is that what this client is shown? */
+static bool knows_who_is_here(const struct run *run, const struct sim_client *client)
+{
+    uint64_t n = clients_in(run, client->config.room);
+
+    return client->online == n && client->n_here == n;
+}
+
 static bool has_settled(const struct run *run)
 {
     for (size_t i = 0; i < run->n_clients; i++) {
-        if (!sim_client_has_settled(&run->clients[i]))
+        if (!sim_client_has_settled(&run->clients[i]) ||
+            !knows_who_is_here(run, &run->clients[i]))
             return false;
     }
     return true;
@@ -118,6 +137,12 @@ static void settle(struct run *run)
                           client->config.user, client->config.room, client->is_live,
                           client->n_unacked, client->seq,
                           sim_cluster_head(w, client->config.room));
+        else if (!knows_who_is_here(run, client))
+            sim_violation(&w->check,
+                          "%s in %s is shown %" PRIu64 " sockets and %" PRIu64
+                          " users, not %" PRIu64,
+                          client->config.user, client->config.room, client->online,
+                          client->n_here, clients_in(run, client->config.room));
     }
 }
 

@@ -285,6 +285,22 @@ static void a_room_does_not_sleep_while_somebody_is_awaited(void **state)
     fx_deinit(&fx);
 }
 
+static void a_room_does_not_sleep_while_a_link_is_held(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    fx.host->config.room_idle_ms = 1000;
+    fx_link_down(&fx.gates[1]);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS - 1000);
+    fx_expect(a, "", "its sockets are still counted");
+    fake_env_advance(&fx.fake, 6000);
+    fx_expect(a, "gone 257\nephemeral {member_left userId=bob}\nsleep g\n", "not for ever");
+    fx_deinit(&fx);
+}
+
 /* ---- gateways that are gone ---- */
 
 static void every_other_gateway_hears_that_one_is_gone(void **state)
@@ -573,6 +589,31 @@ static void typing_ends_with_the_socket_that_typed(void **state)
     fx_deinit(&fx);
 }
 
+static void who_was_out_of_reach_hears_that_typing_has_ended(void **state)
+{
+    struct fx fx;
+    struct fx_gate *b = &fx.gates[1];
+
+    (void)state;
+    begin(&fx);
+    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
+    fx_forget(b);
+    fx_link_down(b);
+    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(false));
+    fx_link_up(b);
+    back(b, "bob");
+    fx_run(&fx);
+    fx_expect(b, "attached 1 @0\nto 1 {typing userId=ann isTyping=0 intent=idle}\n", "bob");
+    /* Long ago: there is nothing to be said. */
+    fake_env_advance(&fx.fake, TYPING_TOLD_MS);
+    fx_link_down(b);
+    fx_link_up(b);
+    back(b, "bob");
+    fx_run(&fx);
+    fx_expect(b, "attached 1 @0\n", "later");
+    fx_deinit(&fx);
+}
+
 static void a_change_of_intent_is_sent_on(void **state)
 {
     struct fx fx;
@@ -624,6 +665,7 @@ int main(void)
         cmocka_unit_test(answers_to_an_earlier_wake_count_for_nothing),
         cmocka_unit_test(a_room_does_not_sleep_while_somebody_types),
         cmocka_unit_test(a_room_does_not_sleep_while_somebody_is_awaited),
+        cmocka_unit_test(a_room_does_not_sleep_while_a_link_is_held),
         cmocka_unit_test(every_other_gateway_hears_that_one_is_gone),
         cmocka_unit_test(above_two_hundred_there_is_no_list_but_changes),
         cmocka_unit_test(a_storm_is_told_in_few_frames),
@@ -633,6 +675,7 @@ int main(void)
         cmocka_unit_test(live_lists_at_most_two_hundred),
         cmocka_unit_test(a_stuttering_keyboard_is_limited_and_ends_as_it_is),
         cmocka_unit_test(typing_ends_with_the_socket_that_typed),
+        cmocka_unit_test(who_was_out_of_reach_hears_that_typing_has_ended),
         cmocka_unit_test(a_change_of_intent_is_sent_on),
         cmocka_unit_test(a_room_full_of_typists_is_limited),
     };

@@ -324,8 +324,9 @@ int committer_push(struct commit_queue *q, const struct commit_push *push)
     struct committer *c = q->committer;
     const struct commit_config *config = &c->config;
     struct commit_lane *lane = &c->lanes[q->lane];
-    size_t bytes = side_ops_size(push->ops, push->n_ops) +
-                   (push->mutation ? mutation_size(push->mutation) : entry_size(push->entry));
+    /* A change becomes a whole image of its entry, however small it is itself. */
+    size_t bytes = side_ops_size(push->ops, push->n_ops) + entry_size(push->entry) +
+                   (push->mutation ? mutation_size(push->mutation) : 0);
     struct commit_item *item;
     int r;
 

@@ -28,27 +28,47 @@ static void spy_on_submitted(void *arg, enum store_result result, const bool *co
     free(s);
 }
 
+/* Each entry once, and only older ones. */
+static void check_changed(const struct batch_room *room)
+{
+    for (size_t i = 0; i < room->n_changed; i++) {
+        assert_true(room->changed[i]->seq <= room->expect_seq);
+        assert_in_range(room->changed[i]->updated_seq, room->expect_seq + 1, room->new_seq);
+        for (size_t k = 0; k < i; k++)
+            assert_int_not_equal(room->changed[i]->seq, room->changed[k]->seq);
+    }
+}
+
 static int spy_submit(struct store *store, unsigned lane, const struct batch *batch,
                       store_submit_fn fn, void *arg)
 {
     struct fx *fx = fx_of(store);
     struct spied *s = calloc(1, sizeof(*s));
-    size_t rows = 0;
+    size_t rows = 0, changed = 0, keys = 0;
     int r;
 
     assert_non_null(s);
     *s = (struct spied){.fx = fx, .fn = fn, .arg = arg};
     for (size_t i = 0; i < batch->n_rooms; i++) {
-        rows += batch->rooms[i].n_entries;
-        assert_true(batch->rooms[i].n_entries > 0);
-        assert_int_equal(batch->rooms[i].new_seq - batch->rooms[i].expect_seq,
-                         batch->rooms[i].n_entries);
+        const struct batch_room *room = &batch->rooms[i];
+        size_t events = (size_t)(room->new_seq - room->expect_seq);
+
+        rows += events;
+        changed += room->n_changed;
+        keys += room->n_keys;
+        assert_true(events >= room->n_entries + room->n_changed && events > 0);
+        assert_true(room->n_changed > 0 || events == room->n_entries);
+        check_changed(room);
+        for (size_t k = 0; k < room->n_ops; k++)
+            fx->op_seqs[room->ops[k].kind] = room->ops[k].seq;
         for (int k = 0; k < FX_ROOMS; k++)
             s->has_room[k] |= slice_eq_str(batch->rooms[i].room, fx->rooms[k].room);
     }
     if (fx->submits < ARRAY_LEN(fx->rows)) {
         fx->rows[fx->submits] = rows;
         fx->rooms_in[fx->submits] = batch->n_rooms;
+        fx->changed[fx->submits] = changed;
+        fx->keys[fx->submits] = keys;
     }
     fx->submits++;
     r = fx->sim->ops->submit(fx->sim, lane, batch, spy_on_submitted, s);
@@ -89,6 +109,18 @@ static int64_t spy_clock_offset_us(struct store *store)
 
 /* ---- what the rooms are told ---- */
 
+static void image_set(struct fx_room *room, struct entry *e)
+{
+    assert_true(e->seq < FX_SEQS);
+    entry_unref(room->images[e->seq]);
+    room->images[e->seq] = entry_ref(e);
+}
+
+static void put_text(char *at, size_t size, struct slice text)
+{
+    snprintf(at, size, "%.*s", (int)text.len, text.data ? text.data : "");
+}
+
 static void room_on_settled(void *owner, const struct commit_result *result)
 {
     struct fx_room *room = owner;
@@ -101,14 +133,24 @@ static void room_on_settled(void *owner, const struct commit_result *result)
         .outcome = result->outcome,
         .tag = (unsigned)(uintptr_t)result->requester,
         .seq = result->entry->seq,
+        .updated_seq = result->entry->updated_seq,
+        .change_seq = result->change_seq,
+        .message_no = result->entry->message_no,
         .id = result->entry->id,
         .created_us = result->entry->created_us,
+        .version = result->entry->version,
+        .flags = result->entry->flags,
+        .error = result->error,
+        .n_ops = result->n_ops,
     };
-    memcpy(told->content, result->entry->content.data,
-           MIN(result->entry->content.len, sizeof(told->content) - 1));
+    put_text(told->content, sizeof(told->content), result->entry->content);
+    put_text(told->reactions, sizeof(told->reactions), result->entry->reactions);
     if (result->outcome == COMMIT_DONE) {
-        assert_int_equal(told->seq, room->last_done_seq + 1);
-        room->last_done_seq = told->seq;
+        uint64_t seq = result->mutation ? told->updated_seq : told->seq;
+
+        assert_int_equal(seq, room->last_done_seq + 1);
+        room->last_done_seq = seq;
+        image_set(room, result->entry);
     }
 }
 
@@ -131,7 +173,13 @@ struct sim_room *fx_db_room(struct fx *fx, int room)
 void fx_open_at(struct fx *fx, int i, uint64_t fence, const struct commit_head *head)
 {
     struct fx_room *room = &fx->rooms[i];
+    size_t n;
+    struct entry *const *rows = sim_room_entries(fx_db_room(fx, i), &n);
 
+    for (size_t k = 0; k < n; k++) {
+        if (rows[k])
+            image_set(room, rows[k]);
+    }
     room->lost = false;
     room->last_done_seq = head->last_seq;
     assert_int_equal(committer_open_queue(fx->c, &room->queue, slice_str(room->project),
@@ -191,6 +239,8 @@ void fx_deinit(struct fx *fx)
     fx->server.is_stalled = false;
     fake_env_advance(&fx->fake, 60000);
     committer_free(fx->c);
+    for (size_t i = 0; i < (size_t)FX_ROOMS * FX_SEQS; i++)
+        entry_unref(fx->rooms[i / FX_SEQS].images[i % FX_SEQS]);
     sim_store_free(fx->sim);
     sim_server_deinit(&fx->server);
     fake_env_deinit(&fx->fake);
@@ -241,6 +291,73 @@ int fx_push_member(struct fx *fx, int room, unsigned tag, const char *user,
     return push(fx, room, &from, key, &p);
 }
 
+/* ---- changes ---- */
+
+static int push_change(struct fx *fx, int room, uint64_t seq, const struct mutation *from,
+                       const char *key, struct commit_push *p)
+{
+    AUTO(mutation_unref) struct mutation *mutation = mutation_new(from);
+    uint8_t dedupe[DEDUPE_LEN] = {0};
+
+    assert_non_null(mutation);
+    p->entry = fx->rooms[room].images[seq];
+    assert_non_null(p->entry);
+    p->mutation = mutation;
+    p->key = key ? dedupe : NULL;
+    if (key)
+        snprintf((char *)dedupe, sizeof(dedupe), "%s", key);
+    return committer_push(&fx->rooms[room].queue, p);
+}
+
+int fx_push_change_with(struct fx *fx, int room, unsigned tag, uint64_t seq,
+                        const struct mutation *from, const char *key, const struct side_op *ops,
+                        size_t n_ops)
+{
+    struct commit_push p = {.ops = ops, .n_ops = n_ops, .requester = (void *)(uintptr_t)tag};
+
+    return push_change(fx, room, seq, from, key, &p);
+}
+
+int fx_push_change(struct fx *fx, int room, unsigned tag, uint64_t seq,
+                   const struct mutation *from, const char *key, bool is_suspect)
+{
+    struct commit_push p = {.is_suspect = is_suspect, .requester = (void *)(uintptr_t)tag};
+
+    return push_change(fx, room, seq, from, key, &p);
+}
+
+struct mutation fx_edit(const char *content)
+{
+    struct mutation m = {
+        .kind = MUTATION_EDIT, .actor = SLICE_LIT("u"), .content = slice_str(content)};
+
+    if (strcmp(content, "bad") == 0)
+        m.content = slice_of("b\0d", 3);
+    return m;
+}
+
+struct mutation fx_delete(void)
+{
+    return (struct mutation){.kind = MUTATION_DELETE, .actor = SLICE_LIT("u")};
+}
+
+struct mutation fx_reaction(const char *actor, bool is_added)
+{
+    return (struct mutation){.kind = MUTATION_REACTION,
+                             .actor = slice_str(actor),
+                             .emoji = SLICE_LIT("+"),
+                             .is_added = is_added};
+}
+
+const struct entry *fx_row(struct fx *fx, int room, uint64_t seq)
+{
+    size_t n;
+    struct entry *const *rows = sim_room_entries(fx_db_room(fx, room), &n);
+
+    assert_true(seq <= n && rows[seq - 1]);
+    return rows[seq - 1];
+}
+
 void fx_advance(struct fx *fx, uint64_t ms)
 {
     fake_env_advance(&fx->fake, ms);
@@ -273,21 +390,33 @@ size_t fx_count(const struct fx *fx, enum commit_outcome outcome)
 
 static void check_room(const struct sim_room *room)
 {
+    bool used[FX_SEQS] = {false};
+    const struct entry *last = NULL;
+    uint64_t head = sim_room_row(room)->last_seq;
     struct entry *const *e;
     size_t n;
 
     e = sim_room_entries(room, &n);
-    assert_int_equal(n, sim_room_row(room)->last_seq);
+    assert_int_equal(n, head);
+    assert_true(n < FX_SEQS);
     for (size_t i = 0; i < n; i++) {
+        if (!e[i])
+            continue;
         assert_int_equal(e[i]->seq, i + 1);
-        assert_int_equal(e[i]->updated_seq, i + 1);
-        if (i > 0) {
-            assert_true(e[i]->id > e[i - 1]->id);
-            assert_true(e[i]->created_us > e[i - 1]->created_us);
+        assert_in_range(e[i]->updated_seq, e[i]->seq, head);
+        assert_false(used[e[i]->updated_seq]);
+        used[e[i]->updated_seq] = true;
+        assert_true(e[i]->updated_seq == i + 1 || !e[e[i]->updated_seq - 1]);
+        if (last) {
+            assert_true(e[i]->id > last->id);
+            assert_true(e[i]->created_us > last->created_us);
+            assert_true(e[i]->message_no >= last->message_no);
         }
+        last = e[i];
         for (size_t k = 0; k < i; k++)
-            assert_memory_not_equal(e[i]->dedupe, e[k]->dedupe, DEDUPE_LEN);
+            assert_true(!e[k] || memcmp(e[i]->dedupe, e[k]->dedupe, DEDUPE_LEN) != 0);
     }
+    assert_true(!last || last->message_no == sim_room_row(room)->message_count);
 }
 
 void fx_check_db(struct fx *fx)

@@ -8,6 +8,7 @@
 
 #define FX_ROOMS 8
 #define FX_LOG 8192
+#define FX_SEQS 4096
 
 struct fx;
 
@@ -17,6 +18,7 @@ struct fx_room {
     char project[16], room[16];
     uint64_t last_done_seq;
     bool lost;
+    struct entry *images[FX_SEQS]; /* by seq: as released last, or loaded; owned */
 };
 
 /* One on_settled. */
@@ -24,9 +26,12 @@ struct fx_told {
     int room;
     enum commit_outcome outcome;
     unsigned tag; /* the requester; 0: none */
-    uint64_t seq;
+    uint64_t seq, updated_seq, change_seq, message_no;
     int64_t id, created_us;
-    char content[24];
+    uint32_t version, flags;
+    enum error_code error;
+    size_t n_ops;
+    char content[24], reactions[64];
 };
 
 struct fx {
@@ -41,7 +46,8 @@ struct fx {
     size_t n_log;
     unsigned submits,
         refusals[FX_ROOMS]; /* batches; those of a room that came back with STORE_BAD_DATA */
-    size_t rows[64], rooms_in[64]; /* of the first batches */
+    size_t rows[64], rooms_in[64], changed[64], keys[64]; /* of the first batches */
+    uint64_t op_seqs[SIDE_AUDIT + 1]; /* by kind: of the last one that was submitted */
 };
 
 /* n rooms "p<i / rooms_per_project>"/"r<i>", created and claimed with fence 1. NULL config:
@@ -58,11 +64,23 @@ int fx_push_item(struct fx *fx, int room, unsigned tag, const char *content, con
                  bool is_suspect);
 int fx_push_member(struct fx *fx, int room, unsigned tag, const char *user,
                    enum member_role role);
+/* A change of the entry with this seq, as it is known. Key NULL: none. */
+int fx_push_change(struct fx *fx, int room, unsigned tag, uint64_t seq,
+                   const struct mutation *from, const char *key, bool is_suspect);
+int fx_push_change_with(struct fx *fx, int room, unsigned tag, uint64_t seq,
+                        const struct mutation *from, const char *key, const struct side_op *ops,
+                        size_t n_ops);
+/* By "u", the author of everything. */
+struct mutation fx_edit(const char *content);
+struct mutation fx_delete(void);
+struct mutation fx_reaction(const char *actor, bool is_added);
+/* The row; the test fails when there is none. */
+const struct entry *fx_row(struct fx *fx, int room, uint64_t seq);
 struct sim_room *fx_db_room(struct fx *fx, int room);
 void fx_advance(struct fx *fx, uint64_t ms);
 /* What the log says about a tag; fails the test when it was not told exactly once. */
 const struct fx_told *fx_told(struct fx *fx, unsigned tag);
 size_t fx_count(const struct fx *fx, enum commit_outcome outcome);
-/* The timeline of every room is 1, 2, 3... with rising ids and times and without a repeated
- * key. */
+/* The timeline of every room has rising ids and times, no repeated key, no two events with one
+ * seq, and nothing above its head. */
 void fx_check_db(struct fx *fx);

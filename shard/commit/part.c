@@ -161,7 +161,22 @@ static bool number_new(struct commit_part *part, struct commit_item *item, int64
     return true;
 }
 
-/* False: out of memory. */
+/* The last id tells one part from another that leads to the same seq (an earlier one of this
+ * room, lost on the way, may commit late): who makes no new entry takes one all the same. */
+static bool name_part(struct commit_part *part)
+{
+    struct batch_room *row = &part->row;
+    int64_t id;
+
+    if (row->last_id != part->queue->head.last_id)
+        return true;
+    if (!ids_take(part->queue->committer, row->last_id, &id))
+        return false;
+    row->last_id = id;
+    return true;
+}
+
+/* False: out of memory, or no id for the part. */
 static bool number_change(struct commit_part *part, struct commit_item *item, int64_t now_us)
 {
     struct batch_room *row = &part->row;
@@ -177,6 +192,10 @@ static bool number_change(struct commit_part *part, struct commit_item *item, in
         item->verdict = r == MUTATION_NOTHING ? COMMIT_NOTHING : COMMIT_REJECTED;
         item->image = entry_ref(base);
         return true;
+    }
+    if (!name_part(part)) {
+        entry_unref(TAKE(item->image));
+        return false;
     }
     row->new_seq++;
     target_stage(item->target, item->image);

@@ -101,7 +101,8 @@ struct batch_room {
     uint64_t fence;      /* ours; the room row must still bear it */
     uint64_t expect_seq; /* compare: the row's last_seq */
     uint64_t new_seq;    /* set */
-    int64_t last_id, last_created_us;
+    int64_t last_id;     /* set; no other batch of the room sets the same */
+    int64_t last_created_us;
     uint64_t message_count;       /* set: messages ever created in the room */
     struct entry *const *entries; /* new ones in seq order; expect_seq < seq <= new_seq */
     size_t n_entries;

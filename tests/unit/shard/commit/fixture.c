@@ -177,7 +177,7 @@ void fx_open_at(struct fx *fx, int i, uint64_t fence, const struct commit_head *
     struct entry *const *rows = sim_room_entries(fx_db_room(fx, i), &n);
 
     for (size_t k = 0; k < n; k++) {
-        if (rows[k])
+        if (rows[k] && rows[k]->seq <= head->last_seq)
             image_set(room, rows[k]);
     }
     room->lost = false;

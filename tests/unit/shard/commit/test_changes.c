@@ -241,6 +241,29 @@ static void a_lost_fence_changes_nothing(void **state)
     assert_int_equal(fx_told(fx, 3)->updated_seq, 4);
 }
 
+/* The room is closed and opened again by the same owner, with the same fence, while a batch of
+ * its earlier life is lost on the way: both lead to the same seq. */
+static void what_an_earlier_life_has_written_is_not_ours(void **state)
+{
+    struct fx *fx = *state;
+
+    begin(fx, 24, 1);
+    sim_server_script(&fx->server, SIM_UNKNOWN_LATER);
+    for (int i = 0; i < 30; i++)
+        sim_server_script(&fx->server, SIM_LOCKED);
+    change(fx, 1, 1, fx_edit("first life"), NULL);
+    fx_advance(fx, 1);
+    committer_close_queue(&fx->rooms[0].queue);
+    fx_open(fx, 0);
+    assert_int_equal(fx->rooms[0].queue.head.last_seq, 3);
+    change(fx, 2, 2, fx_edit("second life"), NULL);
+    fx_advance(fx, 4000);
+    assert_true(slice_eq_str(fx_row(fx, 0, 1)->content, "first life"));
+    assert_true(slice_eq_str(fx_row(fx, 0, 2)->content, "m2"));
+    assert_int_equal(fx_told(fx, 2)->outcome, COMMIT_DROPPED);
+    assert_true(fx->rooms[0].lost);
+}
+
 static void a_change_that_nobody_knows_of_is_done_later(void **state)
 {
     struct fx *fx = *state;
@@ -433,6 +456,7 @@ int main(void)
         CASE(a_refused_value_is_left_out_of_the_images),
         CASE(what_had_nothing_to_do_is_decided_anew),
         CASE(a_lost_fence_changes_nothing),
+        CASE(what_an_earlier_life_has_written_is_not_ours),
         CASE(a_change_that_nobody_knows_of_is_done_later),
         CASE(a_repeat_in_the_queue_is_a_duplicate),
         CASE(a_repeat_of_a_rejected_one_is_rejected),

@@ -1,7 +1,8 @@
 /*
  * test_soak.c - the committer under random faults, many seeds: senders repeat
  * what was not acknowledged, as gateways do; rooms are lost and claimed again.
- * In the end everything acknowledged is there exactly once and in order.
+ * In the end everything acknowledged is there exactly once and in order, and
+ * every number belongs to something.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,12 +14,17 @@
 #define STEPS 2500
 #define SEEDS_DEFAULT 60
 
-/* One message that somebody wants to send, with one key however often it is sent. */
+enum wish_kind { WISH_MESSAGE, WISH_REACTION, WISH_EDIT };
+
+/* What somebody wants to send, with one key however often it is sent. */
 struct wish {
+    enum wish_kind kind;
     int room;
+    uint64_t target; /* seq of the entry that it changes */
     bool is_bad, may_be_there, is_out;
     unsigned sent, tag; /* tag of the try that is out */
-    uint64_t seq;       /* as acknowledged; 0: not yet */
+    bool is_met;        /* acknowledged */
+    uint64_t seq;       /* that it took, as acknowledged; 0: not told */
 };
 
 struct soak {
@@ -29,7 +35,8 @@ struct soak {
     unsigned last_tag[ROOMS];
     bool claiming[ROOMS];
     uint64_t random;
-    unsigned done;
+    unsigned done, changes;
+    uint64_t events[ROOMS]; /* in the database, by their keys */
 };
 
 static uint64_t rnd(struct soak *s, uint64_t n)
@@ -48,8 +55,15 @@ static void send_wish(struct soak *s, unsigned i)
     if (!commit_queue_is_open(&s->fx.rooms[w->room].queue))
         return;
     snprintf(key, sizeof(key), "w%u", i);
-    r = fx_push_item(&s->fx, w->room, s->next_tag + 1, w->is_bad ? "bad" : key, key,
-                     is_suspect);
+    if (w->kind == WISH_MESSAGE) {
+        r = fx_push_item(&s->fx, w->room, s->next_tag + 1, w->is_bad ? "bad" : key, key,
+                         is_suspect);
+    } else {
+        struct mutation m =
+            w->kind == WISH_EDIT ? fx_edit(w->is_bad ? "bad" : key) : fx_reaction(key, true);
+
+        r = fx_push_change(&s->fx, w->room, s->next_tag + 1, w->target, &m, key, is_suspect);
+    }
     assert_true(r == 0 || r == COMMIT_PUSH_FULL);
     if (r)
         return;
@@ -65,6 +79,22 @@ static struct wish *wish_of(struct soak *s, unsigned tag)
             return &s->wishes[i];
     }
     return NULL;
+}
+
+static void met(struct wish *w, const struct fx_told *told)
+{
+    uint64_t seq = w->kind == WISH_MESSAGE        ? told->seq
+                   : told->outcome == COMMIT_DONE ? told->updated_seq
+                                                  : told->change_seq;
+
+    assert_true(w->kind == WISH_MESSAGE || told->seq == w->target);
+    /* That of a reaction that was there already is the last change of the entry. */
+    if (told->outcome == COMMIT_DUPLICATE && w->kind == WISH_REACTION && w->seq == 0)
+        seq = 0;
+    assert_true(w->seq == 0 || seq == 0 || w->seq == seq || w->kind == WISH_REACTION);
+    if (w->seq == 0)
+        w->seq = seq;
+    w->is_met = true;
 }
 
 /* Reads what the rooms were told since the last time. */
@@ -86,10 +116,14 @@ static void read_log(struct soak *s)
         w->may_be_there |= told->outcome == COMMIT_UNKNOWN || told->outcome == COMMIT_DROPPED;
         if (told->outcome == COMMIT_REFUSED)
             assert_true(w->is_bad);
-        if (told->outcome == COMMIT_DONE || told->outcome == COMMIT_DUPLICATE) {
-            assert_true(w->seq == 0 || w->seq == told->seq);
-            w->seq = told->seq;
+        assert_int_not_equal(told->outcome, COMMIT_REJECTED);
+        if (told->outcome == COMMIT_NOTHING) { /* the reaction is there */
+            assert_int_equal(w->kind, WISH_REACTION);
+            assert_true(w->is_met || w->may_be_there);
+            w->is_met = true;
         }
+        if (told->outcome == COMMIT_DONE || told->outcome == COMMIT_DUPLICATE)
+            met(w, told);
     }
 }
 
@@ -126,10 +160,22 @@ static void claim_room(struct soak *s, int i, uint64_t fence, store_claim_fn fn)
         s->claiming[i] |= fn == on_claimed;
 }
 
+static void make_wish(struct soak *s, int room, struct wish *w)
+{
+    uint64_t target = 1 + rnd(s, s->fx.rooms[room].last_done_seq + 1);
+
+    *w = (struct wish){.room = room, .is_bad = rnd(s, 50) == 0};
+    if (rnd(s, 2) == 0 || !s->fx.rooms[room].images[target])
+        return;
+    w->target = target;
+    w->kind = rnd(s, 3) ? WISH_REACTION : WISH_EDIT;
+    w->is_bad &= w->kind == WISH_EDIT;
+}
+
 static void send_something(struct soak *s, int room)
 {
     if (s->next_wish < KEYS && rnd(s, 2) == 0) {
-        s->wishes[s->next_wish] = (struct wish){.room = room, .is_bad = rnd(s, 50) == 0};
+        make_wish(s, room, &s->wishes[s->next_wish]);
         send_wish(s, s->next_wish++);
     } else if (s->next_wish > 0) {
         unsigned i = (unsigned)rnd(s, s->next_wish); /* perhaps acknowledged long ago */
@@ -178,23 +224,64 @@ static void step(struct soak *s)
     read_log(s);
 }
 
+static bool has_reacted(const struct entry *e, const char *user)
+{
+    char quoted[24];
+
+    (void)snprintf(quoted, sizeof(quoted), "\"%s\"", user);
+    return memmem(e->reactions.data, e->reactions.len, quoted, strlen(quoted)) != NULL;
+}
+
+static void check_wish(struct soak *s, unsigned i, uint64_t *edits)
+{
+    const struct wish *w = &s->wishes[i];
+    uint8_t key[DEDUPE_LEN] = {0};
+    uint64_t change_seq;
+    struct entry *e;
+
+    snprintf((char *)key, sizeof(key), "w%u", i);
+    e = sim_room_find(fx_db_room(&s->fx, w->room), key, &change_seq);
+    assert_false(w->is_out);
+    assert_true(w->kind == WISH_MESSAGE ? change_seq == 0 : !e || change_seq > 0);
+    if (w->is_met) {
+        assert_non_null(e);
+        s->done++;
+        s->changes += w->kind != WISH_MESSAGE;
+    } else if (e) {
+        assert_true(w->may_be_there); /* `unavailable` and `refused` were true */
+    }
+    if (!e)
+        return;
+    s->events[w->room]++;
+    if (w->kind == WISH_MESSAGE) {
+        assert_true(w->seq == 0 || e->seq == w->seq);
+        return;
+    }
+    assert_int_equal(e->seq, w->target);
+    assert_true(e->updated_seq >= change_seq);
+    if (w->kind == WISH_EDIT)
+        edits[e->seq]++;
+    else
+        assert_true(has_reacted(e, (char *)key));
+    assert_true(w->kind == WISH_REACTION || w->seq == 0 || w->seq == change_seq);
+}
+
+/* Each edit that has a key is in the version of its entry once, and each seq is taken. */
 static void check(struct soak *s)
 {
-    for (unsigned i = 0; i < s->next_wish; i++) {
-        const struct wish *w = &s->wishes[i];
-        uint8_t dedupe[DEDUPE_LEN] = {0};
-        uint64_t change_seq;
-        struct entry *e;
+    static uint64_t edits[ROOMS][FX_SEQS];
+    size_t n;
 
-        snprintf((char *)dedupe, sizeof(dedupe), "w%u", i);
-        e = sim_room_find(fx_db_room(&s->fx, w->room), dedupe, &change_seq);
-        assert_false(w->is_out);
-        if (w->seq > 0) {
-            assert_non_null(e);
-            assert_int_equal(e->seq, w->seq);
-            s->done++;
-        } else if (e) {
-            assert_true(w->may_be_there); /* `unavailable` and `refused` were true */
+    memset(edits, 0, sizeof(edits));
+    for (unsigned i = 0; i < s->next_wish; i++)
+        check_wish(s, i, edits[s->wishes[i].room]);
+    for (int room = 0; room < ROOMS; room++) {
+        struct entry *const *e = sim_room_entries(fx_db_room(&s->fx, room), &n);
+
+        assert_int_equal(s->events[room], n);
+        for (size_t i = 0; i < n; i++) {
+            if (e[i])
+                assert_int_equal(e[i]->version - 1, edits[room][i + 1]);
         }
     }
 }
@@ -223,7 +310,7 @@ static void soak(uint64_t seed)
     read_log(s);
     fx_check_db(&s->fx);
     check(s);
-    assert_true(s->done > 50);
+    assert_true(s->done > 50 && s->changes > 10);
     fx_deinit(&s->fx);
     free(s);
 }

@@ -474,6 +474,16 @@
 #define ROOM_RESTRICTIONS_MAX 10000
 /* Members named when a room is created: each is a row in one transaction. */
 #define MEMBERS_PER_CALL 100
+/* Bytes of what a member keeps about a room (preferences): each travels with the member list.
+ */
+#define PREFERENCES_MAX 4096u
+/* Read pointers: gathered this long before the first write, then one write a second of a room;
+ * users in one write; users of a room, and of all rooms of a shard, who wait for one. */
+#define READ_GATHER_MS 5
+#define READ_INTERVAL_MS 1000
+#define READ_BATCH 1000
+#define READ_MARKS_MAX 10000
+#define READ_MARKS_TOTAL_MAX 200000
 /* How far unread messages are counted: nobody reads a larger number, and each costs an index
  * entry. */
 #define UNREAD_COUNT_MAX 1000

@@ -1,6 +1,8 @@
 /* params.c - see params.h. */
 #include "gateway/api/params.h"
 
+#include <stdlib.h>
+
 #include "common/base/ident.h"
 #include "common/base/utf8.h"
 #include "gateway/http/uri.h"
@@ -89,4 +91,18 @@ bool api_param_room(struct api_request *req, struct json_writer *w, const char *
         return false;
     json_field_str(w, name, buf_slice(&text));
     return true;
+}
+
+void api_call_any_with(struct api_request *req, enum call_op op, const char *name,
+                       const char *value)
+{
+    char *params = NULL;
+
+    if (json_object_set_new(req->body, name, json_string(value)) == 0)
+        params = json_dumps(req->body, JSON_COMPACT);
+    if (params)
+        api_call_any(req, op, slice_str(params));
+    else
+        api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
+    free(params);
 }

@@ -20,3 +20,7 @@ bool api_param_text(struct api_request *req, struct json_writer *w, const char *
  * put when none is named. */
 bool api_param_room(struct api_request *req, struct json_writer *w,
                     const char *name) MUST_CHECK;
+
+/* Asks any shard with the body of the request, in which this member is set from the path. */
+void api_call_any_with(struct api_request *req, enum call_op op, const char *name,
+                       const char *value);

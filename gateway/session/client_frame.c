@@ -23,7 +23,7 @@ static const struct {
     {"unsubscribe", FRAME_ANSWERED}, {"message", FRAME_DURABLE}, {"resume", FRAME_READING},
     {"edit", FRAME_DURABLE},         {"delete", FRAME_DURABLE},  {"reaction", FRAME_DURABLE},
     {"client_event", FRAME_DURABLE}, /* is not stored, but answered when it is refused */
-    {"typing", FRAME_TYPING},
+    {"read", FRAME_DURABLE},         {"typing", FRAME_TYPING},
 };
 
 static int refuse(struct session *session, const struct json_frame_head *head,

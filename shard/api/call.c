@@ -27,6 +27,15 @@ static const struct call_row rows[] = {
     [CALL_CONNECTION_TERMINATE] = {CALL_OBJECT_ROOM, verb_connection_terminate},
     [CALL_ROOMS_LIST] = {CALL_OBJECT_NONE, verb_rooms_list},
     [CALL_ROOM_CREATE] = {CALL_OBJECT_NEW_ROOM, verb_room_create},
+    [CALL_MEMBER_PREFERENCES] = {CALL_OBJECT_ROOM, verb_member_preferences},
+    [CALL_ROOM_DELETE] = {CALL_OBJECT_NEW_ROOM, verb_room_delete},
+    [CALL_ROOM_READ] = {CALL_OBJECT_ROOM, verb_room_read},
+    [CALL_ROOM_UNREAD] = {CALL_OBJECT_ROOM, verb_room_unread},
+    [CALL_DRAFT_GET] = {CALL_OBJECT_NONE, verb_draft_get},
+    [CALL_DRAFT_PUT] = {CALL_OBJECT_NONE, verb_draft_put},
+    [CALL_ROOM_PIN] = {CALL_OBJECT_ROOM, verb_room_pin},
+    [CALL_ROOM_UPDATE] = {CALL_OBJECT_ROOM, verb_room_update},
+    [CALL_DM_OPEN] = {CALL_OBJECT_NEW_ROOM, verb_dm_open},
     [CALL_ROOM_GET] = {CALL_OBJECT_ROOM, verb_room_get},
     [CALL_ROOM_LIVE] = {CALL_OBJECT_ROOM, verb_room_live},
     [CALL_MEMBERS_LIST] = {CALL_OBJECT_ROOM, verb_members_list},
@@ -99,6 +108,7 @@ static void end(struct call *call)
     list_del(&call->change_wait.link);
     list_del(&call->lookup_wait.link);
     gather_cancel(TAKE(call->verb.gather));
+    list_del(&call->read_wait.link);
     env_timer_cancel(call->env, &call->deadline);
     if (call->held == 0)
         env_free_later(call->env, &call->dead);
@@ -277,24 +287,32 @@ void call_find_message(struct call *call, struct room_host *room, int64_t id)
         call_refuse(call, ERROR_overloaded, "", 0);
 }
 
+bool call_changed(struct call *call, enum change_outcome outcome, enum error_code error)
+{
+    call->is_writing = false;
+    switch (outcome) {
+    case CHANGE_DONE:
+        return true;
+    case CHANGE_AGAIN:
+        call_find_room(call);
+        return false;
+    case CHANGE_FAILED:
+        call_refuse(call, error, "", 0);
+        return false;
+    case CHANGE_MOVED:
+        call_moved(call);
+        return false;
+    }
+    return false;
+}
+
 static void on_joined(struct change_wait *wait, enum change_outcome outcome,
                       enum error_code error)
 {
     struct call *call = container_of(wait, struct call, change_wait);
 
-    call->is_writing = false;
-    switch (outcome) {
-    case CHANGE_DONE:
-    case CHANGE_AGAIN:
+    if (call_changed(call, outcome, error))
         call_find_room(call);
-        return;
-    case CHANGE_FAILED:
-        call_refuse(call, error, "", 0);
-        return;
-    case CHANGE_MOVED:
-        call_moved(call);
-        return;
-    }
 }
 
 void call_join(struct call *call, struct room_host *room)
@@ -369,6 +387,7 @@ static struct call *call_new(struct api *api, struct gate *gate, const struct ms
     list_init(&call->room_wait.link);
     list_init(&call->change_wait.link);
     list_init(&call->lookup_wait.link);
+    list_init(&call->read_wait.link);
     timer_init(&call->deadline, on_deadline, call);
     later_init(&call->dead, free_now, call);
     list_add_tail(&api->calls, &call->in_api);

@@ -64,6 +64,7 @@ struct call {
     struct room_wait room_wait;
     struct change_wait change_wait;
     struct lookup_wait lookup_wait;
+    struct read_wait read_wait;
     struct room_request request;
     void (*on_rows)(struct call *call, const struct query_rows *rows); /* query.h */
     /* The handler's own. */
@@ -78,7 +79,7 @@ struct call {
         int64_t expires_us;    /* MODERATE */
         enum found found;      /* the message that is named: the parent, or the one to change */
         struct entry *named;   /* YES: owned reference */
-        int64_t limit;         /* SEARCH_MESSAGES */
+        int64_t limit;         /* of a list: rows in the answer */
     } verb;
     char bytes[];
 };
@@ -125,6 +126,10 @@ static inline void call_hold(struct call *call)
  */
 bool call_release(struct call *call) MUST_CHECK;
 struct actor call_actor(const struct call *call, const struct room_host *room);
+/* Of a change that the call waited for. True: it is done; else the call has been answered, or
+ * its handler runs again. */
+bool call_changed(struct call *call, enum change_outcome outcome,
+                  enum error_code error) MUST_CHECK;
 /* Makes the caller a member of a public room, then runs the handler again. */
 void call_join(struct call *call, struct room_host *room);
 
@@ -138,11 +143,20 @@ void verb_event_trigger(struct call *call, struct room_host *room);
 void verb_connection_terminate(struct call *call, struct room_host *room);
 void verb_rooms_list(struct call *call, struct room_host *room);
 void verb_room_create(struct call *call, struct room_host *room);
+void verb_dm_open(struct call *call, struct room_host *room);
+void verb_room_delete(struct call *call, struct room_host *room);
+void verb_room_update(struct call *call, struct room_host *room);
 void verb_room_get(struct call *call, struct room_host *room);
 void verb_room_live(struct call *call, struct room_host *room);
 void verb_members_list(struct call *call, struct room_host *room);
 void verb_member_add(struct call *call, struct room_host *room);
 void verb_member_remove(struct call *call, struct room_host *room);
+void verb_member_preferences(struct call *call, struct room_host *room);
+void verb_room_read(struct call *call, struct room_host *room);
+void verb_room_unread(struct call *call, struct room_host *room);
+void verb_draft_get(struct call *call, struct room_host *room);
+void verb_draft_put(struct call *call, struct room_host *room);
+void verb_room_pin(struct call *call, struct room_host *room);
 void verb_message_post(struct call *call, struct room_host *room);
 void verb_moderate(struct call *call, struct room_host *room);
 void verb_report(struct call *call, struct room_host *room);

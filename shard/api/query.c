@@ -21,6 +21,11 @@ void query_text(struct store_query *q, struct slice text)
     next(q, text.data ? QUERY_TEXT : QUERY_NULL)->text = text;
 }
 
+void query_null(struct store_query *q)
+{
+    (void)next(q, QUERY_NULL);
+}
+
 void query_int(struct store_query *q, int64_t number)
 {
     next(q, QUERY_INT8)->number = number;

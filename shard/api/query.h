@@ -12,6 +12,7 @@
 struct store_query query_of(const struct call *call, enum sql_id id);
 /* Each takes the next parameter. An empty text with data NULL is null. */
 void query_text(struct store_query *q, struct slice text);
+void query_null(struct store_query *q);
 void query_int(struct store_query *q, int64_t number);
 void query_time(struct store_query *q, int64_t us); /* 0: null */
 void query_bool(struct store_query *q, bool value);

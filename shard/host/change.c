@@ -8,15 +8,19 @@
 #include "shard/room/dedupe.h"
 #include "shard/room/extra.h"
 
-struct member_change {
+/* The largest number of ops of one change: the member list, what he may do, a record of it. */
+#define CHANGE_OPS 3
+
+struct pending_change {
     struct room_request request;
     struct list link; /* room_host.changes */
     struct room_host *room;
-    bool takes_owner;   /* counts in room_host.owners_leaving */
-    bool has_key;       /* of the call that asked for it */
-    struct list own;    /* who started it: at most one struct change_wait */
-    struct list behind; /* others of the same user */
-    struct slice user;  /* points into bytes */
+    bool takes_owner; /* counts in room_host.owners_leaving */
+    bool has_key;     /* of the call that asked for it */
+    enum entry_kind kind;
+    struct list own;      /* who started it: at most one struct change_wait */
+    struct list behind;   /* others of the same subject */
+    struct slice subject; /* points into bytes */
     char bytes[];
 };
 
@@ -30,8 +34,21 @@ static void tell(struct list *waits, enum change_outcome outcome, enum error_cod
     }
 }
 
+/* Whoever started it, with the numbers that it got. */
+static void tell_done(struct list *own, const struct entry *e)
+{
+    struct change_wait *wait;
+
+    list_for_each(wait, own, link)
+    {
+        wait->seq = e->seq;
+        wait->at_us = e->created_us;
+    }
+    tell(own, CHANGE_DONE, ERROR_NONE);
+}
+
 /* Takes it out of the room; it is ours alone from here. */
-static void unlink_change(struct member_change *change)
+static void unlink_change(struct pending_change *change)
 {
     if (change->room && change->takes_owner)
         change->room->owners_leaving--;
@@ -41,16 +58,19 @@ static void unlink_change(struct member_change *change)
 
 static void on_settled(struct room_request *request, const struct commit_result *result)
 {
-    struct member_change *change = container_of(request, struct member_change, request);
+    struct pending_change *change = container_of(request, struct pending_change, request);
 
     if (change->room)
         unlink_change(change);
     switch (result->outcome) {
     case COMMIT_DONE:
-        tell(&change->own, CHANGE_DONE, ERROR_NONE);
+        tell_done(&change->own, result->entry);
         break;
     case COMMIT_DUPLICATE: /* the same entry, committed after all, or by the same call before */
-        tell(&change->own, change->has_key ? CHANGE_DONE : CHANGE_AGAIN, ERROR_NONE);
+        if (change->has_key)
+            tell_done(&change->own, result->entry);
+        else
+            tell(&change->own, CHANGE_AGAIN, ERROR_NONE);
         break;
     case COMMIT_NOTHING:
     case COMMIT_REJECTED:
@@ -69,75 +89,105 @@ static void on_settled(struct room_request *request, const struct commit_result 
     free(change);
 }
 
-static struct member_change *find(const struct room_host *room, struct slice user)
+/* What concerns one user waits for one another, whatever it is; of the room as a whole, what is
+ * of one kind. */
+static struct pending_change *find(const struct room_host *room, const struct room_event *event)
 {
-    struct member_change *change;
+    struct pending_change *change;
 
     list_for_each(change, &room->changes, link)
     {
-        if (slice_eq(change->user, user))
+        if (slice_eq(change->subject, event->subject) &&
+            (event->subject.len > 0 || change->kind == event->kind))
             return change;
     }
     return NULL;
 }
 
-static struct entry *make_moderation(struct room_host *room, const struct change *change)
+static struct entry *make_entry(struct host *host, const struct room_event *event)
 {
-    const struct change_moderation *m = change->moderation;
-    struct entry from = {.kind = ENTRY_MODERATION, .version = 1, .user = change->user};
-    struct buf *extra = &room->host->json2;
-
-    buf_clear(extra);
-    extra_write_moderation(extra, m->action, m->by, m->expires_us);
-    if (buf_failed(extra))
-        return NULL;
-    from.extra = buf_slice(extra);
-    memcpy(from.dedupe, m->key, DEDUPE_LEN);
-    return entry_new(&from);
-}
-
-static struct entry *make_entry(struct room_host *room, const struct change *change,
-                                enum member_role old_role)
-{
-    struct host *host = room->host;
-    struct buf *extra = &host->json2;
-    enum membership_change what = old_role == ROLE_NONE       ? CHANGE_ADDED
-                                  : change->role == ROLE_NONE ? CHANGE_REMOVED
-                                                              : CHANGE_ROLE;
-    struct entry from = {.kind = ENTRY_MEMBERSHIP, .version = 1, .user = change->user};
+    struct entry from = {
+        .kind = event->kind, .version = 1, .user = event->user, .extra = event->extra};
     uint64_t key[2] = {host->config.incarnation, ++host->change_count};
 
-    buf_clear(extra);
-    extra_write_membership(extra, what, change->role);
-    if (buf_failed(extra))
-        return NULL;
-    from.extra = buf_slice(extra);
-    dedupe_key(DEDUPE_SHARD, change->user, slice_of(key, sizeof(key)), from.dedupe);
+    if (event->key)
+        memcpy(from.dedupe, event->key, DEDUPE_LEN);
+    else
+        dedupe_key(DEDUPE_SHARD, event->user, slice_of(key, sizeof(key)), from.dedupe);
     return entry_new(&from);
 }
 
-static struct member_change *change_new(struct room_host *room, const struct change *change)
+static struct pending_change *change_new(struct room_host *room, const struct room_event *event)
 {
-    struct member_change *c = calloc(1, sizeof(*c) + change->user.len);
+    struct pending_change *c = calloc(1, sizeof(*c) + event->subject.len);
 
     if (!c)
         return NULL;
     c->request.on_settled = on_settled;
     c->room = room;
-    c->has_key = change->moderation != NULL;
-    c->user = slice_of(c->bytes, change->user.len);
-    memcpy(c->bytes, change->user.data, change->user.len);
+    c->kind = event->kind;
+    c->has_key = event->key != NULL;
+    c->subject = slice_of(c->bytes, event->subject.len);
+    if (event->subject.len > 0)
+        memcpy(c->bytes, event->subject.data, event->subject.len);
     list_init(&c->link);
     list_init(&c->own);
     list_init(&c->behind);
     return c;
 }
 
-#define CHANGE_OPS 3
+/* 0: waits behind another one (*ret_change NULL), or is under way. */
+static int start(struct room_host *room, const struct room_event *event,
+                 struct change_wait *wait, struct pending_change **ret_change)
+{
+    struct commit_push push = {.ops = event->ops, .n_ops = event->n_ops};
+    AUTO(entry_unref) struct entry *e = NULL;
+    struct pending_change *c = find(room, event);
+    int r;
 
-/* What the change writes beside its entry. Returns how many. */
+    *ret_change = NULL;
+    if (c && wait) {
+        list_add_tail(&c->behind, &wait->link);
+        return 0;
+    }
+    if (c)
+        return -EBUSY;
+    e = make_entry(room->host, event);
+    c = e ? change_new(room, event) : NULL;
+    if (!c)
+        return -ENOMEM;
+    push.entry = e;
+    push.requester = &c->request;
+    r = committer_push(&room->queue, &push);
+    if (r) {
+        free(c);
+        return r == COMMIT_PUSH_FULL ? -EBUSY : r;
+    }
+    list_add_tail(&room->changes, &c->link);
+    if (wait)
+        list_add_tail(&c->own, &wait->link);
+    *ret_change = c;
+    return 0;
+}
+
+int change_start_event(struct room_host *room, const struct room_event *event,
+                       struct change_wait *wait)
+{
+    struct pending_change *change;
+
+    return start(room, event, wait, &change);
+}
+
+static struct slice audit_word(enum member_role old_role, enum member_role new_role)
+{
+    if (old_role == ROLE_NONE)
+        return SLICE_LIT("member.add");
+    return new_role == ROLE_NONE ? SLICE_LIT("member.remove") : SLICE_LIT("member.role");
+}
+
+/* What the change writes beside its entry. extra: of the entry. Returns how many. */
 static size_t make_ops(const struct change *change, enum member_role old_role,
-                       struct side_op ops[CHANGE_OPS])
+                       struct slice extra, struct side_op ops[CHANGE_OPS])
 {
     const struct change_moderation *m = change->moderation;
     size_t n = 0;
@@ -155,45 +205,61 @@ static size_t make_ops(const struct change *change, enum member_role old_role,
                                     .actor = m->by,
                                     .text = slice_str(m->audit),
                                     .json = m->detail};
+    } else if (change->actor.len > 0 && !slice_eq(change->actor, change->user)) {
+        ops[n++] = (struct side_op){.kind = SIDE_AUDIT,
+                                    .user = change->user,
+                                    .actor = change->actor,
+                                    .text = audit_word(old_role, change->role),
+                                    .json = extra};
     }
     return n;
+}
+
+static void write_extra(struct buf *extra, const struct change *change,
+                        enum member_role old_role)
+{
+    const struct change_moderation *m = change->moderation;
+    enum membership_change what = old_role == ROLE_NONE       ? CHANGE_ADDED
+                                  : change->role == ROLE_NONE ? CHANGE_REMOVED
+                                                              : CHANGE_ROLE;
+
+    if (m)
+        extra_write_moderation(extra, m->action, m->by, m->expires_us);
+    else
+        extra_write_membership(extra, what, change->role);
 }
 
 int change_start(struct room_host *room, const struct change *change, struct change_wait *wait)
 {
     enum member_role old_role = members_role(&room->members, change->user);
+    struct buf *extra = &room->host->json2;
     struct side_op ops[CHANGE_OPS];
-    struct commit_push push = {.ops = ops, .n_ops = make_ops(change, old_role, ops)};
-    AUTO(entry_unref) struct entry *e = NULL;
-    struct member_change *c = find(room, change->user);
+    struct room_event event = {.kind = change->moderation ? ENTRY_MODERATION : ENTRY_MEMBERSHIP,
+                               .user = change->user,
+                               .subject = change->user,
+                               .key = change->moderation ? change->moderation->key : NULL,
+                               .ops = ops};
+    struct pending_change *c;
     int r;
 
-    if (c) {
-        list_add_tail(&c->behind, &wait->link);
-        return 0;
-    }
-    e = change->moderation ? make_moderation(room, change) : make_entry(room, change, old_role);
-    c = e ? change_new(room, change) : NULL;
-    if (!c)
+    buf_clear(extra);
+    write_extra(extra, change, old_role);
+    if (buf_failed(extra))
         return -ENOMEM;
-    push.entry = e;
-    push.requester = &c->request;
-    r = committer_push(&room->queue, &push);
-    if (r) {
-        free(c);
-        return r == COMMIT_PUSH_FULL ? -EBUSY : r;
+    event.extra = buf_slice(extra);
+    event.n_ops = make_ops(change, old_role, event.extra, ops);
+    r = start(room, &event, wait, &c);
+    if (c) {
+        c->takes_owner = old_role == ROLE_OWNER && change->role != ROLE_OWNER;
+        room->owners_leaving += c->takes_owner;
     }
-    c->takes_owner = old_role == ROLE_OWNER && change->role != ROLE_OWNER;
-    room->owners_leaving += c->takes_owner;
-    list_add_tail(&room->changes, &c->link);
-    list_add_tail(&c->own, &wait->link);
-    return 0;
+    return r;
 }
 
 void changes_cancel(struct room_host *room)
 {
     while (!list_empty(&room->changes)) {
-        struct member_change *c = list_first(&room->changes, struct member_change, link);
+        struct pending_change *c = list_first(&room->changes, struct pending_change, link);
 
         unlink_change(c);
         tell(&c->own, CHANGE_MOVED, ERROR_NONE);

@@ -1,7 +1,8 @@
 /*
- * change.h - changes of a room's member list and of what somebody may do in the
- * room, each as one committed entry. At most one per user is under way; a second
- * waits and is decided anew on what the first has left.
+ * change.h - changes of a room's member list, of what somebody may do in the
+ * room, and of the room itself, each as one committed entry. At most one per
+ * user, or of the room per kind, is under way; a second waits and is decided
+ * anew on what the first has left.
  */
 #pragma once
 
@@ -20,6 +21,8 @@ enum change_outcome {
  */
 struct change_wait {
     struct list link;
+    uint64_t seq;  /* DONE: of the entry, */
+    int64_t at_us; /* and its createdAt */
     /* Once. May be called from inside room_close(). */
     void (*fn)(struct change_wait *wait, enum change_outcome outcome, enum error_code error);
 };
@@ -40,6 +43,18 @@ struct change {
     struct slice user;
     enum member_role role;                      /* ROLE_NONE: is removed */
     const struct change_moderation *moderation; /* NULL: only the member list changes */
+    struct slice actor; /* who asks, to be audited when it is somebody else; may be empty */
+};
+
+/* Any other event of the room that takes a seq. */
+struct room_event {
+    enum entry_kind kind; /* not ENTRY_MESSAGE */
+    struct slice user;    /* the entry's */
+    struct slice subject; /* whom it is about; empty: the room */
+    struct slice extra;   /* the entry's */
+    const uint8_t *key;   /* DEDUPE_LEN; NULL: one of its own, which is never a repeat */
+    const struct side_op *ops;
+    size_t n_ops;
 };
 
 /* Starts the change, or waits behind another one of the same user. The room is active; the
@@ -47,6 +62,10 @@ struct change {
  * commit queue is full). */
 int change_start(struct room_host *room, const struct change *change,
                  struct change_wait *wait) MUST_CHECK;
+/* The same for another event. wait NULL: nobody waits, and -EBUSY also says that another one is
+ * under way. */
+int change_start_event(struct room_host *room, const struct room_event *event,
+                       struct change_wait *wait) MUST_CHECK;
 /* The user was taken off the list, or banned: closes the sockets that have no other right to be
  * here. */
 void change_expel(struct room_host *room, struct slice user);

@@ -286,6 +286,18 @@ static void run_ephemeral(struct attach *attach, struct slice json)
     command_deinit(&command);
 }
 
+/* Settled at once: what follows on the socket does not wait for the write. */
+static void run_read(struct op *op, int64_t id)
+{
+    struct attach *attach = op->attach;
+    enum error_code error = reads_put(attach->room, attach->user, id, NULL);
+
+    if (error == ERROR_NONE)
+        op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
+    else
+        refuse(op, slice_of(NULL, 0), error, "", 0);
+}
+
 static void run_command(struct op *op, const struct frame *frame, const struct command *command)
 {
     struct attach *attach = op->attach;
@@ -315,6 +327,9 @@ static void run_command(struct op *op, const struct frame *frame, const struct c
         return;
     case COMMAND_CLIENT_EVENT:
         signal_client_event(op, &command->event);
+        return;
+    case COMMAND_READ:
+        run_read(op, command->read_id);
         return;
     case COMMAND_NONE:
         op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));

@@ -82,14 +82,18 @@ static int find_base(struct room_host *room, struct mutate *m, struct entry **re
 }
 
 /* Mentions anew, from the new text; attachments stay. */
-static int fill_extra(struct room_host *room, struct mutate *m, const struct entry *base)
+static int fill_extra(struct room_host *room, struct mutate *m, const struct entry *base,
+                      struct commit_push *push, struct side_op ops[MENTIONS_MAX])
 {
     struct buf *extra = &room->host->json2;
+    struct mentions mentions;
 
     if (m->what.kind != MUTATION_EDIT)
         return 0;
+    mentions_find(&mentions, m->what.content, &room->members, base->visible_to);
+    push->n_ops = room_mention_ops(&mentions, base->user, ops);
     buf_clear(extra);
-    extra_write_edit(extra, m->what.content, &room->members, base);
+    extra_write_edit(extra, &mentions, base);
     m->what.extra = buf_slice(extra);
     return buf_failed(extra) ? -ENOMEM : 0;
 }
@@ -114,10 +118,10 @@ static size_t audit(const struct mutate *m, const struct entry *base, struct sid
 int room_mutate(struct room_host *room, struct mutate *m)
 {
     AUTO(mutation_unref) struct mutation *mutation = NULL;
+    struct side_op ops[MENTIONS_MAX];
     struct commit_push push = {
-        .key = m->key, .is_suspect = m->is_resent, .requester = m->request};
+        .key = m->key, .is_suspect = m->is_resent, .requester = m->request, .ops = ops};
     struct entry *base = NULL;
-    struct side_op op;
     char id[24];
     int r;
 
@@ -131,7 +135,7 @@ int room_mutate(struct room_host *room, struct mutate *m)
     r = find_base(room, m, &base);
     if (r)
         return r;
-    r = fill_extra(room, m, base);
+    r = fill_extra(room, m, base, &push, ops);
     if (r < 0)
         return r;
     mutation = mutation_new(&m->what);
@@ -139,8 +143,7 @@ int room_mutate(struct room_host *room, struct mutate *m)
         return -ENOMEM;
     push.entry = base;
     push.mutation = mutation;
-    push.n_ops = audit(m, base, &op, id);
-    push.ops = &op;
+    push.n_ops += audit(m, base, &ops[push.n_ops], id);
     r = committer_push(&room->queue, &push);
     return r == COMMIT_PUSH_FULL ? refuse(m, ERROR_unavailable, "too much is waiting") : r;
 }

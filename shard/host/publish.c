@@ -89,7 +89,8 @@ static int check_expiry(struct room_host *room, struct publish *p)
     return 0;
 }
 
-static struct entry *make_entry(struct room_host *room, const struct publish *p)
+static struct entry *make_entry(struct room_host *room, const struct publish *p,
+                                const struct mentions *mentions)
 {
     struct buf *extra = &room->host->json2;
     struct entry from = {.kind = ENTRY_MESSAGE,
@@ -102,8 +103,7 @@ static struct entry *make_entry(struct room_host *room, const struct publish *p)
                          .content = p->message->content};
 
     buf_clear(extra);
-    extra_write_message(extra, p->message, &room->members, buf_slice(&p->visible_to),
-                        p->dedupe);
+    extra_write_message(extra, p->message, mentions, p->dedupe);
     if (buf_failed(extra))
         return NULL;
     from.extra = buf_slice(extra);
@@ -111,11 +111,26 @@ static struct entry *make_entry(struct room_host *room, const struct publish *p)
     return entry_new(&from);
 }
 
+size_t room_mention_ops(const struct mentions *mentions, struct slice author,
+                        struct side_op ops[MENTIONS_MAX])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < mentions->n; i++) {
+        if (!slice_eq(mentions->names[i], author))
+            ops[n++] = (struct side_op){.kind = SIDE_MENTION, .user = mentions->names[i]};
+    }
+    return n;
+}
+
 int room_publish(struct room_host *room, struct publish *p)
 {
     struct actor actor = room_actor(room, p->user, p->project_roles);
     AUTO(entry_unref) struct entry *e = NULL;
-    struct commit_push push = {.is_suspect = p->is_suspect, .requester = p->request};
+    struct side_op ops[MENTIONS_MAX];
+    struct commit_push push = {
+        .is_suspect = p->is_suspect, .requester = p->request, .ops = ops};
+    struct mentions mentions;
     int r;
 
     r = (int)rules_refuse_write(&actor);
@@ -136,7 +151,9 @@ int room_publish(struct room_host *room, struct publish *p)
     r = fill_visible_to(room, p);
     if (r)
         return r;
-    e = make_entry(room, p);
+    mentions_find(&mentions, p->message->content, &room->members, buf_slice(&p->visible_to));
+    push.n_ops = room_mention_ops(&mentions, p->user, ops);
+    e = make_entry(room, p, &mentions);
     if (!e)
         return -ENOMEM;
     push.entry = e;

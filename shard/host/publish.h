@@ -7,6 +7,7 @@
 #include "shard/host/find.h"
 #include "shard/host/room_host.h"
 #include "shard/room/command.h"
+#include "shard/room/mentions.h"
 
 struct publish {
     struct room_request *request; /* is settled by the committer when the answer is 0 */
@@ -41,6 +42,9 @@ enum publish_answer {
 };
 int room_publish(struct room_host *room, struct publish *p) MUST_CHECK;
 
+/* What is written so that those who are named find the message. Returns how many. */
+size_t room_mention_ops(const struct mentions *mentions, struct slice author,
+                        struct side_op ops[MENTIONS_MAX]);
 /* The repeat had been charged against the limit: gives it back. */
 void room_publish_refund(struct room_host *room, struct slice user, enum limiter_way way);
 /* The error word for a commit that did not happen (REFUSED, UNAVAILABLE, UNKNOWN). */

@@ -10,6 +10,7 @@
 #include "common/wire/msg.h"
 #include "shard/host/attach.h"
 #include "shard/host/change.h"
+#include "shard/host/pin.h"
 #include "shard/host/room_host.h"
 #include "shard/host/search_index.h"
 #include "shard/metrics.h"
@@ -42,6 +43,10 @@ static int take_in(struct room_host *room, const struct commit_result *result)
         if (op->kind == SIDE_RESTRICT &&
             restrictions_put(&room->restrictions, op->user, op->muted_us, op->banned_us) < 0)
             return -ENOMEM;
+        if (room_facts_apply(&room->facts, op, e->created_us) < 0)
+            return -ENOMEM;
+        if (op->kind == SIDE_ROOM)
+            room_apply_rate(room);
     }
     return 0;
 }
@@ -193,6 +198,7 @@ static void release(struct room_host *room, const struct commit_result *result)
             change_expel(room, op->user);
     }
     search_index_mark(room->host->search, room->project, room->id);
+    pin_follow(room, result);
     room_touch(room);
 }
 

@@ -56,7 +56,7 @@ static void free_now(struct later *later, void *arg)
     limiter_deinit(&room->limiter);
     limiter_deinit(&room->report_limiter);
     limiter_deinit(&room->event_limiter);
-    free(room->name);
+    room_facts_deinit(&room->facts);
     free(room);
 }
 
@@ -116,6 +116,8 @@ static struct room_host *room_new(struct host *host, struct slice project, struc
     room->state = ROOM_CLAIMING;
     room->last_use_ms = env_now_ms(host->env);
     init_lists(room);
+    room_facts_init(&room->facts);
+    reads_init(room);
     members_init(&room->members);
     restrictions_init(&room->restrictions);
     roster_init(&room->roster);
@@ -148,7 +150,8 @@ struct room_host *room_open(struct host *host, struct slice project, struct slic
 
 struct actor room_actor(const struct room_host *room, struct slice user, unsigned project_roles)
 {
-    struct actor actor = {.type = room->type,
+    struct actor actor = {.type = room->facts.type,
+                          .join = room->facts.settings.join_policy,
                           .role = members_role(&room->members, user),
                           .project_roles = project_roles};
 
@@ -180,6 +183,16 @@ static void claim_again(struct room_host *room)
         room_close(room, ROOM_END_MOVED);
 }
 
+void room_apply_rate(struct room_host *room)
+{
+    uint64_t per_minute = room->facts.settings.messages_per_minute;
+
+    /* The scale is for what protects the service, not for what a room wants of its members. */
+    if (per_minute == 0)
+        per_minute = (uint64_t)MESSAGES_PER_MINUTE * room->host->config.rate_scale;
+    limiter_set_rate(&room->limiter, per_minute);
+}
+
 static void load_tail(struct room_host *room, const struct claim_result *claim)
 {
     struct host *host = room->host;
@@ -209,12 +222,9 @@ static int load(struct room_host *room, const struct claim_result *claim)
 {
     const struct room_row *row = &claim->row;
 
-    free(room->name);
-    room->name = slice_dup(row->name);
-    if (!room->name)
+    if (room_facts_load(&room->facts, row) < 0)
         return -ENOMEM;
-    room->type = room_type_parse(row->type);
-    room->created_us = row->created_us;
+    room_apply_rate(room);
     room->generation = row->generation;
     room->resume_floor = row->resume_floor;
     room->generation_text = generation_format(row->generation, room->generation_bytes);
@@ -403,6 +413,8 @@ static void end_gate(struct room_gate *rg, enum room_end how, const struct farew
     {
         if (how == ROOM_END_NOT_FOUND)
             attach_close(attach, 1008, "not_member");
+        else if (how == ROOM_END_DELETED)
+            attach_close(attach, 1008, "room_deleted");
         else
             attach_forget(attach);
     }
@@ -411,6 +423,7 @@ static void end_gate(struct room_gate *rg, enum room_end how, const struct farew
 void room_close(struct room_host *room, enum room_end how)
 {
     struct host *host = room->host;
+    bool is_gone = how == ROOM_END_NOT_FOUND || how == ROOM_END_DELETED;
     struct farewell farewell = {0};
     struct room_gate *rg, *next;
 
@@ -437,14 +450,22 @@ void room_close(struct room_host *room, enum room_end how)
     buf_deinit(&farewell.users);
     buf_deinit(&farewell.gateways);
     changes_cancel(room);
+    reads_end(room, !is_gone);
     committer_close_queue(&room->queue); /* requesters get COMMIT_DROPPED */
-    run_waits(room, how == ROOM_END_NOT_FOUND ? ROOM_WAIT_NOT_FOUND : ROOM_WAIT_MOVED);
+    run_waits(room, is_gone ? ROOM_WAIT_NOT_FOUND : ROOM_WAIT_MOVED);
     env_free_later(host->env, &room->dead);
+}
+
+void room_leave_on(struct room_host *room)
+{
+    if (room->state == ROOM_LEAVING && commit_queue_is_empty(&room->queue) &&
+        reads_are_done(&room->reads))
+        room_close(room, ROOM_END_MOVED);
 }
 
 static void on_flushed(void *arg)
 {
-    room_close(arg, ROOM_END_MOVED);
+    room_leave_on(arg);
 }
 
 void room_leave(struct room_host *room)
@@ -462,10 +483,13 @@ void room_leave(struct room_host *room)
     committer_drop_queued(&room->queue);
     if (room->state != ROOM_LEAVING)
         return;
-    if (commit_queue_is_empty(&room->queue) ||
+    if ((commit_queue_is_empty(&room->queue) && reads_are_idle(&room->reads)) ||
         env_timer(host->env, &room->leave_timer, ROOM_LEAVE_MS) < 0) {
         room_close(room, ROOM_END_MOVED);
         return;
     }
-    committer_flush(&room->queue, &room->flush, on_flushed, room);
+    if (!commit_queue_is_empty(&room->queue))
+        committer_flush(&room->queue, &room->flush, on_flushed, room);
+    if (!reads_are_idle(&room->reads))
+        reads_flush(room);
 }

@@ -17,6 +17,8 @@
 #include "shard/commit/committer.h"
 #include "shard/host/gate.h"
 #include "shard/host/host.h"
+#include "shard/host/reads.h"
+#include "shard/host/room_facts.h"
 #include "shard/host/settle.h"
 #include "shard/host/skips.h"
 #include "shard/room/frames.h"
@@ -37,6 +39,7 @@ enum room_end {
     ROOM_END_SLEEP,     /* idle: sockets stay with their gateways */
     ROOM_END_MOVED,     /* look again who owns it */
     ROOM_END_NOT_FOUND, /* there is no such room */
+    ROOM_END_DELETED,   /* there was one */
     ROOM_END_SILENT,    /* shutdown of the process or test */
 };
 
@@ -50,9 +53,7 @@ struct room_host {
     uint64_t last_use_ms;
 
     /* What the store knows. */
-    enum room_type type;
-    char *name; /* owned */
-    int64_t created_us;
+    struct room_facts facts;
     uint64_t generation, resume_floor;
     struct slice generation_text; /* points into generation_bytes */
     char generation_bytes[GENERATION_TEXT_MAX];
@@ -72,8 +73,9 @@ struct room_host {
     struct limiter limiter;
     struct limiter report_limiter;
     struct limiter event_limiter; /* of client_event */
-    struct list changes;          /* struct member_change: not settled yet */
-    size_t owners_leaving;        /* of those: how many take the owner role from somebody */
+    struct reads reads;
+    struct list changes;   /* struct pending_change: not settled yet */
+    size_t owners_leaving; /* of those: how many take the owner role from somebody */
 
     /* Presence (presence.h, settle.h) and typing (typing.h). */
     struct turnout turnout;
@@ -130,6 +132,9 @@ void room_close(struct room_host *room, enum room_end how);
 
 /* ---- inside the host: steps of other files ---- */
 
+/* Something that a leaving room waits for has ended. */
+void room_leave_on(struct room_host *room);
+
 /* release.c: the events of the room's commit queue. */
 extern const struct commit_events room_commit_events;
 /* fanout.c: one event to every gateway with live sockets here. except: an attach that does not
@@ -148,6 +153,9 @@ static inline int64_t room_now_us(const struct room_host *room)
 
     return env_wall_us(room->host->env) + store->ops->clock_offset_us(store);
 }
+
+/* The message rate that the settings allow counts from now on. */
+void room_apply_rate(struct room_host *room);
 
 /* Who the user is in this room at this moment. */
 struct actor room_actor(const struct room_host *room, struct slice user,

@@ -346,6 +346,17 @@ static int read_client_event(struct command *command, struct command_error *erro
     return json_fields_failed(&f) ? bad(error, f.error, "%s", f.detail) : 0;
 }
 
+static int read_read(struct command *command, struct command_error *error)
+{
+    const json_t *id = json_object_get(command->root, "messageId");
+
+    command->type = COMMAND_READ;
+    if (!is_safe_int(id, 1))
+        return bad(error, ERROR_bad_request, "messageId must be a positive integer");
+    command->read_id = (int64_t)json_integer_value(id);
+    return 0;
+}
+
 static const struct {
     const char *type;
     int (*read)(struct command *command, struct command_error *error);
@@ -357,6 +368,7 @@ static const struct {
     {"typing", read_typing},
     {"resume", read_resume},
     {"client_event", read_client_event},
+    {"read", read_read},
 };
 
 int command_parse(struct slice json, struct command *ret_command,

@@ -21,6 +21,7 @@ enum command_type {
     COMMAND_RESUME,
     COMMAND_TYPING,
     COMMAND_CLIENT_EVENT,
+    COMMAND_READ,
 };
 
 struct command_message {
@@ -59,6 +60,7 @@ struct command {
             unsigned intent; /* enum typing_intent */
         } typing;
         struct event event; /* CLIENT_EVENT */
+        int64_t read_id;    /* READ: of the message */
     };
 };
 

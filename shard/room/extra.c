@@ -6,51 +6,6 @@
 #include "common/base/limits.h"
 #include "common/json/json_read.h"
 #include "common/json/json_write.h"
-#include "shard/room/audience.h"
-
-static bool is_name_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '_' || c == ':';
-}
-
-/* The next "@name" at or after *at; moves *at behind it. False: no more. */
-static bool next_mention(struct slice content, size_t *at, struct slice *ret_name)
-{
-    while (*at < content.len) {
-        const char *sign = memchr(content.data + *at, '@', content.len - *at);
-        size_t start, end;
-
-        if (!sign)
-            return false;
-        start = end = (size_t)(sign - content.data) + 1;
-        while (end < content.len && is_name_char(content.data[end]))
-            end++;
-        *at = end;
-        *ret_name = slice_of(content.data + start, end - start);
-        if (end > start)
-            return true;
-    }
-    return false;
-}
-
-/* Members named in the content, each once, in order. Returns how many. */
-static size_t find_mentions(struct slice content, const struct members *members,
-                            struct slice visible_to, struct slice names[MENTIONS_MAX])
-{
-    struct slice name;
-    size_t at = 0, n = 0;
-
-    while (n < MENTIONS_MAX && next_mention(content, &at, &name)) {
-        bool is_new = members_find(members, name) && audience_has(visible_to, name);
-
-        for (size_t i = 0; i < n && is_new; i++)
-            is_new = !slice_eq(names[i], name);
-        if (is_new)
-            names[n++] = name;
-    }
-    return n;
-}
 
 static struct slice text_of(const json_t *object, const char *key)
 {
@@ -83,26 +38,23 @@ static void write_attachment(struct json_writer *w, const json_t *a, size_t i,
     json_write_object_end(w);
 }
 
-static void write_mentions(struct json_writer *w, const struct slice *names, size_t n)
+static void write_mentions(struct json_writer *w, const struct mentions *mentions)
 {
     json_field_array(w, "mentions");
-    for (size_t i = 0; i < n; i++)
-        json_write_str(w, names[i]);
+    for (size_t i = 0; i < mentions->n; i++)
+        json_write_str(w, mentions->names[i]);
     json_write_array_end(w);
 }
 
 void extra_write_message(struct buf *out, const struct command_message *message,
-                         const struct members *members, struct slice visible_to,
-                         const uint8_t dedupe[DEDUPE_LEN])
+                         const struct mentions *mentions, const uint8_t dedupe[DEDUPE_LEN])
 {
     struct json_writer w = json_writer(out);
-    struct slice names[MENTIONS_MAX];
-    size_t n = find_mentions(message->content, members, visible_to, names);
 
-    if (n == 0 && !message->attachments)
+    if (mentions->n == 0 && !message->attachments)
         return;
     json_write_object(&w);
-    write_mentions(&w, names, n);
+    write_mentions(&w, mentions);
     json_field_array(&w, "attachments");
     for (size_t i = 0; i < json_array_size(message->attachments); i++)
         write_attachment(&w, json_array_get(message->attachments, i), i, dedupe);
@@ -125,13 +77,11 @@ void extra_write_moderation(struct buf *out, const char *action, struct slice by
     json_write_object_end(&w);
 }
 
-void extra_write_edit(struct buf *out, struct slice content, const struct members *members,
+void extra_write_edit(struct buf *out, const struct mentions *mentions,
                       const struct entry *base)
 {
     AUTO(json_free) json_t *old = NULL;
     struct json_writer w = json_writer(out);
-    struct slice names[MENTIONS_MAX];
-    size_t n = find_mentions(content, members, base->visible_to, names);
     const json_t *attachments;
     char *text;
 
@@ -140,12 +90,12 @@ void extra_write_edit(struct buf *out, struct slice content, const struct member
         return;
     }
     attachments = json_object_get(old, "attachments");
-    if (n == 0 && json_array_size(attachments) == 0)
+    if (mentions->n == 0 && json_array_size(attachments) == 0)
         return;
     text = json_array_size(attachments) > 0 ? json_dumps(attachments, JSON_COMPACT) : NULL;
     out->failed |= json_array_size(attachments) > 0 && !text;
     json_write_object(&w);
-    write_mentions(&w, names, n);
+    write_mentions(&w, mentions);
     json_field_raw(&w, "attachments", text ? slice_str(text) : SLICE_LIT("[]"));
     json_write_object_end(&w);
     free(text);
@@ -170,4 +120,30 @@ bool extra_membership_is_added(struct slice extra)
     static const struct slice begin = SLICE_LIT("{\"change\":\"added\"");
 
     return extra.len > begin.len && memcmp(extra.data, begin.data, begin.len) == 0;
+}
+
+void extra_write_pin(struct buf *out, int64_t id)
+{
+    struct json_writer w = json_writer(out);
+
+    json_write_object(&w);
+    if (id)
+        json_field_i64(&w, "messageId", id);
+    else
+        json_field_null(&w, "messageId");
+    json_write_object_end(&w);
+}
+
+void extra_write_room(struct buf *out, struct slice name, struct slice type,
+                      const struct room_settings *settings)
+{
+    struct json_writer w = json_writer(out);
+
+    json_write_object(&w);
+    json_field_str(&w, "name", name);
+    json_field_str(&w, "roomType", type);
+    json_write_key(&w, "settings");
+    w.need_comma = false;
+    room_settings_write(&w, settings, false);
+    json_write_object_end(&w);
 }

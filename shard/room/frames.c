@@ -103,7 +103,7 @@ static const struct {
     [ENTRY_MEMBERSHIP] = {"membership", true, true},
     [ENTRY_PIN] = {"message_pinned", false, false},
     [ENTRY_MODERATION] = {"moderation", true, true},
-    [ENTRY_ROOM] = {"room_updated", true, false},
+    [ENTRY_ROOM] = {"room_updated", true, true},
 };
 
 bool frame_is_native(const struct entry *e)
@@ -117,6 +117,10 @@ static void write_event(struct json_writer *w, struct slice room, const struct e
     json_field_str(w, "roomId", room);
     if (kinds[e->kind].has_user)
         json_field_str(w, "userId", e->user);
+    if (e->kind == ENTRY_PIN) {
+        json_field_str(w, "pinnedBy", e->user);
+        json_field_time(w, "pinnedAt", e->created_us);
+    }
     json_field_u64(w, "seq", e->seq);
     (void)json_write_members(w, e->extra);
 }

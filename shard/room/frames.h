@@ -94,6 +94,10 @@ void frame_history_body(struct buf *out, const struct frame_page *page);
 void frame_cache_snapshot(struct buf *out, struct slice room, const struct entry *e,
                           int64_t cached_us);
 
+/* A user has read up to the message. at: as text, from the store. */
+void frame_read(struct buf *out, struct slice room, struct slice user, int64_t message_id,
+                struct slice at);
+
 /* ---- presence ---- */
 
 enum typing_intent { TYPING_COMPOSING, TYPING_AWAY, TYPING_VIEWING_THREAD, TYPING_IDLE };

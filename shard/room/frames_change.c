@@ -110,6 +110,18 @@ void frame_reaction(struct buf *out, struct slice room, const struct entry *e,
     json_write_object_end(&w);
 }
 
+void frame_read(struct buf *out, struct slice room, struct slice user, int64_t message_id,
+                struct slice at)
+{
+    struct json_writer w = json_writer(out);
+
+    begin(&w, "read", room);
+    json_field_str(&w, "userId", user);
+    json_field_i64(&w, "messageId", message_id);
+    json_field_str(&w, "createdAt", at);
+    json_write_object_end(&w);
+}
+
 void frame_skip(struct buf *out, struct slice room, uint64_t seq, uint64_t to_seq)
 {
     struct json_writer w = json_writer(out);

@@ -18,6 +18,11 @@ void limiter_init(struct limiter *limiter, uint64_t per_minute)
     limiter->rule = ratelim_rule(per_minute, MINUTE_MS);
 }
 
+void limiter_set_rate(struct limiter *limiter, uint64_t per_minute)
+{
+    limiter->rule = ratelim_rule(per_minute, MINUTE_MS);
+}
+
 static bool free_one(struct map_node *node, void *arg)
 {
     (void)arg;

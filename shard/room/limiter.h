@@ -18,6 +18,9 @@ struct limiter {
 /* per_minute: messages a user may send in a minute, all of them at once. 0: no limit. */
 void limiter_init(struct limiter *limiter, uint64_t per_minute);
 void limiter_deinit(struct limiter *limiter);
+/* Another rate from now on. Who has to wait does not wait longer than a minute because of it.
+ */
+void limiter_set_rate(struct limiter *limiter, uint64_t per_minute);
 
 /* Takes a token. 0: done; > 0: none left, milliseconds until there is one. Out of memory lets
  * it pass. */

@@ -102,6 +102,21 @@ int members_apply(struct members *members, struct slice user, enum member_role r
     return 0;
 }
 
+int members_set_preferences(struct members *members, struct slice user, bool notify_enabled,
+                            struct slice preferences, int64_t at_us)
+{
+    struct member *m = find(members, user);
+    struct member fresh;
+
+    if (!m || at_us <= m->preferences_us)
+        return 0;
+    fresh = *m;
+    fresh.notify_enabled = notify_enabled;
+    fresh.preferences = preferences;
+    fresh.preferences_us = at_us;
+    return members_put(members, &fresh);
+}
+
 struct collect {
     const struct member **found;
     size_t n;

@@ -12,6 +12,7 @@ struct member {
     enum member_role role;
     bool notify_enabled;
     int64_t joined_us;
+    int64_t preferences_us;   /* by the store's clock; 0: as they were loaded */
     struct slice user;        /* points into bytes */
     struct slice preferences; /* JSON object, or empty; points into bytes */
     char bytes[];
@@ -40,6 +41,11 @@ int members_put(struct members *members, const struct member *from) MUST_CHECK;
  * -ENOMEM: not done. */
 int members_apply(struct members *members, struct slice user, enum member_role role,
                   int64_t at_us) MUST_CHECK;
+
+/* What the member wants of the room, as the store has it since at_us; older news of it is
+ * passed over. -ENOMEM. */
+int members_set_preferences(struct members *members, struct slice user, bool notify_enabled,
+                            struct slice preferences, int64_t at_us) MUST_CHECK;
 
 /* All members by joining time, then user; at most max. A malloc()ed array of borrowed pointers,
  * or NULL. */

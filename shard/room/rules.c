@@ -65,11 +65,14 @@ static bool is_banned(const struct actor *actor)
 
 enum room_entry_answer rules_enter(const struct actor *actor)
 {
+    bool is_open =
+        actor->join == JOIN_OPEN || (actor->join == JOIN_BY_TYPE && actor->type == ROOM_PUBLIC);
+
     if (is_banned(actor))
         return ENTER_NO;
     if (actor->role != ROLE_NONE || (actor->project_roles & PROJECT_ANY_ROOM))
         return ENTER_YES;
-    return actor->type == ROOM_PUBLIC ? ENTER_JOIN : ENTER_NO;
+    return is_open && actor->type != ROOM_DM ? ENTER_JOIN : ENTER_NO;
 }
 
 bool rules_may_read(const struct actor *actor)
@@ -164,7 +167,24 @@ bool rules_may_change_member(const struct actor *actor, enum member_role old_rol
 {
     if (actor->project_roles & PROJECT_ANY_ROOM)
         return true;
+    if (actor->join == JOIN_CLOSED && old_role == ROLE_NONE)
+        return false;
     if (actor->role == ROLE_OWNER)
         return true;
     return actor->role == ROLE_ADMIN && old_role < ROLE_OWNER && new_role < ROLE_OWNER;
+}
+
+bool rules_may_change_room(const struct actor *actor)
+{
+    return !is_banned(actor) && office_of(actor) >= OFFICE_ADMIN;
+}
+
+bool rules_may_delete_room(const struct actor *actor)
+{
+    return !is_banned(actor) && office_of(actor) >= OFFICE_OWNER;
+}
+
+bool rules_may_become(enum room_type old_type, enum room_type new_type)
+{
+    return old_type == new_type || (old_type != ROOM_DM && new_type != ROOM_DM);
 }

@@ -6,6 +6,7 @@
 
 #include "common/json/errors.h"
 #include "shard/room/entry.h"
+#include "shard/room/settings.h"
 
 enum room_type { ROOM_TYPE_NONE = 0, ROOM_DM, ROOM_GROUP, ROOM_PUBLIC, ROOM_ANNOUNCEMENT };
 
@@ -28,11 +29,12 @@ struct actor {
     enum member_role role;    /* in the room; ROLE_NONE: no member */
     unsigned project_roles;   /* PROJECT_* */
     bool is_muted, is_banned; /* now; neither binds who administers the project */
+    enum join_policy join;    /* of the room */
 };
 
 enum room_entry_answer {
     ENTER_YES,
-    ENTER_JOIN, /* after being made a member (public room) */
+    ENTER_JOIN, /* after being made a member (open room) */
     ENTER_NO,
 };
 /* May the caller open the room's socket or post into it? */
@@ -63,3 +65,8 @@ bool rules_may_delete_hard(const struct actor *actor);
  * remove)? Removing oneself is allowed to every member and not asked here. */
 bool rules_may_change_member(const struct actor *actor, enum member_role old_role,
                              enum member_role new_role);
+/* May the caller change name, type and settings of the room? */
+bool rules_may_change_room(const struct actor *actor);
+bool rules_may_delete_room(const struct actor *actor);
+/* May a room of this type become one of that type? A dm stays a dm, and nothing becomes one. */
+bool rules_may_become(enum room_type old_type, enum room_type new_type);

@@ -29,10 +29,52 @@ void room_settings_deinit(struct room_settings *settings)
     room_settings_init(settings);
 }
 
-bool room_settings_are_default(const struct room_settings *settings)
+bool room_settings_equal(const struct room_settings *a, const struct room_settings *b)
 {
-    return settings->slow_mode_s == 0 && settings->messages_per_minute == 0 &&
-           settings->join_policy == JOIN_BY_TYPE && settings->n_blocked_words == 0;
+    if (a->slow_mode_s != b->slow_mode_s || a->messages_per_minute != b->messages_per_minute ||
+        a->join_policy != b->join_policy || a->n_blocked_words != b->n_blocked_words)
+        return false;
+    for (size_t i = 0; i < a->n_blocked_words; i++) {
+        if (!slice_eq(a->blocked_words[i], b->blocked_words[i]))
+            return false;
+    }
+    return true;
+}
+
+/* An array with its texts behind it; NULL: out of memory. */
+static struct slice *words_new(const struct slice *words, size_t n)
+{
+    size_t bytes = 0;
+    struct slice *copy;
+    char *at;
+
+    for (size_t i = 0; i < n; i++)
+        bytes += words[i].len;
+    copy = malloc(n * sizeof(*copy) + bytes + 1);
+    if (!copy)
+        return NULL;
+    at = (char *)&copy[n];
+    for (size_t i = 0; i < n; i++) {
+        memcpy(at, words[i].data, words[i].len);
+        copy[i] = slice_of(at, words[i].len);
+        at += words[i].len;
+    }
+    return copy;
+}
+
+int room_settings_copy(struct room_settings *to, const struct room_settings *from)
+{
+    struct slice *words = NULL;
+
+    if (from->n_blocked_words > 0) {
+        words = words_new(from->blocked_words, from->n_blocked_words);
+        if (!words)
+            return -ENOMEM;
+    }
+    free(to->blocked_words);
+    *to = *from;
+    to->blocked_words = words;
+    return 0;
 }
 
 /* ---- reading ---- */
@@ -83,38 +125,22 @@ static enum join_policy read_policy(struct json_fields *f, enum join_policy old)
     return old;
 }
 
-/* A word with its texts behind the array; NULL with f failed, or NULL without: out of memory.
- */
-static struct slice *read_words(struct json_fields *f, const json_t *list, size_t *ret_n)
+/* NULL with f failed, or NULL without: out of memory. */
+static struct slice *read_words(struct json_fields *f, const json_t *list)
 {
-    size_t n = json_array_size(list), bytes = 0;
-    struct slice *words;
-    char *at;
+    struct slice words[BLOCKED_WORDS_MAX];
+    size_t n = json_array_size(list);
 
     for (size_t i = 0; i < n; i++) {
-        struct slice word = utf8_trim(json_slice(json_array_get(list, i)));
-
-        if (word.len == 0 || word.len > BLOCKED_WORD_MAX) {
+        words[i] = utf8_trim(json_slice(json_array_get(list, i)));
+        if (words[i].len == 0 || words[i].len > BLOCKED_WORD_MAX) {
             json_fields_fail(f, ERROR_invalid_settings,
                              "blockedWords[%zu] must be a text of 1 to %u bytes", i,
                              BLOCKED_WORD_MAX);
             return NULL;
         }
-        bytes += word.len;
     }
-    words = malloc(n * sizeof(*words) + bytes + 1);
-    if (!words)
-        return NULL;
-    at = (char *)&words[n];
-    for (size_t i = 0; i < n; i++) {
-        struct slice word = utf8_trim(json_slice(json_array_get(list, i)));
-
-        memcpy(at, word.data, word.len);
-        words[i] = slice_of(at, word.len);
-        at += word.len;
-    }
-    *ret_n = n;
-    return words;
+    return words_new(words, n);
 }
 
 int room_settings_merge(struct room_settings *settings, const json_t *object,
@@ -136,7 +162,8 @@ int room_settings_merge(struct room_settings *settings, const json_t *object,
         fresh.n_blocked_words = 0;
     }
     if (!json_fields_failed(&in) && json_array_size(list) > 0) {
-        fresh.blocked_words = read_words(&in, list, &fresh.n_blocked_words);
+        fresh.blocked_words = read_words(&in, list);
+        fresh.n_blocked_words = json_array_size(list);
         if (!fresh.blocked_words && !json_fields_failed(&in))
             return -ENOMEM;
     }

@@ -30,6 +30,9 @@ struct room_settings {
 void room_settings_init(struct room_settings *settings);
 void room_settings_deinit(struct room_settings *settings);
 
+/* -ENOMEM. */
+int room_settings_copy(struct room_settings *to, const struct room_settings *from) MUST_CHECK;
+bool room_settings_equal(const struct room_settings *a, const struct room_settings *b);
 /* The members that the object names replace those of the settings; null sets one back.
  * A member that nobody knows, or a bad value, is named in f (ERROR_invalid_settings) and
  * leaves the settings as they were. -ENOMEM. */
@@ -41,7 +44,5 @@ int room_settings_load(struct room_settings *settings, struct slice json) MUST_C
 /* All members; without the blocked words for those who are not to read them. */
 void room_settings_write(struct json_writer *w, const struct room_settings *settings,
                          bool with_blocked_words);
-/* Whether all is as in a room where nothing was ever set. */
-bool room_settings_are_default(const struct room_settings *settings);
 
 const char *join_policy_name(enum join_policy policy); /* NULL for JOIN_BY_TYPE */

@@ -23,6 +23,7 @@
 #include "common/base/limits.h"
 #include "shard/store/sql_commit.h"
 #include "shard/store/sql_sweep.h"
+#include "shard/store/sql_unread.h"
 
 #define ROOM_ROW                                                                               \
     "last_seq, last_id, last_created_at, fence, generation, resume_floor, created_at, type,"   \

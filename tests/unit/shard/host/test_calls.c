@@ -93,7 +93,7 @@ static void bad_rooms_are_refused(void **state)
          "{\"name\":\"N\",\"type\":\"dm\",\"members\":[{\"userId\":\"b\",\"role\":\"king\"}]}",
          "400 {\"error\":\"invalid_role\""},
         {CALL_ROOM_CREATE, "r1", "ann", "", "[]", "400 {\"error\":\"invalid_json\""},
-        {CALL_ROOM_CREATE, "a b", "ann", "", "{\"name\":\"N\",\"type\":\"dm\"}",
+        {CALL_ROOM_CREATE, "a b", "ann", "", "{\"name\":\"N\",\"type\":\"group\"}",
          "400 {\"error\":\"bad_request\""},
         {(enum call_op)99, "g", "ann", "", "{}", "501 {\"error\":\"not_implemented\""});
     assert_null(fx_row(&fx, "r1"));
@@ -112,7 +112,7 @@ static void members_come_and_go(void **state)
         {CALL_MEMBER_ADD, "g", "ann", "member", "{\"userId\":\"zoe\"}",
          "200 "
          "{\"ok\":true,\"roomId\":\"g\",\"userId\":\"zoe\",\"role\":\"member\","
-         "\"e2eRewrapped\":false}"},
+         "\"e2eRewrapped\":false,\"seq\":"},
         {CALL_MEMBER_ADD, "g", "ann", "", "{\"userId\":\"zoe\",\"role\":\"mod\"}",
          "200 {\"ok\":true,\"roomId\":\"g\",\"userId\":\"zoe\",\"role\":\"moderator\""},
         {CALL_MEMBER_ADD, "g", "ann", "", "{\"userId\":\"zoe\"}",
@@ -126,12 +126,11 @@ static void members_come_and_go(void **state)
          "409 {\"error\":\"last_owner\""},
         {CALL_MEMBER_REMOVE, "g", "bob", "", "{\"userId\":\"cid\"}",
          "403 {\"error\":\"forbidden\""},
-        {CALL_MEMBER_REMOVE, "g", "bob", "", "{\"userId\":\"bob\"}", "200 {\"ok\":true}"},
+        {CALL_MEMBER_REMOVE, "g", "bob", "", "{\"userId\":\"bob\"}", "200 {\"ok\":true"},
         {CALL_MEMBER_REMOVE, "g", "bob", "", "{\"userId\":\"bob\"}",
          "403 {\"error\":\"forbidden\""},
-        {CALL_MEMBER_REMOVE, "g", "root", "admin", "{\"userId\":\"cid\"}", "200 {\"ok\":true}"},
-        {CALL_MEMBER_REMOVE, "g", "root", "admin", "{\"userId\":\"cid\"}",
-         "200 {\"ok\":true}"});
+        {CALL_MEMBER_REMOVE, "g", "root", "admin", "{\"userId\":\"cid\"}", "200 {\"ok\":true"},
+        {CALL_MEMBER_REMOVE, "g", "root", "admin", "{\"userId\":\"cid\"}", "200 {\"ok\":true"});
     assert_int_equal(sim_room_row(fx_row(&fx, "g"))->last_seq,
                      4); /* added, role, two removed */
     fx_deinit(&fx);
@@ -150,7 +149,7 @@ static void of_two_owners_who_leave_at_once_one_stays(void **state)
     fx_call(g, CALL_MEMBER_REMOVE, "g", "ann", "", "{\"userId\":\"ann\"}");
     fx_call(g, CALL_MEMBER_REMOVE, "g", "bob", "", "{\"userId\":\"bob\"}");
     fx_run(&fx);
-    assert_true(fx_got(g, "200 {\"ok\":true}"));
+    assert_true(fx_got(g, "200 {\"ok\":true"));
     assert_true(fx_got(g, "409 {\"error\":\"last_owner\""));
     fx_deinit(&fx);
 }
@@ -168,7 +167,7 @@ static void who_is_removed_loses_his_sockets(void **state)
     fake_env_advance(&fx.fake,
                      2 * PRESENCE_WINDOW_MS); /* what they are told is no longer paced */
     fx_forget(g);
-    RUN(&fx, {CALL_MEMBER_REMOVE, "g", "ann", "", "{\"userId\":\"bob\"}", "200 {\"ok\":true}"});
+    RUN(&fx, {CALL_MEMBER_REMOVE, "g", "ann", "", "{\"userId\":\"bob\"}", "200 {\"ok\":true"});
     fx_expect(g,
               "event 1 native {membership seq=1 userId=bob change=removed}\n"
               "close 1 1008 not_member\n"
@@ -324,15 +323,12 @@ static void lists_and_look_ups(void **state)
     twenty(&fx);
     sim_db_add_project(fx.server.db, "p", "Project", "s3cret");
     sim_db_add_key(fx.server.db, "p", "key-1", hash);
-    RUN(&fx, {CALL_ROOMS_LIST, NULL, "bob", "", "{}", "200 {\"rooms\":[{\"id\":\"c\""},
-        {CALL_ROOMS_LIST, NULL, "bob", "", "{\"type\":\"group\"}",
-         "200 {\"rooms\":[{\"id\":\"g\",\"type\":\"group\",\"name\":\"A "
-         "room\",\"created_at\":\""
-         "1970-01-01T00:00:01.000Z\",\"pinned_message_id\":null,\"pinned_at\":null,\"pinned_by_"
-         "user_id\":null,"
-         "\"unreadCount\":20}]}"},
-        {CALL_ROOMS_LIST, NULL, "zoe", "", "{}", "200 {\"rooms\":[]}"},
-        {CALL_ROOMS_LIST, NULL, "zoe", "admin", "{}", "200 {\"rooms\":[{\"id\":\"pub\""},
+    /* Lists come from the database alone. */
+    RUN(&fx, {CALL_ROOMS_LIST, NULL, "bob", "", "{}", "503 {\"error\":\"unavailable\""},
+        {CALL_ROOMS_LIST, NULL, "bob", "", "{\"userId\":\"ann\"}",
+         "403 {\"error\":\"forbidden\""},
+        {CALL_ROOMS_LIST, NULL, "bob", "", "{\"cursor\":\"x.c\"}",
+         "400 {\"error\":\"invalid_cursor\""},
         {CALL_ROOMS_LIST, NULL, "bob", "", "{\"type\":\"club\"}",
          "400 {\"error\":\"invalid_type\""},
         {CALL_KEY_LOOKUP, NULL, "", "",
@@ -398,7 +394,7 @@ static void calls_end_at_their_deadline(void **state)
     fx_init(&fx);
     sim_server_set_stalled(&fx.server, true);
     fx_call(g, CALL_ROOM_GET, "g", "ann", "", "{}");
-    fx_call(g, CALL_ROOM_CREATE, "new", "ann", "", "{\"name\":\"N\",\"type\":\"dm\"}");
+    fx_call(g, CALL_ROOM_CREATE, "new", "ann", "", "{\"name\":\"N\",\"type\":\"group\"}");
     fx_call(g, CALL_ROOMS_LIST, NULL, "ann", "", "{}");
     fake_env_advance(&fx.fake, 11000);
     assert_int_equal(fx_count(g, " 503 {\"error\":\"unavailable\""), 3);

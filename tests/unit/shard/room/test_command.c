@@ -198,6 +198,7 @@ static void extra_holds_mentions_of_members_and_attachments(void **state)
 {
     static const uint8_t dedupe[DEDUPE_LEN] = {0x01, 0xab};
     struct command_error error;
+    struct mentions mentions;
     struct members members;
     struct command c;
     AUTO_BUF out = BUF_INIT;
@@ -213,7 +214,8 @@ static void extra_holds_mentions_of_members_and_attachments(void **state)
                       "\"sizeBytes\":3,\"contentType\":\"a/b\",\"evil\":1}]}"),
             &c, &error),
         0);
-    extra_write_message(&out, &c.message, &members, slice_of(NULL, 0), dedupe);
+    mentions_find(&mentions, c.message.content, &members, slice_of(NULL, 0));
+    extra_write_message(&out, &c.message, &mentions, dedupe);
     buf_put_char(&out, 0);
     assert_string_equal(
         out.data,
@@ -225,7 +227,8 @@ static void extra_holds_mentions_of_members_and_attachments(void **state)
     buf_clear(&out);
     assert_int_equal(
         command_parse(SLICE_LIT("{\"type\":\"message\",\"content\":\"@zoe\"}"), &c, &error), 0);
-    extra_write_message(&out, &c.message, &members, slice_of(NULL, 0), dedupe);
+    mentions_find(&mentions, c.message.content, &members, slice_of(NULL, 0));
+    extra_write_message(&out, &c.message, &mentions, dedupe);
     assert_int_equal(out.len, 0);
     command_deinit(&c);
 

@@ -21,6 +21,13 @@ static enum error_code merge(struct room_settings *settings, const char *text, c
     return f.error;
 }
 
+static bool is_default(const struct room_settings *settings)
+{
+    const struct room_settings none = {0};
+
+    return room_settings_equal(settings, &none);
+}
+
 static void check_text(const struct room_settings *settings, bool with_words, const char *want)
 {
     AUTO_BUF out = BUF_INIT;
@@ -36,7 +43,7 @@ static void members_replace_and_null_sets_back(void **state)
 
     (void)state;
     room_settings_init(&s);
-    assert_true(room_settings_are_default(&s));
+    assert_true(is_default(&s));
     assert_int_equal(merge(&s, "{\"slowModeSeconds\":30,\"joinPolicy\":\"closed\"}", NULL), 0);
     assert_int_equal(
         merge(&s, "{\"blockedWords\":[\" foo \",\"b\\\"r\"],\"messagesPerMinute\":5}", NULL),
@@ -58,9 +65,9 @@ static void members_replace_and_null_sets_back(void **state)
                            "\"joinPolicy\":null,\"blockedWords\":null}",
                            NULL),
                      0);
-    assert_true(room_settings_are_default(&s));
+    assert_true(is_default(&s));
     assert_int_equal(merge(&s, "{\"blockedWords\":[]}", NULL), 0);
-    assert_true(room_settings_are_default(&s));
+    assert_true(is_default(&s));
     room_settings_deinit(&s);
 }
 
@@ -123,6 +130,25 @@ static void lists_have_bounds(void **state)
     room_settings_deinit(&s);
 }
 
+static void copies_are_equal_and_their_own(void **state)
+{
+    struct room_settings s, copy;
+
+    (void)state;
+    room_settings_init(&s);
+    room_settings_init(&copy);
+    assert_int_equal(merge(&s, "{\"slowModeSeconds\":3,\"blockedWords\":[\"a\",\"b\"]}", NULL),
+                     0);
+    assert_int_equal(room_settings_copy(&copy, &s), 0);
+    assert_true(room_settings_equal(&copy, &s));
+    assert_int_equal(merge(&s, "{\"blockedWords\":[\"a\",\"c\"]}", NULL), 0);
+    assert_false(room_settings_equal(&copy, &s));
+    assert_int_equal(room_settings_copy(&copy, &s), 0);
+    room_settings_deinit(&s);
+    CHECK_SLICE(copy.blocked_words[1], "c", "outlives its original");
+    room_settings_deinit(&copy);
+}
+
 static void what_was_stored_is_loaded(void **state)
 {
     struct room_settings s;
@@ -136,7 +162,7 @@ static void what_was_stored_is_loaded(void **state)
     assert_int_equal(s.join_policy, JOIN_OPEN);
     assert_int_equal(s.n_blocked_words, 1);
     assert_int_equal(room_settings_load(&s, slice_of(NULL, 0)), 0);
-    assert_true(room_settings_are_default(&s));
+    assert_true(is_default(&s));
     /* Of a newer version: what is not known, or no longer in range, does not cost the rest. */
     assert_int_equal(room_settings_load(&s, SLICE_LIT("{\"slowModeSeconds\":-4,\"new\":{},"
                                                       "\"messagesPerMinute\":12}")),
@@ -144,7 +170,7 @@ static void what_was_stored_is_loaded(void **state)
     assert_int_equal(s.slow_mode_s, 0);
     assert_int_equal(s.messages_per_minute, 12);
     assert_int_equal(room_settings_load(&s, SLICE_LIT("nonsense")), 0);
-    assert_true(room_settings_are_default(&s));
+    assert_true(is_default(&s));
     room_settings_deinit(&s);
 }
 
@@ -154,6 +180,7 @@ int main(void)
         cmocka_unit_test(members_replace_and_null_sets_back),
         cmocka_unit_test(bad_members_are_named_and_change_nothing),
         cmocka_unit_test(lists_have_bounds),
+        cmocka_unit_test(copies_are_equal_and_their_own),
         cmocka_unit_test(what_was_stored_is_loaded),
     };
 

@@ -11,7 +11,7 @@
 #include "shard/store/file_store.h"
 #include "shard/store/sql.h"
 
-enum sweep_step { STEP_FILES, STEP_KEYS, STEP_END };
+enum sweep_step { STEP_FILES, STEP_KEYS, STEP_CHANGES, STEP_ROOMS, STEP_END };
 
 struct sweep {
     struct env *env;
@@ -32,9 +32,11 @@ static void rest(struct sweep *s, uint64_t ms)
 
 static void run(struct sweep *s);
 
-static void on_batch(struct sweep *s, enum store_result result, uint64_t n, uint64_t *count)
+static void on_batch(struct sweep *s, enum store_result result, uint64_t n, bool more,
+                     uint64_t *count)
 {
-    static const char *const what[] = {"unfinished files", "kept answers", ""};
+    static const char *const what[] = {"unfinished files", "kept answers", "keys of changes",
+                                       "rows of deleted rooms", ""};
 
     if (result != STORE_OK) {
         rest(s, SWEEP_RETRY_MS);
@@ -43,7 +45,7 @@ static void on_batch(struct sweep *s, enum store_result result, uint64_t n, uint
     *count += n;
     if (n > 0)
         log_info("swept", L_STR("what", what[s->step]), L_U64("n", n));
-    if (n < SWEEP_BATCH)
+    if (!more)
         s->step++;
     run(s);
 }
@@ -52,7 +54,7 @@ static void on_files(void *arg, enum store_result result, uint64_t n)
 {
     struct sweep *s = arg;
 
-    on_batch(s, result, n, &s->metrics->files_swept);
+    on_batch(s, result, n, n >= SWEEP_BATCH, &s->metrics->files_swept);
 }
 
 static void on_keys(void *arg, enum store_result result, const struct query_rows *rows,
@@ -64,7 +66,21 @@ static void on_keys(void *arg, enum store_result result, const struct query_rows
     (void)is_duplicate;
     if (result == STORE_OK && rows->n_rows)
         n = strtoull(rows->cells[0].data, NULL, 10); /* ends in NUL */
-    on_batch(s, result, n, &s->metrics->keys_swept);
+    on_batch(s, result, n, n >= SWEEP_BATCH, &s->metrics->keys_swept);
+}
+
+static void on_changes(void *arg, enum store_result result, uint64_t n, bool more)
+{
+    struct sweep *s = arg;
+
+    on_batch(s, result, n, more, &s->metrics->changes_swept);
+}
+
+static void on_rooms(void *arg, enum store_result result, uint64_t n, bool more)
+{
+    struct sweep *s = arg;
+
+    on_batch(s, result, n, more, &s->metrics->room_rows_swept);
 }
 
 static int sweep_keys(struct sweep *s)
@@ -87,6 +103,12 @@ static void run(struct sweep *s)
         break;
     case STEP_KEYS:
         r = sweep_keys(s);
+        break;
+    case STEP_CHANGES:
+        r = s->store->ops->sweep(s->store, SWEEP_KEYS, on_changes, s);
+        break;
+    case STEP_ROOMS:
+        r = s->store->ops->sweep(s->store, SWEEP_ROOMS, on_rooms, s);
         break;
     case STEP_END:
         rest(s, SWEEP_MS);

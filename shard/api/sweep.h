@@ -1,7 +1,7 @@
 /*
  * sweep.h - what is left lying and belongs to nobody is removed now and then,
- * for all projects: unfinished uploads, answers kept for an Idempotency-Key. Every shard does
- * it; what one has taken the others pass over.
+ * for all projects: unfinished uploads, answers kept for an Idempotency-Key, keys of changes,
+ * what deleted rooms have left. Every shard does it; what one has taken the others pass over.
  */
 #pragma once
 

@@ -47,7 +47,7 @@ struct pg_read {
     bool keeps_bad_data; /* the caller wants to know of a refused value */
     bool is_duplicate;   /* it was a key that exists */
     size_t n;            /* keys of a look-up; sweeps before a creation */
-    uint32_t limit;      /* of a page, tail or sweep */
+    uint32_t limit;      /* of a page or tail */
 };
 
 /* NULL: out of memory. */

@@ -270,8 +270,9 @@ enum sweep_kind {
     SWEEP_ROOMS, /* what deleted rooms have left */
     SWEEP_KEYS,  /* keys of changes that are older than CHANGE_KEYS_KEEP_MS */
 };
-/* more: there may be something left, ask again. */
-typedef void (*store_sweep_fn)(void *arg, enum store_result result, bool more);
+/* n: rows that were removed (of rooms: of the table with most of them). more: there may be
+ * something left, ask again. */
+typedef void (*store_sweep_fn)(void *arg, enum store_result result, uint64_t n, bool more);
 
 /*
  * One statement of queries.def: what REST reads and writes beside the timeline. Not in the

@@ -257,17 +257,25 @@ int store_pg_delete_room(struct store *s, struct slice project, struct slice roo
     return pg_read_start(read, &store_pg_of(s)->locks);
 }
 
-/* Of a room: any was found. Of keys: as many as were asked for. */
-static void finish_sweep(struct pg_read *read, enum store_result result)
+static void finish_sweep_rooms(struct pg_read *read, enum store_result result)
 {
-    int64_t n = result == STORE_OK ? pg_int8(read->results[0], 0, 0) : 0;
+    bool found = result == STORE_OK && pg_int8(read->results[0], 0, 0) > 0;
+    uint64_t n = result == STORE_OK ? (uint64_t)pg_int8(read->results[0], 0, 1) : 0;
 
-    read->fn.sweep(read->arg, result, n > 0 && n >= read->limit);
+    read->fn.sweep(read->arg, result, n, found);
+}
+
+static void finish_sweep_keys(struct pg_read *read, enum store_result result)
+{
+    uint64_t n = result == STORE_OK ? (uint64_t)pg_int8(read->results[0], 0, 0) : 0;
+
+    read->fn.sweep(read->arg, result, n, n == SWEEP_ROWS);
 }
 
 int store_pg_sweep(struct store *s, enum sweep_kind kind, store_sweep_fn fn, void *arg)
 {
-    struct pg_read *read = pg_read_new(s, arg, finish_sweep);
+    struct pg_read *read =
+        pg_read_new(s, arg, kind == SWEEP_ROOMS ? finish_sweep_rooms : finish_sweep_keys);
 
     if (!read)
         return -ENOMEM;
@@ -278,7 +286,6 @@ int store_pg_sweep(struct store *s, enum sweep_kind kind, store_sweep_fn fn, voi
         pg_params_int8(&read->params, SWEEP_ROWS);
         pg_read_add(read, SQL_SWEEP_ROOM, 3);
     } else {
-        read->limit = SWEEP_ROWS;
         pg_params_time(&read->params,
                        env_wall_us(read->store->env) - (int64_t)CHANGE_KEYS_KEEP_MS * 1000);
         pg_params_int8(&read->params, SWEEP_ROWS);

@@ -192,7 +192,7 @@ bool sim_room_delete(struct sim_room *room, uint64_t fence)
     if (room->row.fence != fence)
         return false;
     people_clear(room);
-    sim_timeline_clear(room);
+    room->remains = sim_timeline_clear(room);
     room->row.fence = 0;
     room->row.resume_floor = room->row.last_seq;
     room->row.pinned_id = room->row.pinned_us = 0;
@@ -202,7 +202,7 @@ bool sim_room_delete(struct sim_room *room, uint64_t fence)
     return true;
 }
 
-bool sim_db_sweep_room(struct sim_db *db)
+bool sim_db_sweep_room(struct sim_db *db, uint64_t *ret_rows)
 {
     struct sim_room *room;
 
@@ -210,6 +210,7 @@ bool sim_db_sweep_room(struct sim_db *db)
     {
         if (room->has_remains) {
             room->has_remains = false;
+            *ret_rows = room->remains;
             return true;
         }
     }

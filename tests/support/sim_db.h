@@ -66,9 +66,9 @@ bool sim_db_create_room(struct sim_db *db, const struct room_create *create);
 bool sim_room_delete(struct sim_room *room, uint64_t fence); /* false: another's */
 /* What a deleted room has left goes with it here; true: there was one that had not been swept.
  */
-bool sim_db_sweep_room(struct sim_db *db);
-/* True: there may be more. */
-bool sim_db_sweep_changes(struct sim_db *db, int64_t before_us, size_t limit);
+bool sim_db_sweep_room(struct sim_db *db, uint64_t *ret_rows);
+/* How many. */
+uint64_t sim_db_sweep_changes(struct sim_db *db, int64_t before_us, size_t limit);
 /* ret->entries is the caller's array with one reference each (sim_entries_free()). */
 void sim_room_page(const struct sim_room *room, const struct page_query *query, int64_t now_us,
                    struct page *ret_page);

@@ -80,6 +80,7 @@ struct op {
 
     /* what was found */
     bool is_duplicate, created, deleted, more;
+    uint64_t swept;
     struct entry *entry; /* found by its id */
     struct due_row *due;
     size_t n_due;

@@ -47,6 +47,7 @@ struct sim_room {
     struct slice project, room;
     struct room_row row; /* texts owned */
     bool is_deleted, has_remains;
+    uint64_t remains; /* rows that a server would still have: of the table with most of them */
     const struct sim_commit *locked_by;
     struct sim_member *members;
     size_t n_members;
@@ -87,8 +88,8 @@ void sim_text_set(struct slice *text, struct slice to);
 
 /* sim_timeline.c */
 void sim_timeline_init(struct sim_room *room);
-/* Entries and keys go, seqs stay counted. */
-void sim_timeline_clear(struct sim_room *room);
+/* Entries and keys go, seqs stay counted. How many of the more numerous of both. */
+size_t sim_timeline_clear(struct sim_room *room);
 void sim_timeline_free(struct sim_room *room);
 void sim_timeline_grow(struct sim_room *room, uint64_t seq); /* seqs up to this one are taken */
 void sim_timeline_append(struct sim_room *room, struct entry *entry);

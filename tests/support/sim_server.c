@@ -123,8 +123,12 @@ static void run_sweep(struct op *op)
     struct sim_db *db = op->server->db;
     int64_t before_us = env_wall_us(op->server->env) - (int64_t)CHANGE_KEYS_KEEP_MS * 1000;
 
-    op->more = op->sweep == SWEEP_ROOMS ? sim_db_sweep_room(db)
-                                        : sim_db_sweep_changes(db, before_us, SWEEP_ROWS);
+    if (op->sweep == SWEEP_ROOMS) {
+        op->more = sim_db_sweep_room(db, &op->swept);
+    } else {
+        op->swept = sim_db_sweep_changes(db, before_us, SWEEP_ROWS);
+        op->more = op->swept == SWEEP_ROWS;
+    }
     op_reply(op, STORE_OK);
 }
 

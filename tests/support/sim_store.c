@@ -108,7 +108,7 @@ static void answer(struct op *op)
         op->fn.deleted(op->arg, op->result, op->deleted);
         break;
     case OP_SWEEP:
-        op->fn.sweep(op->arg, op->result, op->more);
+        op->fn.sweep(op->arg, op->result, op->swept, op->more);
         break;
     case OP_PAGE:
         op->fn.page(op->arg, op->result, ok ? &op->page : NULL);

@@ -80,7 +80,7 @@ struct entry *sim_room_find(const struct sim_room *room, const uint8_t dedupe[DE
     return room->entries[change->target - 1];
 }
 
-bool sim_db_sweep_changes(struct sim_db *db, int64_t before_us, size_t limit)
+uint64_t sim_db_sweep_changes(struct sim_db *db, int64_t before_us, size_t limit)
 {
     struct sim_room *room;
     size_t n = 0;
@@ -96,7 +96,7 @@ bool sim_db_sweep_changes(struct sim_db *db, int64_t before_us, size_t limit)
             n++;
         }
     }
-    return n == limit;
+    return n;
 }
 
 /* ---- rows ---- */
@@ -108,10 +108,14 @@ void sim_timeline_init(struct sim_room *room)
     list_init(&room->change_ages);
 }
 
-void sim_timeline_clear(struct sim_room *room)
+size_t sim_timeline_clear(struct sim_room *room)
 {
-    while (!list_empty(&room->change_ages))
+    size_t n_changes = 0, n_entries = 0;
+
+    while (!list_empty(&room->change_ages)) {
         change_free(room, list_first(&room->change_ages, struct sim_change, link));
+        n_changes++;
+    }
     for (size_t i = 0; i < room->n_entries; i++) {
         struct entry *e = TAKE(room->entries[i]);
         struct sim_key *key = e ? key_find(room, e->dedupe) : NULL;
@@ -120,13 +124,15 @@ void sim_timeline_clear(struct sim_room *room)
             map_remove(&room->keys, &key->node);
             free(key);
         }
+        n_entries += e != NULL;
         entry_unref(e);
     }
+    return MAX(n_changes, n_entries);
 }
 
 void sim_timeline_free(struct sim_room *room)
 {
-    sim_timeline_clear(room);
+    (void)sim_timeline_clear(room);
     free(room->entries);
     map_deinit(&room->keys);
     map_deinit(&room->changes);

@@ -45,4 +45,4 @@ void diff_on_fences(void *arg, enum store_result result, const struct fence_stat
 void diff_on_rooms(void *arg, enum store_result result, const struct rooms_page *page);
 void diff_on_created(void *arg, enum store_result result, bool created);
 void diff_on_deleted(void *arg, enum store_result result, bool deleted);
-void diff_on_swept(void *arg, enum store_result result, bool more);
+void diff_on_swept(void *arg, enum store_result result, uint64_t n, bool more);

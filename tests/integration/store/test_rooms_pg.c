@@ -43,6 +43,14 @@ static void on_flag(void *arg, enum store_result result, bool flag)
     a->flag = flag;
 }
 
+static void on_swept(void *arg, enum store_result result, uint64_t n, bool more)
+{
+    struct answer *a = arg;
+
+    on_flag(a, result, more);
+    a->n = n;
+}
+
 static void on_found(void *arg, enum store_result result, struct slice room, struct entry *e)
 {
     struct answer *a = arg;
@@ -85,13 +93,17 @@ static struct answer delete_room(struct pgx *x, const char *room, uint64_t fence
     return a;
 }
 
+static uint64_t x_swept; /* rows, as sweep() was told */
+
 static bool sweep(struct pgx *x, enum sweep_kind kind)
 {
     struct answer a = {0};
 
-    assert_int_equal(x->store->ops->sweep(x->store, kind, on_flag, &a), 0);
+    assert_int_equal(x->store->ops->sweep(x->store, kind, on_swept, &a), 0);
     pgx_wait(x, &a.done);
     assert_int_equal(a.result, STORE_OK);
+    assert_true(a.n <= SWEEP_ROWS);
+    x_swept += a.n;
     return a.flag;
 }
 
@@ -247,11 +259,13 @@ static void what_is_left_goes_in_slices(void **state)
     furnish(x, 2 * SWEEP_ROWS + 1);
     assert_false(sweep(x, SWEEP_ROOMS)); /* nothing is deleted */
     assert_true(delete_room(x, "a", 1).flag);
+    x_swept = 0;
     assert_true(sweep(x, SWEEP_ROOMS));
     assert_int_equal(strtol(rows_left(x), NULL, 10), SWEEP_ROWS + 1);
     while (sweep(x, SWEEP_ROOMS))
         slices++;
     assert_int_equal(slices, 2);
+    assert_int_equal(x_swept, 2 * SWEEP_ROWS + 1);
     assert_string_equal(rows_left(x), "0 0 1"); /* the mention in the other room */
     assert_string_equal(pgx_sql(x, "SELECT has_remains FROM rooms WHERE room_id = 'a'"), "f");
     fill(x, "b", 1, 0, 2, 100);

@@ -51,8 +51,13 @@ static unsigned read_roles(struct json_fields *f)
     const json_t *roles = json_get_array_opt(f, "roles", TOKEN_ROLES_MAX, ERROR_invalid_role);
     unsigned mask = 0;
 
-    for (size_t i = 0; i < json_array_size(roles); i++)
-        mask |= role_parse(json_slice(json_array_get(roles, i)));
+    for (size_t i = 0; i < json_array_size(roles); i++) {
+        const json_t *word = json_array_get(roles, i);
+
+        if (!json_is_string(word))
+            json_fields_fail(f, ERROR_invalid_role, "roles[%zu] must be a string", i);
+        mask |= role_parse(json_slice(word));
+    }
     return mask ? mask : ROLE_MEMBER;
 }
 

@@ -439,6 +439,16 @@
 #define SEARCH_SWEEP_ROOMS 500
 #define SEARCH_SWEEP_MS 10000
 
+/* ---- export ---- */
+
+/* Messages in one page of an export: one short read, one part of the answer. */
+#define EXPORT_PAGE 200
+/* Exports under way on one gateway; each holds one page. */
+#define EXPORTS_AT_ONCE 64
+/* Pages that could not be read are asked for again so often, so long apart. */
+#define EXPORT_RETRIES 5
+#define EXPORT_RETRY_MS 1000
+
 /* ---- moderation ---- */
 
 /* Muted and banned users of a room that count at a time: they are in the memory of its owner.

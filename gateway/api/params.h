@@ -16,6 +16,8 @@ bool api_param_time(struct api_request *req, struct json_writer *w,
 /* Text of at most max bytes. */
 bool api_param_text(struct api_request *req, struct json_writer *w, const char *name,
                     size_t max) MUST_CHECK;
+/* The room that a parameter must name, and the token must be good for. */
+bool api_query_room(struct api_request *req, const char *name, struct buf *out) MUST_CHECK;
 /* The room that the token must be good for. For a token that is pinned to a room that room is
  * put when none is named. */
 bool api_param_room(struct api_request *req, struct json_writer *w,

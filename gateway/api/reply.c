@@ -14,7 +14,7 @@
 #define HEADERS_MAX 16
 #define EXPOSED                                                                                \
     "X-Trace-Id, Retry-After, RateLimit, RateLimit-Policy, Idempotency-Replayed, "             \
-    "Content-Disposition, Content-Range, ETag"
+    "Content-Disposition, Content-Range, ETag, X-Total-Messages, X-Export-Cursor"
 #define ALLOWED_HEADERS                                                                        \
     "Content-Type, Authorization, X-Trace-Id, X-Fluxy-Api-Key, X-Project-Id, "                 \
     "Idempotency-Key, traceparent, Last-Event-ID, X-File-Name, X-Room-Id, Range, "             \

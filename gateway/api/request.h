@@ -33,6 +33,8 @@ struct api {
     uint64_t upload_max_bytes;
     size_t n_uploads;              /* under way */
     struct rate_table event_limit; /* by project and user */
+    size_t n_uploads; /* under way */
+    size_t n_exports;
 };
 
 #define REQUEST_HASH_BYTES 32
@@ -181,3 +183,8 @@ void api_post_upload(struct api_request *req);
 void api_get_attachment(struct api_request *req);
 void api_get_search_messages(struct api_request *req);
 void api_get_search_conversations(struct api_request *req);
+void api_get_export_json(struct api_request *req);
+void api_get_export_ndjson(struct api_request *req);
+void api_get_export_csv(struct api_request *req);
+void api_get_export_markdown(struct api_request *req);
+void api_get_compliance_export(struct api_request *req);

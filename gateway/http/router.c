@@ -14,10 +14,14 @@ static bool path_matches(const char *pattern, struct slice path, struct route_ma
     while (uri_path_next(&want, &want_segment)) {
         if (!uri_path_next(&path, &segment))
             return false;
-        if (slice_eq_str(want_segment, "{}")) {
-            if (segment.len == 0 || match->n_parameters == ROUTE_PARAMETERS_MAX)
+        if (want_segment.len >= 2 && memcmp(want_segment.data, "{}", 2) == 0) {
+            size_t suffix = want_segment.len - 2;
+
+            if (segment.len <= suffix || match->n_parameters == ROUTE_PARAMETERS_MAX ||
+                memcmp(segment.data + segment.len - suffix, want_segment.data + 2, suffix) != 0)
                 return false;
-            match->parameters[match->n_parameters++] = segment;
+            match->parameters[match->n_parameters++] =
+                slice_of(segment.data, segment.len - suffix);
         } else if (!slice_eq(want_segment, segment)) {
             return false;
         }

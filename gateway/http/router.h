@@ -1,6 +1,7 @@
 /*
  * router.h - finds the row of a routing table for a method and a path. Pure.
- * A pattern is a path in which a segment "{}" takes any non-empty segment.
+ * A pattern is a path in which a segment "{}" takes any non-empty segment, and "{}.x" one that
+ * ends in ".x" (the parameter is what stands before it).
  */
 #pragma once
 

@@ -61,6 +61,8 @@ static const struct call_row rows[] = {
     [CALL_FILE_GET] = {CALL_OBJECT_NONE, verb_file_get},
     [CALL_FILE_REMOVE] = {CALL_OBJECT_NONE, verb_file_remove},
     [CALL_SEARCH_MESSAGES] = {CALL_OBJECT_NONE, verb_search_messages},
+    [CALL_EXPORT_START] = {CALL_OBJECT_NONE, verb_export_start},
+    [CALL_EXPORT_PAGE] = {CALL_OBJECT_NONE, verb_export_page},
     [CALL_SEARCH_CONVERSATIONS] = {CALL_OBJECT_NONE, verb_search_conversations},
 };
 
@@ -159,6 +161,11 @@ void call_reply_buf(struct call *call, const struct buf *body)
         call_refuse(call, ERROR_overloaded, "", 0);
     else
         reply(call, 200, buf_slice(body), slice_of(NULL, 0), 0);
+}
+
+void call_reply_page(struct call *call, struct slice body, struct slice data)
+{
+    reply(call, 200, body, data, 0);
 }
 
 void call_reply_data(struct call *call, struct slice data)

@@ -96,6 +96,7 @@ struct call_row {
 void call_reply(struct call *call, unsigned status, struct slice body);
 void call_reply_buf(struct call *call, const struct buf *body); /* 200 */
 void call_reply_data(struct call *call, struct slice data);     /* 200 */
+void call_reply_page(struct call *call, struct slice body, struct slice data); /* 200 */
 void call_reply_ok(struct call *call);                          /* 200, {"ok":true} */
 /* detail may be empty. */
 void call_refuse(struct call *call, enum error_code code, const char *detail,
@@ -171,6 +172,8 @@ void verb_reaction_add(struct call *call, struct room_host *room);
 void verb_reaction_remove(struct call *call, struct room_host *room);
 void verb_search_messages(struct call *call, struct room_host *room);
 void verb_search_conversations(struct call *call, struct room_host *room);
+void verb_export_start(struct call *call, struct room_host *room);
+void verb_export_page(struct call *call, struct room_host *room);
 void verb_history(struct call *call, struct room_host *room);
 void verb_file_create(struct call *call, struct room_host *room);
 void verb_file_put(struct call *call, struct room_host *room);

@@ -105,6 +105,8 @@ void api_call_any_with(struct api_request *req, enum call_op op, const char *nam
     else
         api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
     free(params);
+}
+
 bool api_query_room(struct api_request *req, const char *name, struct buf *out)
 {
     if (get(req, name, out) != 0 || !ident_is_valid(buf_slice(out)))

@@ -33,7 +33,6 @@ struct api {
     uint64_t upload_max_bytes;
     size_t n_uploads;              /* under way */
     struct rate_table event_limit; /* by project and user */
-    size_t n_uploads; /* under way */
     size_t n_exports;
 };
 

@@ -94,10 +94,10 @@ struct call_row {
 /* ---- replies: the call is over; the caller returns and touches it no more ---- */
 
 void call_reply(struct call *call, unsigned status, struct slice body);
-void call_reply_buf(struct call *call, const struct buf *body); /* 200 */
-void call_reply_data(struct call *call, struct slice data);     /* 200 */
+void call_reply_buf(struct call *call, const struct buf *body);                /* 200 */
+void call_reply_data(struct call *call, struct slice data);                    /* 200 */
 void call_reply_page(struct call *call, struct slice body, struct slice data); /* 200 */
-void call_reply_ok(struct call *call);                          /* 200, {"ok":true} */
+void call_reply_ok(struct call *call); /* 200, {"ok":true} */
 /* detail may be empty. */
 void call_refuse(struct call *call, enum error_code code, const char *detail,
                  uint64_t retry_after_ms);

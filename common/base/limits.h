@@ -87,6 +87,10 @@
 #define EVENTS_PER_MINUTE 1200
 /* What a call counts for that asks every gateway. */
 #define EVENT_BROADCAST_COST 10
+/* Events of a room that has just been woken, kept until its sockets are back; more go out at
+ * once. */
+#define SIGNALS_HELD_MAX 64
+#define SIGNALS_HELD_BYTES (256 * KIB)
 /* Bytes of the reason that a moderator gives for ending a socket; a close frame has 123. */
 #define CLOSE_REASON_MAX 100
 

@@ -133,6 +133,7 @@ static void ask(struct event_room *room, uint32_t deadline_ms)
     char object[sizeof("room//") + 2 * (size_t)ID_MAX];
     int len = snprintf(object, sizeof(object), "room/%s/%.*s", req->admission.token.project,
                        (int)room->id.len, room->id.data);
+    char key[2 * REQUEST_HASH_BYTES + 1];
     struct call_params params = {
         .op = CALL_EVENT_TRIGGER,
         .object = slice_of(object, (size_t)len),
@@ -145,6 +146,14 @@ static void ask(struct event_room *room, uint32_t deadline_ms)
         .once = true,
     };
 
+    if (req->client_key.len) {
+        if (!api_key_for_room(req, room->id, key)) {
+            room->error = ERROR_overloaded;
+            return;
+        }
+        params.client_key = slice_str(key);
+        params.request = slice_of(req->request_hash, REQUEST_HASH_BYTES);
+    }
     if (calls_start(req->api->calls, &params, on_answer, room, &room->call) == 0)
         fan->n_asked++;
     else

@@ -6,6 +6,7 @@
  */
 #include <openssl/evp.h>
 
+#include "common/base/codec.h"
 #include "common/base/ident.h"
 #include "gateway/api/request.h"
 
@@ -60,4 +61,16 @@ void api_random_for_key(struct api_request *req, uint8_t ret[16])
         memcpy(ret, hash, 16);
     else
         env_random(req->api->env, ret, 16);
+}
+
+bool api_key_for_room(struct api_request *req, struct slice room,
+                      char ret[2 * REQUEST_HASH_BYTES + 1])
+{
+    const struct slice parts[] = {req->client_key, room};
+    uint8_t hash[REQUEST_HASH_BYTES];
+
+    if (!hash_parts(parts, ARRAY_LEN(parts), hash))
+        return false;
+    hex_encode(hash, sizeof(hash), ret);
+    return true;
 }

@@ -123,6 +123,10 @@ bool api_take_client_key(struct api_request *req);
 /* 16 random bytes; the same ones when the same user asks for the same thing with the same key.
  */
 void api_random_for_key(struct api_request *req, uint8_t ret[16]);
+/* The client's key for that part of the request which is about this room. False: out of memory.
+ */
+bool api_key_for_room(struct api_request *req, struct slice room,
+                      char ret[2 * REQUEST_HASH_BYTES + 1]) MUST_CHECK;
 /* Counts n events of this caller. False: too many in this minute, answered. */
 bool api_may_send_events(struct api_request *req, size_t n);
 

@@ -41,6 +41,10 @@ static void call_user(struct api_request *req, enum call_op op, struct slice par
         .once = true,
     };
 
+    if (req->client_key.len) {
+        call_params.client_key = req->client_key;
+        call_params.request = slice_of(req->request_hash, REQUEST_HASH_BYTES);
+    }
     if (calls_start(req->api->calls, &call_params, on_answer, req, &call) != 0)
         api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
 }

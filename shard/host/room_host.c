@@ -12,6 +12,7 @@
 #include "shard/host/change.h"
 #include "shard/host/presence.h"
 #include "shard/host/search_index.h"
+#include "shard/host/signal.h"
 #include "shard/metrics.h"
 
 /* A claim under way. Outlives the room when that is closed meanwhile. */
@@ -52,6 +53,7 @@ static void free_now(struct later *later, void *arg)
     restrictions_deinit(&room->restrictions);
     tail_deinit(&room->tail);
     presence_deinit(room);
+    signals_drop(room);
     roster_deinit(&room->roster);
     limiter_deinit(&room->limiter);
     limiter_deinit(&room->report_limiter);

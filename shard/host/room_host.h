@@ -31,6 +31,7 @@
 #include "shard/room/turnout.h"
 
 struct claim;
+struct signals;
 
 enum room_state { ROOM_CLAIMING, ROOM_ACTIVE, ROOM_LEAVING, ROOM_CLOSED };
 
@@ -73,6 +74,7 @@ struct room_host {
     struct limiter limiter;
     struct limiter report_limiter;
     struct limiter event_limiter; /* of client_event */
+    struct signals *signals;      /* events that wait until the room has settled; NULL: none */
     struct reads reads;
     struct list changes;   /* struct pending_change: not settled yet */
     size_t owners_leaving; /* of those: how many take the owner role from somebody */

@@ -2,9 +2,13 @@
 #include "shard/host/signal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "common/base/limits.h"
 #include "shard/host/attach.h"
 #include "shard/host/op.h"
+#include "shard/host/room_host.h"
+#include "shard/host/settle.h"
 #include "shard/metrics.h"
 
 enum error_code signal_check(const struct room_host *room, struct slice user,
@@ -14,6 +18,134 @@ enum error_code signal_check(const struct room_host *room, struct slice user,
 
     return rules_refuse_write(&actor);
 }
+
+static const struct attach *find_socket(const struct room_host *room, struct slice socket_id)
+{
+    struct room_gate *rg;
+    struct attach *attach;
+
+    if (socket_id.len == 0)
+        return NULL;
+    list_for_each(rg, &room->gates, in_room)
+    {
+        list_for_each(attach, &rg->attaches, in_room_gate)
+        {
+            if (slice_eq(attach->socket_id, socket_id))
+                return attach;
+        }
+    }
+    return NULL;
+}
+
+static void give(struct room_host *room, struct slice except_socket_id, struct slice json)
+{
+    room_fanout(room, 0, EVENT_EPHEMERAL, find_socket(room, except_socket_id), json);
+}
+
+/* ---- while the room settles ---- */
+
+struct signal {
+    struct list link; /* signals.list */
+    struct slice except, json;
+    char bytes[];
+};
+
+/* What waits in one room. */
+struct signals {
+    struct room_host *room;
+    struct room_wait wait;
+    struct list list; /* struct signal */
+    size_t n, bytes;
+};
+
+void signals_drop(struct room_host *room)
+{
+    struct signals *all = TAKE(room->signals);
+
+    if (!all)
+        return;
+    list_del(&all->wait.link);
+    while (!list_empty(&all->list)) {
+        struct signal *signal = list_first(&all->list, struct signal, link);
+
+        list_del(&signal->link);
+        free(signal);
+    }
+    free(all);
+}
+
+static void on_settled(struct room_wait *wait, enum room_wait_result result,
+                       struct room_host *room)
+{
+    struct signals *all = container_of(wait, struct signals, wait);
+    struct signal *signal;
+
+    if (result == ROOM_WAIT_READY) {
+        list_for_each(signal, &all->list, link) give(room, signal->except, signal->json);
+    }
+    signals_drop(all->room);
+}
+
+static struct signal *signal_new(struct slice except, struct slice json)
+{
+    struct signal *signal = malloc(sizeof(*signal) + except.len + json.len);
+
+    if (!signal)
+        return NULL;
+    signal->except = slice_of(signal->bytes, except.len);
+    signal->json = slice_of(signal->bytes + except.len, json.len);
+    if (except.len > 0)
+        memcpy(signal->bytes, except.data, except.len);
+    memcpy(signal->bytes + except.len, json.data, json.len);
+    list_init(&signal->link);
+    return signal;
+}
+
+/* Those that wait; made when there are none. NULL: out of memory. */
+static struct signals *signals_of(struct room_host *room)
+{
+    struct signals *all = room->signals;
+
+    if (all)
+        return all;
+    all = calloc(1, sizeof(*all));
+    if (!all)
+        return NULL;
+    all->room = room;
+    all->wait.fn = on_settled;
+    list_init(&all->list);
+    room->signals = all;
+    room_when_settled(room, &all->wait);
+    return all;
+}
+
+/* False: it goes out now, because nothing is to be waited for, or too much waits. */
+static bool is_held(struct room_host *room, struct slice except, struct slice json)
+{
+    struct signals *all;
+    struct signal *signal;
+
+    if (room->settle.phase != SETTLE_ASKING)
+        return false;
+    all = signals_of(room);
+    if (!all || all->n >= SIGNALS_HELD_MAX || all->bytes + json.len > SIGNALS_HELD_BYTES)
+        return false;
+    signal = signal_new(except, json);
+    if (!signal)
+        return false;
+    list_add_tail(&all->list, &signal->link);
+    all->n++;
+    all->bytes += json.len;
+    return true;
+}
+
+void signal_send(struct room_host *room, struct slice except_socket_id, struct slice json)
+{
+    if (!is_held(room, except_socket_id, json))
+        give(room, except_socket_id, json);
+}
+
+/* ---- client_event ---- */
 
 static void refuse(struct op *op, enum error_code code, const char *detail,
                    uint64_t retry_after_ms)
@@ -68,29 +200,7 @@ void signal_client_event(struct op *op, const struct event *event)
         refuse(op, ERROR_overloaded, "", 0);
         return;
     }
-    room_fanout(room, 0, EVENT_EPHEMERAL, attach, buf_slice(json));
+    if (!is_held(room, attach->socket_id, buf_slice(json)))
+        room_fanout(room, 0, EVENT_EPHEMERAL, attach, buf_slice(json));
     op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
-}
-
-static const struct attach *find_socket(const struct room_host *room, struct slice socket_id)
-{
-    struct room_gate *rg;
-    struct attach *attach;
-
-    if (socket_id.len == 0)
-        return NULL;
-    list_for_each(rg, &room->gates, in_room)
-    {
-        list_for_each(attach, &rg->attaches, in_room_gate)
-        {
-            if (slice_eq(attach->socket_id, socket_id))
-                return attach;
-        }
-    }
-    return NULL;
-}
-
-void signal_send(struct room_host *room, struct slice except_socket_id, struct slice json)
-{
-    room_fanout(room, 0, EVENT_EPHEMERAL, find_socket(room, except_socket_id), json);
 }

@@ -6,10 +6,11 @@
  */
 #pragma once
 
-#include "shard/host/room_host.h"
+#include "common/json/errors.h"
 #include "shard/room/event.h"
 
 struct op;
+struct room_host;
 
 /* Whether this caller may send events into the room: as for messages. ERROR_NONE or the
  * refusal. */
@@ -18,5 +19,11 @@ enum error_code signal_check(const struct room_host *room, struct slice user,
 
 /* A client_event frame of a socket. Settles the op. */
 void signal_client_event(struct op *op, const struct event *event);
-/* Gives the frame to every live socket in the room but the one with this id (may be empty). */
+/* Gives the frame to every live socket in the room but the one with this id (may be empty). In
+ * a room that has just been woken it waits until its sockets are back (settle.h). */
 void signal_send(struct room_host *room, struct slice except_socket_id, struct slice json);
+
+/* ---- inside the host ---- */
+
+/* Those that wait are lost: the room goes. */
+void signals_drop(struct room_host *room);

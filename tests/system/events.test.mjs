@@ -85,7 +85,27 @@ describe('events', () => {
     c.send({ type: 'client_event', eventName: 'client-y', data: {} });
     await a.until((f) => f.eventName === 'client-y');
     assert.equal(a.of('client_event').length, 1);
+    const open = await room('e-muted');
+    const muted = await join(1, open, bob);
+    assert.equal((await api('POST', '/admin/mute', { token: admin, body: { roomId: open, userId: 'bob' } })).status, 200);
+    muted.send({ type: 'client_event', eventName: 'client-x', data: {} });
+    assert.equal((await muted.until((f) => f.type === 'error')).code, 'muted');
+    assert.equal((await trigger(bob, { roomIds: [open], name: 'x' })).json.error, 'muted');
+    await muted.close();
     await Promise.all([a, b, c].map((s) => s.close()));
+  });
+
+  test('a client_event wakes a sleeping room and arrives', async () => {
+    const id = await room('e-sleep');
+    const [a, b] = [await join(0, id, ada), await join(1, id, bob)];
+    await asleep();
+    a.send({ type: 'client_event', eventName: 'client-morning', data: {} });
+    await b.until((f) => f.eventName === 'client-morning');
+    await asleep();
+    const got = await trigger(ada, { roomIds: [id], name: 'noon' });
+    assert.deepEqual(got.json, { ok: true, triggered: [id] });
+    await Promise.all([a, b].map((s) => s.until((f) => f.name === 'noon')));
+    await Promise.all([a, b].map((s) => s.close()));
   });
 
   test('WIRE 5 POST /events: server_event into rooms of both shards; what fails is told by room', async () => {
@@ -144,6 +164,26 @@ describe('events', () => {
     await flushed(a);
     assert.equal(a.frames.some((f) => f.content === 'forged'), false);
     await Promise.all([a, b].map((s) => s.close()));
+  });
+
+  test('13 Idempotency-Key: an event that is asked for again is not sent again', async () => {
+    const id = await room('e-key');
+    const a = await join(0, id, ada);
+    const channel = await Client.channel(cluster.ws(1), 'ada', ada);
+    const twice = async (path, body, key) => {
+      const first = await api('POST', path, { token: ada, body, headers: { 'Idempotency-Key': key } });
+      assert.equal(first.status, 200, first.text);
+      const second = await api('POST', path, { token: ada, body, headers: { 'Idempotency-Key': key }, gateway: 1 });
+      assert.deepEqual([second.status, second.json], [200, first.json]);
+      const other = await api('POST', path, { token: ada, body: { ...body, name: 'other' }, headers: { 'Idempotency-Key': key } });
+      assert.deepEqual([other.status, other.json.error], [409, 'idempotency_mismatch']);
+    };
+    await twice('/events', { roomIds: [id, 'e-bad-key'], name: 'once' }, 'key-1');
+    await twice('/users/ada/events', { name: 'once' }, 'key-2');
+    await Promise.all([flushed(a), flushed(channel)]);
+    assert.deepEqual(a.of('server_event').map((f) => f.name), ['once']);
+    assert.deepEqual(channel.of('user_event').map((f) => f.name), ['once']);
+    await Promise.all([a, channel].map((s) => s.close()));
   });
 
   test('POST /events: bad bodies', async () => {

@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Client } from './support/client.mjs';
 import { call, Cluster, eventually, mint } from './support/cluster.mjs';
+import { EventReader } from './support/events.mjs';
+import { Mux } from './support/mux.mjs';
+import { forge } from './support/token.mjs';
 
 describe('user channel', () => {
   let cluster, ada, bob, admin, other;
@@ -61,6 +64,9 @@ describe('user channel', () => {
   test('WIRE 5 GET /ws/user: sub must be the path; a pinned token and a tenant\'s twin hear nothing', async () => {
     assert.deepEqual(await refused('bob', ada), { code: 1008, reason: 'forbidden' });
     assert.deepEqual(await refused('ada', admin), { code: 1008, reason: 'forbidden' });
+    const pinned = await forge(cluster, 'ada', 600, { roomId: 'u-one' });
+    assert.deepEqual(await refused('ada', pinned), { code: 1008, reason: 'forbidden' });
+    assert.equal((await emit('ada', pinned, { name: 'x' })).status, 403);
     assert.deepEqual(await refused('a%20b', ada), { code: 1008, reason: 'forbidden' });
     assert.deepEqual(await refused('ada', 'nonsense'), { code: 1008, reason: 'invalid_token' });
     const twinToken = await mint(cluster, 'ada', { key: other.apiKey, roles: ['owner'] });
@@ -180,6 +186,31 @@ describe('user channel', () => {
     assert.deepEqual(again.json.closed, { userChannel: 0, roomSockets: 0 });
     const back = await Client.join(cluster.ws(0), id, ada);
     await Promise.all([back, b].map((c) => c.close()));
+  });
+
+  test('sockets with many rooms and event streams are ended, too, and one in a room by its moderator', async () => {
+    const [one, two] = [await room('u-mux-1'), await room('u-mux-2')];
+    const mux = await Mux.open(cluster.ws(0), bob);
+    await mux.subscribe(one);
+    const { socketId } = await mux.subscribe(two);
+    const reader = await EventReader.open(cluster.http(1), one, bob);
+    await reader.until((f) => f.type === 'subscription_succeeded');
+    mux.send({ type: 'client_event', roomId: one, eventName: 'client-hi', data: 1 });
+    await reader.until((f) => f.type === 'client_event' && f.data === 1);
+    const got = await emit('bob', bob, { name: 'both', fanoutRooms: true });
+    assert.deepEqual(got.json.delivered, { userChannel: 0, rooms: 2 });
+    await Promise.all([one, two].map((id) => mux.until((f) => f.name === 'both' && f.roomId === id)));
+    await reader.until((f) => f.name === 'both' && f.roomId === one);
+    const closed = await api('DELETE', '/users/bob/connections', { token: bob });
+    assert.deepEqual(closed.json.closed, { userChannel: 0, roomSockets: 2 });
+    assert.equal((await mux.untilClosed()).code, 4001);
+    assert.equal((await reader.until((f) => f.type === 'close')).reason, 'connections_closed');
+    const again = await Mux.open(cluster.ws(1), bob);
+    const there = await again.subscribe(one);
+    assert.notEqual(there.socketId, socketId);
+    const ended = await api('POST', `/rooms/${one}/terminate-connection`, { token: ada, body: { socketId: there.socketId } });
+    assert.equal(ended.status, 200, ended.text);
+    assert.deepEqual(await again.untilClosed(), { code: 4001, reason: 'terminated' });
   });
 
   test('the shard that owns the user is killed: the socket stays, events flow again, once each', async () => {

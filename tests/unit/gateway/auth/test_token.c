@@ -108,6 +108,8 @@ static const struct {
     {"a role is a number", HS,
      "{\"sub\":\"ada\",\"tid\":\"demo\",\"roles\":[1],\"exp\":1700000100}", TOKEN_MALFORMED},
     {"roomId is no id", HS, "{\"roomId\":\"a/b\"," CLAIMS "}", TOKEN_MALFORMED},
+    {"jti is null", HS, "{\"jti\":null," CLAIMS "}", 0},
+    {"jti is a number", HS, "{\"jti\":1," CLAIMS "}", TOKEN_MALFORMED},
     {"payload is no JSON", HS, "hello", TOKEN_MALFORMED},
     {"payload is an array", HS, "[]", TOKEN_MALFORMED},
     {"something behind the payload", HS, "{" CLAIMS "} ,", TOKEN_MALFORMED},
@@ -121,6 +123,28 @@ static void claims_and_headers_are_checked(void **state)
 
         put_token(&text, cases[i].header, cases[i].payload, EVP_sha256(), secret_key.bytes);
         CHECK_EQ(judge_at(buf_slice(&text), &secret_key, 1, NOW), cases[i].want, cases[i].name);
+    }
+}
+
+/* A token that could not be remembered could not be revoked. */
+static void an_id_is_kept_up_to_its_limit(void **state)
+{
+    char id[TOKEN_ID_MAX + 2], payload[512];
+    struct token token;
+
+    (void)state;
+    memset(id, 'i', sizeof(id) - 1);
+    for (size_t len = TOKEN_ID_MAX; len <= TOKEN_ID_MAX + 1; len++) {
+        AUTO_BUF text = BUF_INIT;
+
+        id[len] = '\0';
+        snprintf(payload, sizeof(payload), "{\"jti\":\"%s\"," CLAIMS "}", id);
+        put_token(&text, HS, payload, EVP_sha256(), secret_key.bytes);
+        CHECK_EQ(token_parse(buf_slice(&text), &token),
+                 len <= TOKEN_ID_MAX ? 0 : TOKEN_MALFORMED, "length");
+        if (len <= TOKEN_ID_MAX)
+            assert_string_equal(token.id, id);
+        id[len] = 'i';
     }
 }
 
@@ -304,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(claims_and_headers_are_checked),
+        cmocka_unit_test(an_id_is_kept_up_to_its_limit),
         cmocka_unit_test(only_its_own_secret_signs),
         cmocka_unit_test(the_form_is_strict),
         cmocka_unit_test(a_public_key_is_no_shared_secret),

@@ -191,6 +191,34 @@ static void a_broken_link_is_retried_until_it_is_back(void **state)
     assert_int_equal(c.metrics.calls_retried, 1);
 }
 
+static void what_must_not_be_done_twice_is_sent_once(void **state)
+{
+    struct call_params once = post;
+    struct outcome out;
+
+    (void)state;
+    begin(1);
+    fake_env_run(&c.env);
+    once.op = CALL_EVENT_TRIGGER;
+    once.once = true;
+    start(&once, &out);
+    fake_env_run(&c.env);
+    fake_shard_expect(&c.shards[0], MSG_CALL);
+    fake_shard_break(&c.shards[0]);
+    fake_env_advance(&c.env, 500);
+    assert_int_equal(out.times, 1);
+    assert_string_equal(out.error, "outcome_unknown");
+    fake_shard_expect_nothing(&c.shards[0]);
+    /* What has not gone out waits for a link as ever. */
+    fake_shard_break(&c.shards[0]);
+    fake_env_run(&c.env);
+    start(&once, &out);
+    fake_env_advance(&c.env, 500);
+    reply(&c.shards[0], fake_shard_expect(&c.shards[0], MSG_CALL)->CALL.call, 200, "{}");
+    assert_int_equal(out.status, 200);
+    assert_int_equal(c.metrics.calls_pending, 0);
+}
+
 static void a_move_is_looked_up_again(void **state)
 {
     struct outcome out;
@@ -335,6 +363,7 @@ int main(void)
         cmocka_unit_test_teardown(calls_without_an_object_are_spread, teardown),
         cmocka_unit_test_teardown(a_call_without_a_key_gets_one_that_stays, teardown),
         cmocka_unit_test_teardown(a_broken_link_is_retried_until_it_is_back, teardown),
+        cmocka_unit_test_teardown(what_must_not_be_done_twice_is_sent_once, teardown),
         cmocka_unit_test_teardown(a_move_is_looked_up_again, teardown),
         cmocka_unit_test_teardown(nobody_there_is_unavailable_at_the_deadline, teardown),
         cmocka_unit_test_teardown(no_answer_is_an_unknown_outcome_only_for_a_change, teardown),

@@ -54,7 +54,7 @@ static void put_frame(struct buf *out, struct slice json)
         "seq",        "userId",  "content",   "clientMessageId",   "frameId",
         "code",       "online",  "change",    "duplicate",         "more",
         "reset",      "fromSeq", "toSeq",     "hasMore",           "isTyping",
-        "currentSeq", "intent",  "retryable", "subscriptionCount",
+        "currentSeq", "intent",  "retryable", "subscriptionCount", "name",
     };
     AUTO(json_free) json_t *frame = NULL;
 
@@ -154,6 +154,39 @@ static void remember(struct fx_gate *g, struct slice users)
     buf_put_slice(&g->last_seen, users);
 }
 
+static void note_kick(struct buf *out, const struct msg_KICK *m)
+{
+    buf_printf(out, "kick %llu", (unsigned long long)m->number);
+    if (m->user.len > 0)
+        buf_printf(out, " user=%.*s", S(m->user));
+    if (m->token_id.len > 0)
+        buf_printf(out, " token=%.*s", S(m->token_id));
+    if (m->issued_before_s > 0)
+        buf_printf(out, " before=%llu", (unsigned long long)m->issued_before_s);
+    if (m->room.len > 0)
+        buf_printf(out, " room=%.*s socket=%.*s", S(m->room), S(m->socket_id));
+    buf_printf(out, " %u %.*s\n", m->code, S(m->reason));
+}
+
+/* Messages about users. False: it is none. */
+static bool note_user(struct buf *out, const struct msg *msg)
+{
+    if (msg->type == MSG_KICK) {
+        note_kick(out, &msg->KICK);
+    } else if (msg->type == MSG_USER_ROOMS) {
+        buf_printf(out, "rooms %llu user=%.*s %.*s\n",
+                   (unsigned long long)msg->USER_ROOMS.number, S(msg->USER_ROOMS.user),
+                   S(msg->USER_ROOMS.rooms));
+    } else if (msg->type == MSG_USER_PUSH) {
+        buf_printf(out, "push %.*s", S(msg->USER_PUSH.user));
+        put_frame(out, msg->USER_PUSH.json);
+        buf_put_char(out, '\n');
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static void note(struct fx_gate *g, const struct msg *msg)
 {
     struct buf *out = &g->log;
@@ -181,7 +214,7 @@ static void note(struct fx_gate *g, const struct msg *msg)
     else if (msg->type == MSG_REPLY)
         buf_printf(out, "reply %llu %u %.*s\n", (unsigned long long)msg->REPLY.call,
                    msg->REPLY.status, S(msg->REPLY.body));
-    else
+    else if (!note_user(out, msg))
         fail_msg("message %s to a gateway", msg_type_name(msg->type));
     if (msg->type == MSG_WAKE)
         take_wake(g, &msg->WAKE);

@@ -8,6 +8,9 @@
  *     event 5 {message seq=5 ...}       ROOM_EVENT (or: ephemeral; except=1; native)
  *     attached 1 @5, paged 1, close 1 1008 not_member, sleep r, wake r, moved room/p/r, gone
  * 257 reply 7 200 {...}                 with the whole body
+ *     kick 1 user=u 4001 why            KICK (or: token=, before=, room= socket=)
+ *     rooms 1 user=u a,b                USER_ROOMS
+ *     push u {user_event ...}           USER_PUSH
  */
 #pragma once
 

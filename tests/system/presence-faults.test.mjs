@@ -12,9 +12,14 @@ describe('presence when processes go', () => {
     const alone = await gather(cluster, 'nap-4', [[0, 'ada'], [1, 'bob']]);
     await Promise.all(rooms.map(({ clients }) => allSee(clients, ['ada', 'bob', 'cid'])));
     await eventually('all rooms sleep', async () => (await roomsInShards(cluster)) === 0);
+    const busy = await gather(cluster, 'busy', [[0, 'ada'], [2, 'bob'], [1, 'cid'], [2, 'cid']]);
+    const chatter = setInterval(() => busy.clients[0].message('still here'), 100);
+    t.after(() => clearInterval(chatter));
+    await allSee(busy.clients, ['ada', 'bob', 'cid']);
     const before = Date.now();
     await cluster.node('kill', 'gateway-3');
-    for (const { clients: [a, , c] } of rooms) {
+    await cluster.node('start', 'gateway-3'); // another incarnation, which knows nothing
+    for (const { clients: [a, , c] } of [...rooms, busy]) {
       for (const one of [a, c]) {
         const left = await one.until((f) => f.type === 'member_left', 15000 - (Date.now() - before));
         assert.equal(left.userId, 'bob');
@@ -23,6 +28,7 @@ describe('presence when processes go', () => {
       await eventually('three sockets less one each', () => last(a, 'presence').online === 2);
       assert.deepEqual([...a.of('member_left'), ...c.of('member_left')].map((f) => f.userId), ['bob', 'bob'], 'cid has another device');
     }
+    clearInterval(chatter);
     t.diagnostic(`gone after ${Date.now() - before} ms`);
     assert.ok(Date.now() - before < 15000);
     await eventually('they sleep again', async () => (await roomsInShards(cluster)) === 0);
@@ -36,7 +42,7 @@ describe('presence when processes go', () => {
     const { json } = await call(cluster.http(1), 'GET', '/rooms/nap-2/live', { token: rooms[1].tokens.ada });
     assert.deepEqual(json.users.toSorted(), ['ada', 'cid']);
     assert.equal(json.online, 2);
-    await Promise.all([...rooms.flatMap(({ clients: [a, , c] }) => [a, c]), ...alone.clients].map((c) => c.close()));
+    await Promise.all([...[...rooms, busy].flatMap(({ clients: [a, , c] }) => [a, c]), ...alone.clients].map((c) => c.close()));
   });
 
   test('shards are killed, stopped and started: presence is whole, nobody leaves or joins, typing ends', async (t) => {

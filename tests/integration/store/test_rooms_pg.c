@@ -162,8 +162,7 @@ static void furnish(struct pgx *x, unsigned messages)
         "INSERT INTO mentions VALUES ('p', 'bob', 'a', 1, now()), ('p', 'bob', 'b', 1, now())",
         "INSERT INTO drafts VALUES ('p', 'bob', 'a', 'text')",
         "INSERT INTO snoozes VALUES ('p', 'bob', 'a', now())",
-        "INSERT INTO follow_ups (project_id, user_id, room_id, message_id)"
-        " VALUES ('p', 'bob', 'a', 1)",
+        "INSERT INTO follow_ups VALUES ('p', 'bob', DEFAULT, 'a', 1)",
         "INSERT INTO notifications_read VALUES ('p', 'bob', 'a', 1)",
         "INSERT INTO message_search VALUES ('p', 'a', 1, 'word')",
         "INSERT INTO search_state VALUES ('p', 'a', 1)",

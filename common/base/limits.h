@@ -43,6 +43,15 @@
 #define REACTION_USERS_MAX 2000 /* users over all kinds */
 /* Who may see a whisper, the author included. */
 #define VISIBLE_TO_MAX 100
+/* Token streams: bytes of one, in one room, how often their text is shown and stored, how long
+ * one may stand still, and how long it waits for an author who has gone. */
+#define STREAM_MAX_BYTES (64 * KIB)
+#define STREAM_DELTA_MAX_BYTES (16 * KIB)
+#define ROOM_STREAMS_MAX 64
+#define STREAM_SHOW_MS 40
+#define STREAM_SAVE_MS 5000
+#define STREAM_IDLE_MS 60000
+#define STREAM_ORPHAN_MS 10000
 /* Expired messages: asked for at a time, and on their way to be buried by one shard at a time.
  */
 #define EXPIRY_DUE_MAX 1000
@@ -387,6 +396,8 @@
 /* Frames of one socket: what a client that floods costs us in parsing and answers. */
 #define SESSION_FRAMES_PER_WINDOW 600
 #define SESSION_FRAMES_WINDOW_MS 10000
+/* Frames of token streams count apart: a model says more than a person types. */
+#define SESSION_STREAM_FRAMES_PER_WINDOW 3000
 /* How long a shard keeps the sockets of a gateway whose link broke: presence does not flicker
  * over a blip. With LINK_SILENCE_MS before it, and the waking of sleeping rooms and the pause
  * of presence in large ones behind it, a gateway's users are gone 15 s after it. */

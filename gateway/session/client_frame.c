@@ -19,9 +19,11 @@ static const struct {
     const char *type;
     enum frame_kind kind;
 } frame_types[] = {
-    {"ping", FRAME_ANSWERED},        {"token", FRAME_ANSWERED},  {"subscribe", FRAME_ANSWERED},
-    {"unsubscribe", FRAME_ANSWERED}, {"message", FRAME_DURABLE}, {"resume", FRAME_READING},
-    {"edit", FRAME_DURABLE},         {"delete", FRAME_DURABLE},  {"reaction", FRAME_DURABLE},
+    {"ping", FRAME_ANSWERED},        {"token", FRAME_ANSWERED},
+    {"subscribe", FRAME_ANSWERED},   {"unsubscribe", FRAME_ANSWERED},
+    {"message", FRAME_DURABLE},      {"resume", FRAME_READING},
+    {"edit", FRAME_DURABLE},         {"delete", FRAME_DURABLE},
+    {"reaction", FRAME_DURABLE},     {"stream", FRAME_DURABLE},
     {"client_event", FRAME_DURABLE}, /* is not stored, but answered when it is refused */
     {"read", FRAME_DURABLE},         {"typing", FRAME_TYPING},
 };
@@ -141,6 +143,18 @@ static int dispatch(struct session *session, const struct json_frame_head *head,
     return refuse(session, head, ERROR_unknown_event_type, NULL);
 }
 
+/* False: too many frames; *ret_retry_ms says when there is a turn again. */
+static bool take_turn(struct session *session, const struct json_frame_head *head,
+                      uint64_t *ret_retry_ms)
+{
+    struct sessions *all = session->all;
+    bool is_stream = slice_eq_str(head->type, "stream");
+
+    return ratelim_take(is_stream ? &session->stream_limit : &session->frame_limit,
+                        is_stream ? &all->stream_rule : &all->frame_rule, env_now_ms(all->env),
+                        1, ret_retry_ms);
+}
+
 int client_frame_take(struct session *session, struct slice text)
 {
     struct sessions *all = session->all;
@@ -156,8 +170,7 @@ int client_frame_take(struct session *session, struct slice text)
         head = (struct json_frame_head){0};
         return refuse(session, &head, ERROR_invalid_json, NULL);
     }
-    if (!ratelim_take(&session->frame_limit, &all->frame_rule, env_now_ms(all->env), 1,
-                      &retry_ms)) {
+    if (!take_turn(session, &head, &retry_ms)) {
         all->metrics->frames_limited++;
         ref = say_ref_of(session, &head);
         return say_error(session, ERROR_rate_limit_exceeded, NULL, &ref, MAX(retry_ms, 1u));

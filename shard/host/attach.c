@@ -12,6 +12,7 @@
 #include "shard/host/frame_in.h"
 #include "shard/host/op.h"
 #include "shard/host/presence.h"
+#include "shard/host/token_stream.h"
 #include "shard/metrics.h"
 
 #define OBJECT_MAX (sizeof("room//") + 2 * ID_MAX)
@@ -72,6 +73,8 @@ static void stop(struct attach *attach)
     list_del(&attach->join.link);
     catchup_cancel(attach);
     find_cancel(TAKE(attach->find));
+    token_streams_on_attach_gone(attach);
+    attach->is_blocked = false;
     ops_orphan(attach);
     frames_drop_held(attach);
     if (attach->state == ATTACH_LIVE)
@@ -102,8 +105,11 @@ void attach_forget(struct attach *attach)
 void attach_remove(struct attach *attach)
 {
     stop(attach);
-    if (attach->present)
+    if (attach->present) {
         presence_on_gone(attach);
+        if (!roster_find(&attach->room->roster, attach->user))
+            token_streams_on_user_gone(attach->room, attach->user);
+    }
     detach(attach);
 }
 
@@ -111,6 +117,12 @@ void attach_close(struct attach *attach, uint32_t code, const char *reason)
 {
     send_close(attach->gate, attach->number, attach->epoch, code, reason);
     attach_remove(attach);
+}
+
+void attach_unblock(struct attach *attach)
+{
+    attach->is_blocked = false;
+    frames_run_held(attach);
 }
 
 void attach_become_ghost(struct attach *attach)

@@ -51,6 +51,7 @@ struct attach {
     struct list ops; /* struct op: not settled, by n */
     uint64_t last_n;
     struct list held;  /* struct held_frame: not admitted yet */
+    bool is_blocked;   /* the frames behind wait for what the last one has begun */
     struct find *find; /* what the first of them waits for; NULL: nothing */
     size_t n_held, held_bytes;
     unsigned suspect_left; /* so many more messages are looked up before they are committed */
@@ -86,6 +87,8 @@ void attach_close(struct attach *attach, uint32_t code, const char *reason);
 void attach_remove(struct attach *attach);
 /* Forgets it without telling anybody (the room goes). */
 void attach_forget(struct attach *attach);
+/* What held back its frames has come to its end. */
+void attach_unblock(struct attach *attach);
 /* The link broke: stays only as somebody who was here. */
 void attach_become_ghost(struct attach *attach);
 /* Bytes for the socket. done_n, cursor: 0 for no change; json may be empty. */

@@ -22,6 +22,7 @@
 #include "shard/host/frame_in.h"
 #include "shard/host/newest.h"
 #include "shard/host/op.h"
+#include "shard/host/token_stream.h"
 #include "shard/metrics.h"
 #include "shard/room/reactions.h"
 
@@ -154,6 +155,7 @@ static void finish(struct catchup *c)
         frames_run_held(attach);
         return;
     }
+    token_streams_tell(attach);
     if (!(attach->flags & (ATTACH_REATTACH | ATTACH_SUBSCRIBE)))
         send_subscribed(attach, at);
     attach_become_live(attach, at);

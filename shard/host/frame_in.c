@@ -5,7 +5,7 @@
 
 #include "common/base/limits.h"
 #include "shard/host/catchup.h"
-#include "shard/host/mutate.h"
+#include "shard/host/frame_priv.h"
 #include "shard/host/op.h"
 #include "shard/host/publish.h"
 #include "shard/host/signal.h"
@@ -18,16 +18,6 @@
  * sends one again usually sends several again. */
 #define SUSPECT_MESSAGES 64
 
-struct frame {
-    uint64_t n; /* 0: is not settled */
-    uint32_t flags;
-    struct slice json;
-    /* After it has waited for the message that it names. */
-    bool is_charged, has_failed;
-    enum found found;
-    struct entry *named; /* YES: owned reference */
-};
-
 struct held_frame {
     struct list link; /* attach.held */
     struct frame frame;
@@ -36,8 +26,8 @@ struct held_frame {
 
 /* ---- messages ---- */
 
-static void refuse(struct op *op, struct slice client_id, enum error_code code,
-                   const char *detail, uint64_t retry_after_ms)
+void frame_refuse(struct op *op, struct slice client_id, enum error_code code,
+                  const char *detail, uint64_t retry_after_ms)
 {
     struct room_host *room = op->attach->room;
     struct frame_ref ref = {.client_id = client_id, .frame_id = op->frame_id};
@@ -76,7 +66,7 @@ static bool has_had_echo(const struct op *op, const struct entry *original)
 
 /* The original again (an old client knows no other acknowledgement), and that it was a repeat.
  */
-static void acknowledge_repeat(struct op *op, const struct entry *original)
+void frame_acknowledge_repeat(struct op *op, const struct entry *original)
 {
     struct room_host *room = op->attach->room;
     struct frame_ref ref = {.client_id = original->client_id, .frame_id = op->frame_id};
@@ -111,14 +101,14 @@ static void op_on_settled(struct room_request *request, const struct commit_resu
     case COMMIT_DUPLICATE:
         if (!op->is_resent)
             room_publish_refund(op->attach->room, op->attach->user, LIMITER_SOCKET);
-        acknowledge_repeat(op, result->entry);
+        frame_acknowledge_repeat(op, result->entry);
         return;
     case COMMIT_NOTHING:
     case COMMIT_REJECTED:
     case COMMIT_REFUSED:
     case COMMIT_UNAVAILABLE:
     case COMMIT_UNKNOWN:
-        refuse(op, result->entry->client_id, publish_error_of(result->outcome), "", 0);
+        frame_refuse(op, result->entry->client_id, publish_error_of(result->outcome), "", 0);
         return;
     case COMMIT_DROPPED:
         op_drop(op);
@@ -126,8 +116,8 @@ static void op_on_settled(struct room_request *request, const struct commit_resu
     }
 }
 
-static void make_key(const struct attach *attach, uint64_t n, struct slice client_id,
-                     uint8_t ret[DEDUPE_LEN])
+void frame_make_key(const struct attach *attach, uint64_t n, struct slice client_id,
+                    uint8_t ret[DEDUPE_LEN])
 {
     char key[64];
     int len;
@@ -141,8 +131,6 @@ static void make_key(const struct attach *attach, uint64_t n, struct slice clien
                    (unsigned long long)attach->number, (unsigned long long)n);
     dedupe_key(DEDUPE_GATEWAY, attach->user, slice_of(key, (size_t)len), ret);
 }
-
-static void wait_for_message(struct op *op, const struct frame *frame, int64_t id);
 
 static void run_message(struct op *op, const struct frame *frame,
                         const struct command_message *message)
@@ -161,115 +149,31 @@ static void run_message(struct op *op, const struct frame *frame,
     int r;
 
     if (frame->has_failed) {
-        refuse(op, message->client_id, ERROR_unavailable, "", 0);
+        frame_refuse(op, message->client_id, ERROR_unavailable, "", 0);
         return;
     }
     op->request.on_settled = op_on_settled;
-    make_key(attach, op->n, message->client_id, p.dedupe);
+    frame_make_key(attach, op->n, message->client_id, p.dedupe);
     if (attach->suspect_left > 0)
         attach->suspect_left--;
     r = room_publish(attach->room, &p);
     buf_deinit(&p.visible_to);
     if (r < 0) {
-        refuse(op, message->client_id, ERROR_overloaded, "", 0);
+        frame_refuse(op, message->client_id, ERROR_overloaded, "", 0);
         return;
     }
     switch ((enum publish_answer)r) {
     case PUBLISH_DUPLICATE:
-        acknowledge_repeat(op, p.original);
+        frame_acknowledge_repeat(op, p.original);
         return;
     case PUBLISH_REFUSED:
-        refuse(op, message->client_id, p.error, p.detail, p.retry_after_ms);
+        frame_refuse(op, message->client_id, p.error, p.detail, p.retry_after_ms);
         return;
     case PUBLISH_FIND_PARENT:
-        wait_for_message(op, frame, message->parent_id);
+        frame_wait_for_message(op, frame, message->parent_id);
         return;
     }
     op->is_committing = true;
-}
-
-/* ---- changes of messages ---- */
-
-static void acknowledge_change(struct op *op, const struct entry *e, uint64_t seq,
-                               bool is_duplicate)
-{
-    struct room_host *room = op->attach->room;
-    struct frame_ref ref = {.frame_id = op->frame_id};
-    struct buf *json = &room->host->json;
-
-    buf_clear(json);
-    frame_ack(json, room->id, &ref, e, seq, is_duplicate);
-    op_settle(op, buf_slice(json), slice_of(NULL, 0));
-}
-
-static void change_on_settled(struct room_request *request, const struct commit_result *result)
-{
-    struct op *op = container_of(request, struct op, request);
-
-    op->is_committing = false;
-    if (!op->attach) {
-        op_drop(op);
-        return;
-    }
-    switch (result->outcome) {
-    case COMMIT_DONE:
-        acknowledge_change(op, result->entry, result->entry->updated_seq, false);
-        return;
-    case COMMIT_NOTHING:
-        acknowledge_change(op, result->entry, result->entry->updated_seq, true);
-        return;
-    case COMMIT_DUPLICATE:
-        op->attach->room->host->metrics->duplicates++;
-        acknowledge_change(op, result->entry, result->change_seq, true);
-        return;
-    case COMMIT_REJECTED:
-    case COMMIT_REFUSED:
-    case COMMIT_UNAVAILABLE:
-    case COMMIT_UNKNOWN:
-        refuse(op, slice_of(NULL, 0), mutate_error_of(result), "", 0);
-        return;
-    case COMMIT_DROPPED:
-        op_drop(op);
-        return;
-    }
-}
-
-static void run_change(struct op *op, const struct frame *frame, enum mutation_kind kind,
-                       const struct command_change *change)
-{
-    struct attach *attach = op->attach;
-    uint8_t key[DEDUPE_LEN];
-    struct mutate m = {.request = &op->request,
-                       .what = {.kind = kind,
-                                .content = change->content,
-                                .emoji = change->emoji,
-                                .is_added = change->is_added,
-                                .is_hard = change->is_hard},
-                       .message_id = change->message_id,
-                       .user = attach->user,
-                       .project_roles = attach->project_roles,
-                       .key = key,
-                       .is_resent = op->is_resent,
-                       .is_charged = frame->is_charged,
-                       .base = frame->named,
-                       .is_missing = frame->found == FOUND_NO};
-    int r;
-
-    if (frame->has_failed) {
-        refuse(op, slice_of(NULL, 0), ERROR_unavailable, "", 0);
-        return;
-    }
-    op->request.on_settled = change_on_settled;
-    make_key(attach, op->n, slice_of(NULL, 0), key);
-    r = room_mutate(attach->room, &m);
-    if (r < 0)
-        refuse(op, slice_of(NULL, 0), ERROR_overloaded, "", 0);
-    else if (r == MUTATE_REFUSED)
-        refuse(op, slice_of(NULL, 0), m.error, m.detail, m.retry_after_ms);
-    else if (r == MUTATE_FIND)
-        wait_for_message(op, frame, change->message_id);
-    else
-        op->is_committing = true;
 }
 
 /* ---- one frame ---- */
@@ -307,18 +211,21 @@ static void run_command(struct op *op, const struct frame *frame, const struct c
         run_message(op, frame, &command->message);
         return;
     case COMMAND_EDIT:
-        run_change(op, frame, MUTATION_EDIT, &command->change);
+        frame_run_change(op, frame, MUTATION_EDIT, &command->change);
         return;
     case COMMAND_DELETE:
-        run_change(op, frame, MUTATION_DELETE, &command->change);
+        frame_run_change(op, frame, MUTATION_DELETE, &command->change);
         return;
     case COMMAND_REACTION:
-        run_change(op, frame, MUTATION_REACTION, &command->change);
+        frame_run_change(op, frame, MUTATION_REACTION, &command->change);
+        return;
+    case COMMAND_STREAM:
+        frame_run_stream(op, frame, &command->stream);
         return;
     case COMMAND_RESUME:
         if (catchup_resume(attach, op, command->resume.last_seq, command->resume.generation) <
             0)
-            refuse(op, slice_of(NULL, 0), ERROR_overloaded, "", 0);
+            frame_refuse(op, slice_of(NULL, 0), ERROR_overloaded, "", 0);
         return;
     case COMMAND_TYPING:
         typing_on_signal(attach, command->typing.is_typing,
@@ -350,7 +257,7 @@ static void run_frame(struct attach *attach, const struct frame *frame)
     if (!op)
         attach_close(attach, 1013, "overloaded");
     else if (r)
-        refuse(op, error.client_id, error.code, error.detail, 0);
+        frame_refuse(op, error.client_id, error.code, error.detail, 0);
     else
         run_command(op, frame, &command);
     command_deinit(&command);
@@ -361,7 +268,7 @@ static void run_frame(struct attach *attach, const struct frame *frame)
 static bool may_run(const struct attach *attach)
 {
     return attach->state == ATTACH_LIVE && !attach->catchup && !attach->find &&
-           attach->room->state == ROOM_ACTIVE;
+           !attach->is_blocked && attach->room->state == ROOM_ACTIVE;
 }
 
 /* Out of memory closes the socket: its gateway sends what is not settled again. */
@@ -444,7 +351,7 @@ static void on_found(void *arg, enum found found, struct entry *entry)
 }
 
 /* The frame goes back to the front of what is held, and holds back its successors. */
-static void wait_for_message(struct op *op, const struct frame *frame, int64_t id)
+void frame_wait_for_message(struct op *op, const struct frame *frame, int64_t id)
 {
     struct attach *attach = op->attach;
     struct held_frame *held = hold(attach, frame);

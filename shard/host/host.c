@@ -27,8 +27,8 @@ static bool may_sleep(const struct room_host *room)
 {
     return room->state == ROOM_ACTIVE && commit_queue_is_empty(&room->queue) &&
            list_empty(&room->changes) && reads_are_idle(&room->reads) &&
-           list_empty(&room->waits) && list_empty(&room->waiting) &&
-           room->skips.from_seq == 0 && presence_is_quiet(room);
+           list_empty(&room->streams) && list_empty(&room->waits) &&
+           list_empty(&room->waiting) && room->skips.from_seq == 0 && presence_is_quiet(room);
 }
 
 static void sweep_idle(struct host *host, uint64_t now_ms)

@@ -11,8 +11,6 @@
 
 struct mutate {
     struct room_request *request; /* is settled by the committer when the answer is 0 */
-    struct mutation what; /* kind and what the kind needs; actor, extra and is_any_author are
-                             filled in here */
     int64_t message_id;
     struct slice user;
     unsigned project_roles;
@@ -28,6 +26,9 @@ struct mutate {
     const char *detail; /* may be "" */
     char detail_bytes[32];
     uint64_t retry_after_ms;
+    /* Kind and what the kind needs; actor, extra and is_any_author are filled in here. Last,
+     * because its type ends in the bytes that its copies have. */
+    struct mutation what;
 };
 
 enum mutate_answer {

@@ -98,6 +98,7 @@ static struct entry *make_entry(struct room_host *room, const struct publish *p,
                          .parent_id = p->message->parent_id,
                          .expires_us = p->expires_us,
                          .visible_to = buf_slice(&p->visible_to),
+                         .flags = p->is_streaming ? ENTRY_STREAMING : 0,
                          .user = p->user,
                          .client_id = p->message->client_id,
                          .content = p->message->content};

@@ -12,6 +12,7 @@
 struct publish {
     struct room_request *request; /* is settled by the committer when the answer is 0 */
     const struct command_message *message;
+    bool is_streaming; /* the text comes later: it may be empty now */
     struct slice user;
     unsigned project_roles;
     enum limiter_way way;

@@ -13,6 +13,7 @@
 #include "shard/host/pin.h"
 #include "shard/host/room_host.h"
 #include "shard/host/search_index.h"
+#include "shard/host/token_stream.h"
 #include "shard/metrics.h"
 
 static bool has_listeners(const struct room_host *room)
@@ -199,6 +200,8 @@ static void release(struct room_host *room, const struct commit_result *result)
     }
     search_index_mark(room->host->search, room->project, room->id);
     pin_follow(room, result);
+    if (result->mutation && e->deleted_us)
+        token_streams_on_deleted(room, e->seq);
     room_touch(room);
 }
 

@@ -13,6 +13,7 @@
 #include "shard/host/presence.h"
 #include "shard/host/search_index.h"
 #include "shard/host/signal.h"
+#include "shard/host/token_stream.h"
 #include "shard/metrics.h"
 
 /* A claim under way. Outlives the room when that is closed meanwhile. */
@@ -92,6 +93,7 @@ static void init_lists(struct room_host *room)
     list_init(&room->waits);
     list_init(&room->changes);
     skips_init(room);
+    list_init(&room->streams);
     presence_init(room);
     timer_init(&room->retry, on_retry, room);
     timer_init(&room->leave_timer, on_leave_timeout, room);
@@ -292,6 +294,7 @@ static void activate(struct room_host *room, const struct claim_result *claim)
     host->metrics->wakeups++;
     if (room->seq > 0) /* its last owner may have died before it had indexed it */
         search_index_mark(host->search, room->project, room->id);
+    token_streams_adopt(room);
     room_touch(room);
     settle_start(room);
     run_waits(room, ROOM_WAIT_READY);
@@ -441,6 +444,7 @@ void room_close(struct room_host *room, enum room_end how)
     list_del(&room->by_use);
     skips_stop(room);
     presence_stop(room);
+    token_streams_stop(room);
     env_timer_cancel(host->env, &room->retry);
     env_timer_cancel(host->env, &room->leave_timer);
     if (room->claim)

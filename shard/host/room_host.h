@@ -75,6 +75,7 @@ struct room_host {
     struct limiter report_limiter;
     struct limiter event_limiter; /* of client_event */
     struct signals *signals;      /* events that wait until the room has settled; NULL: none */
+    struct list streams;          /* struct token_stream: token streams that are not over */
     struct reads reads;
     struct list changes;   /* struct pending_change: not settled yet */
     size_t owners_leaving; /* of those: how many take the owner role from somebody */

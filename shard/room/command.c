@@ -305,6 +305,44 @@ static int read_react(struct command *command, struct command_error *error)
     return command_change_read(command->root, COMMAND_REACTION, &command->change, error);
 }
 
+static int read_stream(struct command *command, struct command_error *error)
+{
+    static const char *const names[] = {[STREAM_OP_START] = "start",
+                                        [STREAM_OP_DELTA] = "delta",
+                                        [STREAM_OP_END] = "end",
+                                        [STREAM_OP_ABORT] = "abort"};
+    const json_t *op = member(command->root, "op"), *text = member(command->root, "content");
+    struct command_stream *s = &command->stream;
+    struct command_message parent;
+    size_t i = 0, max;
+
+    command->type = COMMAND_STREAM;
+    *s = (struct command_stream){0};
+    while (i < ARRAY_LEN(names) &&
+           !(json_is_string(op) && slice_eq_str(json_slice(op), names[i])))
+        i++;
+    if (i == ARRAY_LEN(names))
+        return bad(error, ERROR_bad_request, "op must be start, delta, end or abort");
+    s->op = (enum stream_op)i;
+    max = s->op == STREAM_OP_END ? STREAM_MAX_BYTES : STREAM_DELTA_MAX_BYTES;
+    if (text && (!json_is_string(text) || json_string_length(text) > max))
+        return bad(error, ERROR_invalid_content,
+                   "content must be a string of at most %zu bytes", max);
+    if (s->op == STREAM_OP_DELTA && !text)
+        return bad(error, ERROR_invalid_content, "a delta needs content");
+    if (text) {
+        s->has_content = true;
+        s->content = json_slice(text);
+    }
+    if (s->op != STREAM_OP_START)
+        return 0;
+    if (read_client_id(command->root, &s->client_id, error) ||
+        read_parent(command->root, &parent, error))
+        return COMMAND_BAD;
+    s->parent_id = parent.parent_id;
+    return 0;
+}
+
 static int read_resume(struct command *command, struct command_error *error)
 {
     const json_t *seq = json_object_get(command->root, "lastSeq");
@@ -361,13 +399,10 @@ static const struct {
     const char *type;
     int (*read)(struct command *command, struct command_error *error);
 } readers[] = {
-    {"message", read_message},
-    {"edit", read_edit},
-    {"delete", read_delete},
-    {"reaction", read_react},
-    {"typing", read_typing},
-    {"resume", read_resume},
-    {"client_event", read_client_event},
+    {"message", read_message}, {"edit", read_edit},
+    {"delete", read_delete},   {"reaction", read_react},
+    {"stream", read_stream},   {"typing", read_typing},
+    {"resume", read_resume},   {"client_event", read_client_event},
     {"read", read_read},
 };
 

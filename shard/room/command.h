@@ -18,6 +18,7 @@ enum command_type {
     COMMAND_EDIT,
     COMMAND_DELETE,
     COMMAND_REACTION,
+    COMMAND_STREAM,
     COMMAND_RESUME,
     COMMAND_TYPING,
     COMMAND_CLIENT_EVENT,
@@ -44,6 +45,17 @@ struct command_change {
     bool is_hard;         /* DELETE */
 };
 
+enum stream_op { STREAM_OP_START, STREAM_OP_DELTA, STREAM_OP_END, STREAM_OP_ABORT };
+
+/* A frame of a token stream. */
+struct command_stream {
+    enum stream_op op;
+    struct slice content; /* START, DELTA: more text; END: all of it, when has_content */
+    bool has_content;
+    struct slice client_id; /* START */
+    int64_t parent_id;      /* START; 0: none */
+};
+
 struct command {
     json_t *root; /* owned; what the slices point into */
     enum command_type type;
@@ -51,6 +63,7 @@ struct command {
     union {
         struct command_message message;
         struct command_change change;
+        struct command_stream stream;
         struct {
             uint64_t last_seq;
             struct slice generation; /* empty: not given */

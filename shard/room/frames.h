@@ -52,6 +52,20 @@ void frame_delete_body(struct buf *out, const struct entry *e);
 void frame_reaction_body(struct buf *out, struct slice room, const struct entry *e,
                          struct slice actor, struct slice emoji, bool is_added);
 
+/* ---- token streams ---- */
+
+/* To the sender: the stream is open. */
+void frame_stream_started(struct buf *out, struct slice room, const struct entry *e);
+/* What has been added: the text from byte `from` on. */
+void frame_stream_delta(struct buf *out, struct slice room, const struct entry *e,
+                        struct slice text, size_t from);
+/* The same for old clients: all of the text so far. */
+void frame_stream_edit(struct buf *out, struct slice room, const struct entry *e,
+                       struct slice text);
+/* To who comes in the middle. */
+void frame_stream_state(struct buf *out, struct slice room, const struct entry *e,
+                        struct slice text);
+
 /* To the sender, after commit. The ids are left out when empty. */
 struct frame_ref {
     struct slice client_id; /* clientMessageId of the frame that is answered */

@@ -1,0 +1,137 @@
+/* frame_stream.c - the frame `stream`: start, delta, end and abort of a token stream. See
+ * token_stream.h. */
+#include "common/base/limits.h"
+#include "shard/host/frame_priv.h"
+#include "shard/host/publish.h"
+#include "shard/host/token_stream.h"
+
+/* `end` and `abort` that were sent again are answered by what the socket is shown: the stream
+ * has ended. */
+static void no_stream(struct op *op)
+{
+    if (op->is_resent)
+        op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
+    else
+        frame_refuse(op, slice_of(NULL, 0), ERROR_stream_not_open, "", 0);
+}
+
+static void end_stream(struct op *op, struct token_stream *stream,
+                       const struct command_stream *s)
+{
+    struct slice text =
+        s->op == STREAM_OP_END && s->has_content ? s->content : slice_of(NULL, 0);
+    uint8_t key[DEDUPE_LEN];
+
+    frame_make_key(op->attach, op->n, slice_of(NULL, 0), key);
+    if (token_stream_end(stream, text, key, op) < 0)
+        frame_refuse(op, slice_of(NULL, 0), ERROR_unavailable, "", 0);
+}
+
+static void go_on(struct op *op, const struct command_stream *s)
+{
+    struct attach *attach = op->attach;
+    struct actor actor = room_actor(attach->room, attach->user, attach->project_roles);
+    struct token_stream *stream = token_stream_find(attach->room, attach->user);
+    enum error_code why = rules_refuse_write(&actor);
+    int r;
+
+    if (!stream || stream->state != STREAM_OPEN) {
+        no_stream(op);
+        return;
+    }
+    if (s->op != STREAM_OP_DELTA && !(stream->is_orphan && !s->has_content)) {
+        end_stream(op, stream, s);
+        return;
+    }
+    if (stream->is_orphan) {
+        frame_refuse(op, slice_of(NULL, 0), ERROR_stream_not_open, "it was interrupted", 0);
+        return;
+    }
+    r = why == ERROR_NONE ? token_stream_append(stream, s->content) : 0;
+    if (why != ERROR_NONE)
+        frame_refuse(op, slice_of(NULL, 0), why, "", 0);
+    else if (r)
+        frame_refuse(op, slice_of(NULL, 0), r < 0 ? ERROR_overloaded : ERROR_payload_too_large,
+                     "the stream is too long", 0);
+    else
+        op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
+}
+
+/* Sent again: it is under way, or open. */
+static void start_again(struct op *op, struct token_stream *stream)
+{
+    struct attach *attach = op->attach;
+    struct room_host *room = attach->room;
+    struct buf *json = &room->host->json;
+
+    stream->from = attach;
+    if (stream->state == STREAM_STARTING) {
+        stream->op = op;
+        attach->is_blocked = true;
+        return;
+    }
+    buf_clear(json);
+    if (stream->entry)
+        frame_stream_started(json, room->id, stream->entry);
+    op_settle(op, buf_slice(json), slice_of(NULL, 0));
+}
+
+static void start_stream(struct op *op, const struct frame *frame,
+                         const struct command_stream *s)
+{
+    struct attach *attach = op->attach;
+    struct command_message message = {
+        .content = s->content, .client_id = s->client_id, .parent_id = s->parent_id};
+    struct publish p = {.message = &message,
+                        .is_streaming = true,
+                        .user = attach->user,
+                        .project_roles = attach->project_roles,
+                        .way = LIMITER_SOCKET,
+                        .is_charged = frame->is_charged,
+                        .parent = frame->found,
+                        .parent_entry = frame->named,
+                        .is_resent = op->is_resent,
+                        .is_suspect = op->is_resent};
+    struct token_stream *stream = token_stream_find(attach->room, attach->user);
+    int r;
+
+    if (stream && op->is_resent) {
+        start_again(op, stream);
+        return;
+    }
+    if (stream || token_streams_count(attach->room) >= ROOM_STREAMS_MAX) {
+        frame_refuse(op, s->client_id, stream ? ERROR_stream_open : ERROR_overloaded, "", 0);
+        return;
+    }
+    stream = token_stream_new(attach->room, attach, op, s->content);
+    if (!stream) {
+        frame_refuse(op, s->client_id, ERROR_overloaded, "", 0);
+        return;
+    }
+    p.request = &stream->request;
+    frame_make_key(attach, op->n, s->client_id, p.dedupe);
+    r = room_publish(attach->room, &p);
+    if (r == 0) {
+        attach->is_blocked = true;
+        return;
+    }
+    token_stream_free(stream);
+    if (r == PUBLISH_DUPLICATE)
+        frame_acknowledge_repeat(op, p.original);
+    else if (r == PUBLISH_FIND_PARENT)
+        frame_wait_for_message(op, frame, s->parent_id);
+    else if (r == PUBLISH_REFUSED)
+        frame_refuse(op, s->client_id, p.error, p.detail, p.retry_after_ms);
+    else
+        frame_refuse(op, s->client_id, ERROR_overloaded, "", 0);
+}
+
+void frame_run_stream(struct op *op, const struct frame *frame, const struct command_stream *s)
+{
+    if (frame->has_failed)
+        frame_refuse(op, s->client_id, ERROR_unavailable, "", 0);
+    else if (s->op == STREAM_OP_START)
+        start_stream(op, frame, s);
+    else
+        go_on(op, s);
+}

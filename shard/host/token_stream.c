@@ -1,0 +1,487 @@
+/* token_stream.c - see token_stream.h. */
+#include "shard/host/token_stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/base/limits.h"
+#include "common/base/log.h"
+#include "common/base/utf8.h"
+#include "shard/host/attach.h"
+#include "shard/host/mutate.h"
+#include "shard/metrics.h"
+#include "shard/room/extra.h"
+#include "shard/store/sql.h"
+
+/* ---- life ---- */
+
+/* Outlives its stream when that goes first. */
+struct stream_save {
+    struct token_stream *stream; /* NULL: gone */
+};
+
+struct token_stream *token_stream_find(const struct room_host *room, struct slice user)
+{
+    struct token_stream *stream;
+
+    list_for_each(stream, &room->streams, link)
+    {
+        if (slice_eq(stream->user, user))
+            return stream;
+    }
+    return NULL;
+}
+
+size_t token_streams_count(const struct room_host *room)
+{
+    struct token_stream *stream;
+    size_t n = 0;
+
+    list_for_each(stream, &room->streams, link) n++;
+    return n;
+}
+
+static void stop_timers(struct token_stream *stream)
+{
+    struct env *env = stream->room->host->env;
+
+    env_timer_cancel(env, &stream->show);
+    env_timer_cancel(env, &stream->save);
+    env_timer_cancel(env, &stream->idle);
+}
+
+void token_stream_free(struct token_stream *stream)
+{
+    if (stream->room) {
+        stop_timers(stream);
+        stream->room->host->metrics->streams--;
+    }
+    list_del(&stream->link);
+    if (stream->saving)
+        stream->saving->stream = NULL;
+    entry_unref(stream->entry);
+    buf_deinit(&stream->text);
+    free(stream);
+}
+
+/* Out of memory for a timer: the next delta or the end does what it would have done. */
+static void arm(struct token_stream *stream, struct timer *timer, uint64_t ms)
+{
+    struct env *env = stream->room->host->env;
+
+    env_timer_cancel(env, timer);
+    if (env_timer(env, timer, ms) < 0)
+        log_warn("a stream has no timer", L_SLICE("room", stream->room->object));
+}
+
+/* ---- what is shown meanwhile ---- */
+
+/* Native sockets get what is new, old ones all of it. */
+static void show(struct token_stream *stream)
+{
+    struct room_host *room = stream->room;
+    struct buf *json = &room->host->json;
+    struct slice text = buf_slice(&stream->text);
+    size_t from = stream->shown_len;
+
+    if (text.len == from)
+        return;
+    buf_clear(json);
+    frame_stream_delta(json, room->id, stream->entry, text, from);
+    room_fanout(room, 0, EVENT_EPHEMERAL | EVENT_NATIVE_ONLY, stream->from, buf_slice(json));
+    buf_clear(json);
+    frame_stream_edit(json, room->id, stream->entry, text);
+    room_fanout(room, 0, EVENT_EPHEMERAL | EVENT_OLD_ONLY, stream->from, buf_slice(json));
+    stream->shown_len = text.len;
+}
+
+static void on_show(struct timer *timer, void *arg)
+{
+    (void)timer;
+    show(arg);
+}
+
+void token_streams_tell(struct attach *attach)
+{
+    struct room_host *room = attach->room;
+    struct buf *json = &room->host->json;
+    struct token_stream *stream;
+
+    list_for_each(stream, &room->streams, link)
+    {
+        if (stream->state != STREAM_OPEN)
+            continue;
+        buf_clear(json);
+        frame_stream_state(json, room->id, stream->entry,
+                           slice_of(stream->text.data, stream->shown_len));
+        attach_send(attach, 0, 0, buf_slice(json));
+    }
+}
+
+/* ---- what is stored meanwhile ---- */
+
+static void on_saved(void *arg, enum store_result result, const struct query_rows *rows,
+                     bool is_duplicate)
+{
+    struct stream_save *saving = arg;
+
+    (void)rows;
+    (void)is_duplicate;
+    if (saving->stream) {
+        saving->stream->saving = NULL;
+        if (result != STORE_OK) /* the next time stores it all the same */
+            saving->stream->saved_len = 0;
+    }
+    free(saving);
+}
+
+static void save(struct token_stream *stream)
+{
+    struct room_host *room = stream->room;
+    struct store *store = room->host->store;
+    struct slice text = buf_slice(&stream->text);
+    struct store_query query = {
+        .id = SQL_QUERY_stream_save,
+        .n_params = 5,
+        .params = {{.type = QUERY_TEXT, .text = room->project},
+                   {.type = QUERY_TEXT, .text = room->id},
+                   {.type = QUERY_INT8, .number = (int64_t)stream->entry->seq},
+                   {.type = QUERY_INT8, .number = (int64_t)room->host->config.incarnation},
+                   {.type = QUERY_TEXT, .text = text}}};
+    struct stream_save *saving;
+
+    if (stream->saving || stream->saved_len == text.len)
+        return;
+    saving = calloc(1, sizeof(*saving));
+    if (!saving)
+        return;
+    saving->stream = stream;
+    if (store->ops->query(store, &query, on_saved, saving) < 0) {
+        free(saving); /* the store is away */
+        return;
+    }
+    stream->saving = saving;
+    stream->saved_len = text.len;
+}
+
+static void on_save(struct timer *timer, void *arg)
+{
+    struct token_stream *stream = arg;
+
+    (void)timer;
+    if (stream->state != STREAM_OPEN)
+        return;
+    save(stream);
+    arm(stream, &stream->save, STREAM_SAVE_MS);
+}
+
+/* ---- start ---- */
+
+static void refuse(struct op *op, struct room_host *room, enum error_code code)
+{
+    struct frame_ref ref = {.frame_id = op->frame_id};
+    struct buf *json = &room->host->json;
+
+    room->host->metrics->refused++;
+    buf_clear(json);
+    frame_error(json, room->id, &ref, code, slice_of(NULL, 0), 0);
+    op_settle(op, buf_slice(json), slice_of(NULL, 0));
+}
+
+static void acknowledge(struct op *op, struct room_host *room, const struct entry *e,
+                        uint64_t seq, bool is_duplicate, struct slice before)
+{
+    struct frame_ref ref = {.client_id = e->client_id, .frame_id = op->frame_id};
+    struct buf *json = &room->host->json2;
+
+    buf_clear(json);
+    frame_ack(json, room->id, &ref, e, seq, is_duplicate);
+    if (before.len > 0)
+        op_settle(op, before, buf_slice(json));
+    else
+        op_settle(op, buf_slice(json), slice_of(NULL, 0));
+}
+
+static void open(struct token_stream *stream, struct entry *entry)
+{
+    stream->state = STREAM_OPEN;
+    stream->entry = entry_ref(entry);
+    stream->shown_len = stream->saved_len = stream->text.len;
+    arm(stream, &stream->idle, STREAM_IDLE_MS);
+    arm(stream, &stream->save, STREAM_SAVE_MS);
+}
+
+static void started(struct token_stream *stream, struct entry *entry, bool is_duplicate)
+{
+    struct room_host *room = stream->room;
+    struct attach *from = stream->from;
+    struct op *op = TAKE(stream->op);
+    struct buf *json = &room->host->json;
+    bool is_over = !(entry->flags & ENTRY_STREAMING); /* a repeat of one that has ended */
+
+    if (is_over)
+        token_stream_free(stream);
+    else
+        open(stream, entry);
+    if (!op)
+        return;
+    buf_clear(json);
+    if (!is_over)
+        frame_stream_started(json, room->id, entry);
+    acknowledge(op, room, entry, entry->seq, is_duplicate, buf_slice(json));
+    if (from)
+        attach_unblock(from);
+}
+
+/* Nothing is left of it. */
+static void vanish(struct token_stream *stream, enum error_code code)
+{
+    struct room_host *room = stream->room;
+    struct attach *from = stream->from;
+    struct op *op = TAKE(stream->op);
+
+    token_stream_free(stream);
+    if (op)
+        refuse(op, room, code);
+    if (op && from)
+        attach_unblock(from);
+}
+
+/* ---- end ---- */
+
+static void ended(struct token_stream *stream, const struct commit_result *result)
+{
+    struct room_host *room = stream->room;
+    struct op *op = TAKE(stream->op);
+    uint64_t seq = result->change_seq ? result->change_seq : result->entry->updated_seq;
+
+    token_stream_free(stream);
+    if (op)
+        acknowledge(op, room, result->entry, seq, result->outcome != COMMIT_DONE,
+                    slice_of(NULL, 0));
+}
+
+/* Stays open; somebody or the clock will end it again. */
+static void not_ended(struct token_stream *stream, enum error_code code)
+{
+    struct op *op = TAKE(stream->op);
+
+    stream->state = STREAM_OPEN;
+    arm(stream, &stream->idle, STREAM_ORPHAN_MS);
+    if (op)
+        refuse(op, stream->room, code);
+}
+
+static void on_settled(struct room_request *request, const struct commit_result *result)
+{
+    struct token_stream *stream = container_of(request, struct token_stream, request);
+    bool is_start = stream->state == STREAM_STARTING;
+
+    if (!stream->room || result->outcome == COMMIT_DROPPED) {
+        if (stream->op) /* its gateway sends the frame again to the new owner */
+            op_drop(stream->op);
+        token_stream_free(stream);
+        return;
+    }
+    switch (result->outcome) {
+    case COMMIT_DONE:
+    case COMMIT_DUPLICATE:
+        if (is_start)
+            started(stream, result->entry, result->outcome == COMMIT_DUPLICATE);
+        else
+            ended(stream, result);
+        return;
+    case COMMIT_NOTHING:
+        ended(stream, result);
+        return;
+    case COMMIT_REJECTED: /* deleted meanwhile */
+        vanish(stream, result->error);
+        return;
+    case COMMIT_REFUSED:
+    case COMMIT_UNAVAILABLE:
+    case COMMIT_UNKNOWN:
+        if (is_start)
+            vanish(stream, mutate_error_of(result));
+        else
+            not_ended(stream, mutate_error_of(result));
+        return;
+    case COMMIT_DROPPED:
+        return;
+    }
+}
+
+int token_stream_end(struct token_stream *stream, struct slice text, const uint8_t *key,
+                     struct op *op)
+{
+    struct room_host *room = stream->room;
+    struct slice rest = utf8_trim(text.data ? text : buf_slice(&stream->text));
+    struct mutation what = {.kind = rest.len > 0 ? MUTATION_STREAM_END : MUTATION_DELETE,
+                            .actor = stream->user,
+                            .content = rest};
+    AUTO(mutation_unref) struct mutation *mutation = NULL;
+    struct commit_push push = {.entry = stream->entry,
+                               .key = key,
+                               .is_suspect = op && op->is_resent,
+                               .requester = &stream->request};
+    struct buf *extra = &room->host->json2;
+    int r;
+
+    assert(stream->state == STREAM_OPEN);
+    buf_clear(extra);
+    extra_write_edit(extra, rest, &room->members, stream->entry);
+    what.extra = buf_slice(extra);
+    mutation = buf_failed(extra) ? NULL : mutation_new(&what);
+    if (!mutation)
+        return -ENOMEM;
+    push.mutation = mutation;
+    r = committer_push(&room->queue, &push);
+    if (r != 0)
+        return r == COMMIT_PUSH_FULL ? -EBUSY : r;
+    stop_timers(stream);
+    stream->state = STREAM_ENDING;
+    stream->op = op;
+    return 0;
+}
+
+static void on_idle(struct timer *timer, void *arg)
+{
+    struct token_stream *stream = arg;
+
+    (void)timer;
+    if (stream->state != STREAM_OPEN)
+        return;
+    stream->room->host->metrics->streams_abandoned++;
+    if (token_stream_end(stream, slice_of(NULL, 0), NULL, NULL) < 0)
+        arm(stream, &stream->idle, STREAM_ORPHAN_MS);
+}
+
+/* ---- making, text ---- */
+
+struct token_stream *token_stream_new(struct room_host *room, struct attach *from,
+                                      struct op *op, struct slice text)
+{
+    struct slice user = from->user;
+    struct token_stream *stream = calloc(1, sizeof(*stream) + user.len);
+
+    if (!stream)
+        return NULL;
+    stream->request.on_settled = on_settled;
+    stream->room = room;
+    stream->from = from;
+    stream->op = op;
+    memcpy(stream->bytes, user.data, user.len);
+    stream->user = slice_of(stream->bytes, user.len);
+    timer_init(&stream->show, on_show, stream);
+    timer_init(&stream->save, on_save, stream);
+    timer_init(&stream->idle, on_idle, stream);
+    buf_put_slice(&stream->text, text);
+    list_add_tail(&room->streams, &stream->link);
+    room->host->metrics->streams++;
+    if (!buf_failed(&stream->text))
+        return stream;
+    token_stream_free(stream);
+    return NULL;
+}
+
+int token_stream_append(struct token_stream *stream, struct slice text)
+{
+    size_t len = stream->text.len;
+
+    if (len + text.len > STREAM_MAX_BYTES)
+        return STREAM_TOO_LONG;
+    buf_put_slice(&stream->text, text);
+    if (buf_failed(&stream->text)) {
+        stream->text.failed = false;
+        stream->text.len = len;
+        return -ENOMEM;
+    }
+    arm(stream, &stream->idle, STREAM_IDLE_MS);
+    if (!timer_is_armed(&stream->show))
+        arm(stream, &stream->show, STREAM_SHOW_MS);
+    return 0;
+}
+
+/* ---- the life of the room ---- */
+
+static void adopt(struct room_host *room, struct entry *e)
+{
+    struct token_stream *stream = calloc(1, sizeof(*stream) + e->user.len);
+
+    if (!stream)
+        return; /* it stays open until the room wakes the next time */
+    stream->request.on_settled = on_settled;
+    stream->room = room;
+    stream->is_orphan = true;
+    memcpy(stream->bytes, e->user.data, e->user.len);
+    stream->user = slice_of(stream->bytes, e->user.len);
+    timer_init(&stream->show, on_show, stream);
+    timer_init(&stream->save, on_save, stream);
+    timer_init(&stream->idle, on_idle, stream);
+    buf_put_slice(&stream->text, e->content);
+    list_add_tail(&room->streams, &stream->link);
+    room->host->metrics->streams++;
+    open(stream, e);
+    arm(stream, &stream->idle, STREAM_ORPHAN_MS);
+}
+
+void token_streams_adopt(struct room_host *room)
+{
+    for (size_t i = 0; i < room->tail.count; i++) {
+        struct entry *e = tail_at(&room->tail, i);
+
+        if (e->kind == ENTRY_MESSAGE && (e->flags & ENTRY_STREAMING) && !e->deleted_us)
+            adopt(room, e);
+    }
+}
+
+void token_streams_on_user_gone(struct room_host *room, struct slice user)
+{
+    struct token_stream *stream = token_stream_find(room, user);
+
+    if (stream && stream->state == STREAM_OPEN)
+        arm(stream, &stream->idle, STREAM_ORPHAN_MS);
+}
+
+void token_streams_on_attach_gone(struct attach *attach)
+{
+    struct token_stream *stream;
+
+    list_for_each(stream, &attach->room->streams, link)
+    {
+        if (stream->from != attach)
+            continue;
+        stream->from = NULL;
+        stream->op = NULL; /* goes with the attach */
+    }
+}
+
+void token_streams_on_deleted(struct room_host *room, uint64_t seq)
+{
+    struct token_stream *stream, *next;
+
+    list_for_each_safe(stream, next, &room->streams, link)
+    {
+        if (stream->state == STREAM_OPEN && stream->entry->seq == seq)
+            token_stream_free(stream);
+    }
+}
+
+void token_streams_stop(struct room_host *room)
+{
+    struct token_stream *stream, *next;
+
+    list_for_each_safe(stream, next, &room->streams, link)
+    {
+        if (stream->state == STREAM_OPEN) {
+            token_stream_free(stream);
+            continue;
+        }
+        stop_timers(stream); /* the committer gives it back */
+        room->host->metrics->streams--;
+        list_del(&stream->link);
+        stream->room = NULL;
+        stream->op = NULL;
+        stream->from = NULL;
+    }
+}

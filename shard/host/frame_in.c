@@ -199,7 +199,7 @@ static void run_read(struct op *op, int64_t id)
     if (error == ERROR_NONE)
         op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
     else
-        refuse(op, slice_of(NULL, 0), error, "", 0);
+        frame_refuse(op, slice_of(NULL, 0), error, "", 0);
 }
 
 static void run_command(struct op *op, const struct frame *frame, const struct command *command)

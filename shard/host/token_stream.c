@@ -10,6 +10,7 @@
 #include "common/base/utf8.h"
 #include "shard/host/attach.h"
 #include "shard/host/mutate.h"
+#include "shard/host/publish.h"
 #include "shard/metrics.h"
 #include "shard/room/extra.h"
 #include "shard/store/sql.h"
@@ -325,16 +326,21 @@ int token_stream_end(struct token_stream *stream, struct slice text, const uint8
                                .is_suspect = op && op->is_resent,
                                .requester = &stream->request};
     struct buf *extra = &room->host->json2;
+    struct side_op ops[MENTIONS_MAX];
+    struct mentions mentions;
     int r;
 
     assert(stream->state == STREAM_OPEN);
     buf_clear(extra);
-    extra_write_edit(extra, rest, &room->members, stream->entry);
+    mentions_find(&mentions, rest, &room->members, slice_of(NULL, 0));
+    extra_write_edit(extra, &mentions, stream->entry);
     what.extra = buf_slice(extra);
     mutation = buf_failed(extra) ? NULL : mutation_new(&what);
     if (!mutation)
         return -ENOMEM;
     push.mutation = mutation;
+    push.ops = ops;
+    push.n_ops = room_mention_ops(&mentions, stream->user, ops);
     r = committer_push(&room->queue, &push);
     if (r != 0)
         return r == COMMIT_PUSH_FULL ? -EBUSY : r;

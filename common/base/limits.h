@@ -396,8 +396,9 @@
 /* Frames of one socket: what a client that floods costs us in parsing and answers. */
 #define SESSION_FRAMES_PER_WINDOW 600
 #define SESSION_FRAMES_WINDOW_MS 10000
-/* Frames of token streams count apart: a model says more than a person types. */
-#define SESSION_STREAM_FRAMES_PER_WINDOW 3000
+/* A frame of a token stream takes one of as many parts: a model says more than a person types.
+ */
+#define SESSION_FRAME_COST 5u
 /* How long a shard keeps the sockets of a gateway whose link broke: presence does not flicker
  * over a blip. With LINK_SILENCE_MS before it, and the waking of sleeping rooms and the pause
  * of presence in large ones behind it, a gateway's users are gone 15 s after it. */

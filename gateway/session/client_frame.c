@@ -148,11 +148,10 @@ static bool take_turn(struct session *session, const struct json_frame_head *hea
                       uint64_t *ret_retry_ms)
 {
     struct sessions *all = session->all;
-    bool is_stream = slice_eq_str(head->type, "stream");
+    uint64_t cost = slice_eq_str(head->type, "stream") ? 1 : SESSION_FRAME_COST;
 
-    return ratelim_take(is_stream ? &session->stream_limit : &session->frame_limit,
-                        is_stream ? &all->stream_rule : &all->frame_rule, env_now_ms(all->env),
-                        1, ret_retry_ms);
+    return ratelim_take(&session->frame_limit, &all->frame_rule, env_now_ms(all->env), cost,
+                        ret_retry_ms);
 }
 
 int client_frame_take(struct session *session, struct slice text)
@@ -165,8 +164,8 @@ int client_frame_take(struct session *session, struct slice text)
     all->metrics->frames_in++;
     if (json_scan_frame(text, &head) != 0) {
         /* Counts against the limit as well, so that nonsense is not cheaper than sense. */
-        (void)ratelim_take(&session->frame_limit, &all->frame_rule, env_now_ms(all->env), 1,
-                           NULL);
+        (void)ratelim_take(&session->frame_limit, &all->frame_rule, env_now_ms(all->env),
+                           SESSION_FRAME_COST, NULL);
         head = (struct json_frame_head){0};
         return refuse(session, &head, ERROR_invalid_json, NULL);
     }

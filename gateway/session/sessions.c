@@ -364,9 +364,8 @@ int sessions_new(struct env *env, struct link_pool *pool, struct gateway_metrics
     all->metrics = metrics;
     all->max_sessions = config->max_sessions ? config->max_sessions : CONNECTIONS_MAX;
     all->frame_rule =
-        ratelim_rule((uint64_t)SESSION_FRAMES_PER_WINDOW * scale, SESSION_FRAMES_WINDOW_MS);
-    all->stream_rule = ratelim_rule((uint64_t)SESSION_STREAM_FRAMES_PER_WINDOW * scale,
-                                    SESSION_FRAMES_WINDOW_MS);
+        ratelim_rule((uint64_t)SESSION_FRAMES_PER_WINDOW * SESSION_FRAME_COST * scale,
+                     SESSION_FRAMES_WINDOW_MS);
     all->token_warning_ms =
         config->token_warning_ms ? config->token_warning_ms : TOKEN_WARNING_MS;
     all->token_grace_ms = config->token_grace_ms ? config->token_grace_ms : TOKEN_GRACE_MS;

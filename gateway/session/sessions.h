@@ -23,7 +23,7 @@ struct sessions {
     struct link_pool *pool;
     struct gateway_metrics *metrics;
     uint32_t max_sessions;
-    struct ratelim_rule frame_rule, stream_rule;
+    struct ratelim_rule frame_rule;
     uint32_t token_warning_ms, token_grace_ms;
     struct wheel wheel;           /* ends of tokens */
     struct attach_table attaches; /* by number */
@@ -63,11 +63,11 @@ struct session {
     struct list of_user; /* user->sessions */
     struct intern_text *project;
     struct intern_text *roles;
-    struct intern_text *only_room;            /* that its token is good for; NULL: all */
-    struct blob *user_info;                   /* NULL: none */
-    struct blob *token_id;                    /* jti; NULL: it has none */
-    int64_t issued_s;                         /* of its token; 0: not said */
-    struct ratelim frame_limit, stream_limit; /* stream_limit: of `stream` frames */
+    struct intern_text *only_room; /* that its token is good for; NULL: all */
+    struct blob *user_info;        /* NULL: none */
+    struct blob *token_id;         /* jti; NULL: it has none */
+    int64_t issued_s;              /* of its token; 0: not said */
+    struct ratelim frame_limit;
     struct wheel_entry token_due;
     int64_t expires_s; /* of the token, by the wall clock; 0: never */
     uint8_t socket_id[SOCKET_ID_LEN];

@@ -496,8 +496,6 @@
 /* Members in one answer of the member list, and of one room. */
 #define MEMBERS_PAGE 1000
 #define ROOM_MEMBERS_MAX 100000
-/* Users muted or banned in one room: all of them are loaded with it. */
-#define ROOM_RESTRICTIONS_MAX 10000
 /* Members named when a room is created: each is a row in one transaction. */
 #define MEMBERS_PER_CALL 100
 /* Bytes of what a member keeps about a room (preferences): each travels with the member list.

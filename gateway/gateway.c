@@ -491,8 +491,8 @@ void gateway_free(struct gateway *g)
     admin_free(g->admin);
     accept_free(g->http);
     accept_free(g->https);
+    front_free(g->front); /* what it tells may ask for a last call */
     calls_free(g->calls);
-    front_free(g->front);
     api_free(g->api);
     admit_free(g->admit);
     sessions_free(g->sessions);

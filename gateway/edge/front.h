@@ -32,7 +32,8 @@ struct front_parts {
 };
 
 int front_new(const struct front_parts *parts, struct front **ret_front) MUST_CHECK;
-/* Ends every connection at once. The sessions must have been closed. NULL does nothing. */
+/* Ends every connection at once. The sessions must have been closed; the calls are freed after
+ * it. NULL does nothing. */
 void front_free(struct front *front);
 DEFINE_AUTO(struct front, front_free)
 

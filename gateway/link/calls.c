@@ -102,21 +102,35 @@ static void finish(struct call *call, const struct call_reply *reply)
     fn(arg, reply);
 }
 
-/* Only what changes something can have an unknown outcome. */
+/* Only what changes something can have an unknown outcome. Here is what only reads: an
+ * operation that is missing is told to the client with more caution than it needs, never with
+ * less. */
 static bool changes_something(uint32_t op)
 {
     switch (op) {
-    case CALL_ROOM_CREATE:
-    case CALL_MEMBER_ADD:
-    case CALL_MEMBER_REMOVE:
-    case CALL_MESSAGE_POST:
-    case CALL_USER_EVENT:
-    case CALL_CONNECTIONS_CLOSE:
-    case CALL_EVENT_TRIGGER:
-    case CALL_CONNECTION_TERMINATE:
-        return true;
-    default:
+    case CALL_KEY_LOOKUP:
+    case CALL_PROJECT_CONFIG:
+    case CALL_ROOMS_LIST:
+    case CALL_ROOM_GET:
+    case CALL_ROOM_LIVE:
+    case CALL_ROOM_UNREAD:
+    case CALL_MEMBERS_LIST:
+    case CALL_HISTORY:
+    case CALL_MESSAGE_LOCATE:
+    case CALL_DELIVERIES_LIST:
+    case CALL_DRAFT_GET:
+    case CALL_INBOX:
+    case CALL_NOTIFICATIONS_LIST:
+    case CALL_SEARCH_MESSAGES:
+    case CALL_SEARCH_CONVERSATIONS:
+    case CALL_REPORTS_LIST:
+    case CALL_AUDIT_LIST:
+    case CALL_BLOCKS_LIST:
+    case CALL_FILE_STAT:
+    case CALL_FILE_GET:
         return false;
+    default:
+        return true;
     }
 }
 

@@ -184,6 +184,29 @@ describe('uploads', () => {
     await eventually('they are gone', async () => await count('file_chunks') === before[1] && await count('files') === before[0]);
   });
 
+  test('the death of a shard in the middle of an upload is not noticed', async () => {
+    const bytes = randomBytes(2500000);
+    const req = await begin(bytes.length);
+    const answer = new Promise((resolve, reject) => {
+      req.on('error', reject);
+      req.on('response', async (res) => {
+        let text = '';
+        for await (const part of res) text += part;
+        resolve({ status: res.statusCode, text });
+      });
+    });
+    const had = await count('file_chunks');
+    req.write(bytes.subarray(0, 1000000));
+    await eventually('some of it is stored', async () => await count('file_chunks') > had);
+    await cluster.node('kill', 'shard-2');
+    req.end(bytes.subarray(1000000));
+    const { status, text } = await answer;
+    assert.equal(status, 200, text);
+    const { key } = JSON.parse(text).file;
+    assert.equal(sha((await download(ada, key)).bytes), sha(bytes));
+    await cluster.node('start', 'shard-2');
+  });
+
   test('an upload that died with its gateway is swept away', async () => {
     await cluster.sql(`INSERT INTO files (project_id, key, user_id, name, content_type, size, created_at) VALUES ('${cluster.project}', 'old', 'ada', 'x', 'x/y', 0, now() - interval '2 hours'), ('${cluster.project}', 'young', 'ada', 'x', 'x/y', 0, now())`);
     await cluster.sql(`INSERT INTO file_chunks VALUES ('${cluster.project}', 'old', 0, 'x'), ('${cluster.project}', 'young', 0, 'x')`);

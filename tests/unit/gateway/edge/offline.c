@@ -69,8 +69,8 @@ void offline_close(struct offline *o)
 {
     struct offline_parts *p = o->parts;
 
-    calls_free(p->calls);
     front_free(o->front);
+    calls_free(p->calls);
     api_free(p->api);
     admit_free(p->admit);
     sessions_free(p->sessions);

@@ -83,8 +83,8 @@ static void forget_client(struct world *w)
 
 void world_close(struct world *w)
 {
-    calls_free(w->calls);
     front_free(w->front);
+    calls_free(w->calls);
     api_free(w->api);
     admit_free(w->admit);
     fake_env_run(&w->c.env);

@@ -273,8 +273,8 @@ static void nobody_there_is_unavailable_at_the_deadline(void **state)
 
 static void no_answer_is_an_unknown_outcome_only_for_a_change(void **state)
 {
-    struct call_params read = post;
-    struct outcome write_out, read_out;
+    struct call_params read = post, edit = post;
+    struct outcome write_out, read_out, edit_out;
 
     (void)state;
     begin(1);
@@ -282,10 +282,13 @@ static void no_answer_is_an_unknown_outcome_only_for_a_change(void **state)
     read.op = CALL_HISTORY;
     start(&post, &write_out);
     start(&read, &read_out);
+    edit.op = CALL_MESSAGE_EDIT;
+    start(&edit, &edit_out);
     fake_env_advance(&c.env, CALL_DEADLINE_MS);
     assert_string_equal(write_out.error, "outcome_unknown");
+    assert_string_equal(edit_out.error, "outcome_unknown");
     assert_string_equal(read_out.error, "unavailable");
-    assert_int_equal(c.metrics.calls_expired, 2);
+    assert_int_equal(c.metrics.calls_expired, 3);
     assert_int_equal(c.metrics.call_errors_HISTORY, 1);
 }
 

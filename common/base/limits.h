@@ -476,8 +476,9 @@
 #define REASON_MAX 1000
 /* Reports by one user in a minute: each is somebody's work. */
 #define REPORTS_PER_MINUTE 10
-/* Reports or audit events in one answer: default and most. */
+/* Reports or audit events in one answer: defaults and most. */
 #define REPORTS_DEFAULT 50
+#define AUDIT_DEFAULT 100
 #define REPORTS_MAX 200
 /* Users that one user may have blocked. */
 #define BLOCKS_MAX 1000

@@ -87,6 +87,7 @@ static const struct route routes[] = {
     {{HTTP_POST, "/admin/unmute"}, NEEDS_TOKEN | NEEDS_BODY, api_post_unmute},
     {{HTTP_POST, "/admin/ban"}, NEEDS_TOKEN | NEEDS_BODY, api_post_ban},
     {{HTTP_POST, "/admin/unban"}, NEEDS_TOKEN | NEEDS_BODY, api_post_unban},
+    {{HTTP_POST, "/admin/announcement"}, NEEDS_TOKEN | NEEDS_BODY, api_post_announcement},
     {{HTTP_POST, "/reports"}, NEEDS_TOKEN | NEEDS_BODY, api_post_reports},
     {{HTTP_GET, "/admin/reports"}, NEEDS_TOKEN, api_get_reports},
     {{HTTP_GET, "/admin/audit/events"}, NEEDS_TOKEN, api_get_audit},

@@ -45,6 +45,12 @@ void api_post_unban(struct api_request *req)
     call_room_of_body(req, CALL_MODERATE, "unban");
 }
 
+/* The author is who asks, whatever userId says. */
+void api_post_announcement(struct api_request *req)
+{
+    call_room_of_body(req, CALL_ANNOUNCE, NULL);
+}
+
 void api_post_reports(struct api_request *req)
 {
     call_room_of_body(req, CALL_REPORT, NULL);

@@ -172,6 +172,7 @@ void api_post_mute(struct api_request *req);
 void api_post_unmute(struct api_request *req);
 void api_post_ban(struct api_request *req);
 void api_post_unban(struct api_request *req);
+void api_post_announcement(struct api_request *req);
 void api_post_reports(struct api_request *req);
 void api_get_reports(struct api_request *req);
 void api_get_audit(struct api_request *req);

@@ -49,6 +49,7 @@ static const struct call_row rows[] = {
     [CALL_REACTION_REMOVE] = {CALL_OBJECT_ROOM, verb_reaction_remove},
     [CALL_HISTORY] = {CALL_OBJECT_ROOM, verb_history},
     [CALL_MODERATE] = {CALL_OBJECT_ROOM, verb_moderate},
+    [CALL_ANNOUNCE] = {CALL_OBJECT_ROOM, verb_announce},
     [CALL_REPORT] = {CALL_OBJECT_ROOM, verb_report},
     [CALL_REPORTS_LIST] = {CALL_OBJECT_NONE, verb_reports_list},
     [CALL_AUDIT_LIST] = {CALL_OBJECT_NONE, verb_audit_list},

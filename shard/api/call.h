@@ -160,6 +160,7 @@ void verb_draft_put(struct call *call, struct room_host *room);
 void verb_room_pin(struct call *call, struct room_host *room);
 void verb_message_post(struct call *call, struct room_host *room);
 void verb_moderate(struct call *call, struct room_host *room);
+void verb_announce(struct call *call, struct room_host *room);
 void verb_report(struct call *call, struct room_host *room);
 void verb_reports_list(struct call *call, struct room_host *room);
 void verb_audit_list(struct call *call, struct room_host *room);

@@ -9,12 +9,29 @@
 #include "shard/room/dedupe.h"
 #include "shard/room/frames.h"
 
+/* {"ok":true} and the message. */
+static void write_announced(struct buf *out, struct slice room, const struct entry *e)
+{
+    struct json_writer w = json_writer(out);
+    AUTO_BUF body = BUF_INIT;
+
+    frame_message_body(&body, room, e);
+    json_write_object(&w);
+    json_field_bool(&w, "ok", true);
+    if (buf_failed(&body) || !json_write_members(&w, buf_slice(&body)))
+        out->failed = true;
+    json_write_object_end(&w);
+}
+
 static void reply_message(struct call *call, const struct entry *e)
 {
     struct buf *body = &call->host->json;
 
     buf_clear(body);
-    frame_message_body(body, call->room_id, e);
+    if (call->op == CALL_ANNOUNCE)
+        write_announced(body, call->room_id, e);
+    else
+        frame_message_body(body, call->room_id, e);
     call_reply_buf(call, body);
 }
 
@@ -33,7 +50,7 @@ static void on_settled(struct room_request *request, const struct commit_result 
     case COMMIT_DUPLICATE:
         call->host->metrics->duplicates++;
         room = room_find(call->host, call->project, call->room_id);
-        if (room)
+        if (room && call->op != CALL_ANNOUNCE)
             room_publish_refund(room, call->user, LIMITER_REST);
         reply_message(call, result->entry);
         return;
@@ -58,6 +75,7 @@ static void publish(struct call *call, struct room_host *room,
                         .user = call->user,
                         .project_roles = call->project_roles,
                         .way = LIMITER_REST,
+                        .by_office = call->op == CALL_ANNOUNCE,
                         .is_charged = call->verb.found != FOUND_UNKNOWN,
                         .parent = call->verb.found,
                         .parent_entry = call->verb.named};
@@ -111,6 +129,21 @@ void verb_message_post(struct call *call, struct room_host *room)
         break;
     }
     if (command_message_read(call->params, &message, &error) == 0)
+        publish(call, room, &message);
+    else
+        call_refuse(call, error.code, error.detail, 0);
+}
+
+/* Of those in office, also where nobody else may write. */
+void verb_announce(struct call *call, struct room_host *room)
+{
+    struct actor actor = call_actor(call, room);
+    struct command_error error = {0};
+    struct command_message message;
+
+    if (!rules_is_moderator(&actor))
+        call_refuse(call, ERROR_forbidden, "", 0);
+    else if (command_message_read(call->params, &message, &error) == 0)
         publish(call, room, &message);
     else
         call_refuse(call, error.code, error.detail, 0);

@@ -126,6 +126,21 @@ void verb_reports_list(struct call *call, struct room_host *room)
 
 /* ---- AUDIT_LIST ---- */
 
+/* What was acted on: a message, a user, or, when nothing is named, the room. */
+static struct slice target_type(const struct query_rows *rows, size_t i)
+{
+    struct slice action = query_cell(rows, i, 1);
+
+    if (action.len > 8 && memcmp(action.data, "message.", 8) == 0)
+        return SLICE_LIT("message");
+    return query_cell(rows, i, 4).len > 0 ? SLICE_LIT("user") : SLICE_LIT("room");
+}
+
+static struct slice target(const struct query_rows *rows, size_t i)
+{
+    return query_cell(rows, i, 4).len > 0 ? query_cell(rows, i, 4) : query_cell(rows, i, 3);
+}
+
 static void on_audit(struct call *call, const struct query_rows *rows)
 {
     struct json_writer w = json_writer(&call->host->json);
@@ -138,10 +153,12 @@ static void on_audit(struct call *call, const struct query_rows *rows)
         json_field_i64(&w, "id", query_cell_int(rows, i, 0));
         json_field_str(&w, "project_id", call->project);
         json_field_str(&w, "action", query_cell(rows, i, 1));
-        json_field_str(&w, "actor_id", query_cell(rows, i, 2));
+        json_field_str(&w, "actor_user_id", query_cell(rows, i, 2));
         write_cell(&w, "room_id", query_cell(rows, i, 3));
-        write_cell(&w, "target_id", query_cell(rows, i, 4));
-        write_cell_json(&w, "detail", query_cell(rows, i, 5));
+        json_field_str(&w, "target_type", target_type(rows, i));
+        write_cell(&w, "target_id", target(rows, i));
+        write_cell(&w, "metadata_json", query_cell(rows, i, 5));
+        write_cell_json(&w, "metadata", query_cell(rows, i, 5));
         json_field_str(&w, "created_at", query_cell(rows, i, 6));
         json_write_object_end(&w);
     }
@@ -164,7 +181,7 @@ void verb_audit_list(struct call *call, struct room_host *room)
         call_refuse_fields(call, &f);
         return;
     }
-    if (!sees_project(call)) {
+    if (!(call->project_roles & (PROJECT_OWNER | PROJECT_ADMIN))) {
         call_refuse(call, ERROR_forbidden, "", 0);
         return;
     }

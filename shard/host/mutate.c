@@ -44,6 +44,8 @@ static int check_actor(struct room_host *room, struct mutate *m)
     switch (m->what.kind) {
     case MUTATION_EDIT:
         why = rules_refuse_write(&actor);
+        if (why == ERROR_NONE)
+            why = room_refuse_content(room, m->what.content);
         break;
     case MUTATION_DELETE:
         m->what.is_any_author = rules_is_moderator(&actor);

@@ -10,6 +10,7 @@
 #include "shard/metrics.h"
 #include "shard/room/audience.h"
 #include "shard/room/extra.h"
+#include "shard/room/words.h"
 
 static int refuse(struct publish *p, enum error_code code, const char *detail)
 {
@@ -18,21 +19,54 @@ static int refuse(struct publish *p, enum error_code code, const char *detail)
     return PUBLISH_REFUSED;
 }
 
+static int refuse_for(struct room_host *room, struct publish *p, enum error_code code,
+                      uint64_t wait_ms)
+{
+    room->host->metrics->limited++;
+    p->retry_after_ms = wait_ms;
+    (void)snprintf(p->detail_bytes, sizeof(p->detail_bytes), "retry in %llus",
+                   (unsigned long long)((wait_ms + 999) / 1000));
+    return refuse(p, code, p->detail_bytes);
+}
+
 /* What the gateway sends again has been let through once. */
 static int check_rate(struct room_host *room, struct publish *p)
 {
     uint64_t wait_ms;
 
-    if (p->is_resent || p->is_charged)
+    if (p->is_resent || p->is_charged || p->by_office)
         return 0;
     wait_ms = limiter_take(&room->limiter, p->user, p->way, env_now_ms(room->host->env));
-    if (wait_ms == 0)
+    return wait_ms == 0 ? 0 : refuse_for(room, p, ERROR_rate_limit_exceeded, wait_ms);
+}
+
+/* Last of all, so that what is refused for another reason costs nobody his turn. */
+static int check_slow_mode(struct room_host *room, struct publish *p, const struct actor *actor)
+{
+    uint64_t wait_ms;
+
+    if (p->is_resent || p->by_office || rules_is_moderator(actor))
         return 0;
-    room->host->metrics->limited++;
-    p->retry_after_ms = wait_ms;
-    (void)snprintf(p->detail_bytes, sizeof(p->detail_bytes), "retry in %llus",
-                   (unsigned long long)((wait_ms + 999) / 1000));
-    return refuse(p, ERROR_rate_limit_exceeded, p->detail_bytes);
+    wait_ms =
+        limiter_take(&room->slow_limiter, p->user, LIMITER_SOCKET, env_now_ms(room->host->env));
+    return wait_ms == 0 ? 0 : refuse_for(room, p, ERROR_slow_mode, wait_ms);
+}
+
+/* May he write here? */
+static int check_actor(struct publish *p, const struct actor *actor)
+{
+    enum error_code why = p->by_office ? ERROR_NONE : rules_refuse_write(actor);
+
+    return why == ERROR_NONE ? 0 : refuse(p, why, "");
+}
+
+/* And this? */
+static int check_content(const struct room_host *room, struct publish *p)
+{
+    enum error_code why =
+        p->by_office ? ERROR_NONE : room_refuse_content(room, p->message->content);
+
+    return why == ERROR_NONE ? 0 : refuse(p, why, "");
 }
 
 /* 0: there is none, or it exists and the author may see it. */
@@ -128,18 +162,21 @@ int room_publish(struct room_host *room, struct publish *p)
 {
     struct actor actor = room_actor(room, p->user, p->project_roles);
     AUTO(entry_unref) struct entry *e = NULL;
-    struct side_op ops[MENTIONS_MAX];
+    struct side_op ops[MENTIONS_MAX + 1];
     struct commit_push push = {
         .is_suspect = p->is_suspect, .requester = p->request, .ops = ops};
     struct mentions mentions;
     int r;
 
-    r = (int)rules_refuse_write(&actor);
+    r = check_actor(p, &actor);
     if (r)
-        return refuse(p, (enum error_code)r, "");
+        return r;
     p->original = tail_find(&room->tail, p->dedupe);
     if (p->original)
         return PUBLISH_DUPLICATE;
+    r = check_content(room, p);
+    if (r)
+        return r;
     r = check_rate(room, p);
     if (r)
         return r;
@@ -154,6 +191,12 @@ int room_publish(struct room_host *room, struct publish *p)
         return r;
     mentions_find(&mentions, p->message->content, &room->members, buf_slice(&p->visible_to));
     push.n_ops = room_mention_ops(&mentions, p->user, ops);
+    if (p->by_office)
+        ops[push.n_ops++] = (struct side_op){
+            .kind = SIDE_AUDIT, .actor = p->user, .text = SLICE_LIT("room.announcement")};
+    r = check_slow_mode(room, p, &actor);
+    if (r)
+        return r;
     e = make_entry(room, p, &mentions);
     if (!e)
         return -ENOMEM;
@@ -161,7 +204,7 @@ int room_publish(struct room_host *room, struct publish *p)
     r = committer_push(&room->queue, &push);
     if (r == 0)
         return 0;
-    if (!p->is_resent)
+    if (!p->is_resent && !p->by_office)
         room_publish_refund(room, p->user, p->way);
     return r == COMMIT_PUSH_FULL ? refuse(p, ERROR_unavailable, "too much is waiting") : r;
 }
@@ -169,6 +212,16 @@ int room_publish(struct room_host *room, struct publish *p)
 void room_publish_refund(struct room_host *room, struct slice user, enum limiter_way way)
 {
     limiter_refund(&room->limiter, user, way, env_now_ms(room->host->env));
+    limiter_refund(&room->slow_limiter, user, LIMITER_SOCKET, env_now_ms(room->host->env));
+}
+
+enum error_code room_refuse_content(const struct room_host *room, struct slice content)
+{
+    const struct room_settings *settings = &room->facts.settings;
+
+    return words_find(content, settings->blocked_words, settings->n_blocked_words)
+               ? ERROR_blocked_content
+               : ERROR_NONE;
 }
 
 enum error_code publish_error_of(enum commit_outcome outcome)

@@ -20,6 +20,8 @@ struct publish {
     bool is_resent;    /* sent again by the gateway: has been let through the limit before */
     bool is_suspect;   /* probably a repeat: look it up before the commit */
     bool is_charged;   /* has been through the limit already */
+    bool by_office;    /* an announcement: the caller has checked that he may, and the room's
+                          limits are not for him; it is audited */
     enum found parent; /* what the store has said about the parent, if it was asked: */
     struct entry *parent_entry; /* YES: the parent, borrowed */
 
@@ -48,5 +50,8 @@ size_t room_mention_ops(const struct mentions *mentions, struct slice author,
                         struct side_op ops[MENTIONS_MAX]);
 /* The repeat had been charged against the limit: gives it back. */
 void room_publish_refund(struct room_host *room, struct slice user, enum limiter_way way);
+/* Is there something in the text that the settings of the room forbid? ERROR_NONE, or
+ * blocked_content. Asked wherever a text comes into the room. */
+enum error_code room_refuse_content(const struct room_host *room, struct slice content);
 /* The error word for a commit that did not happen (REFUSED, UNAVAILABLE, UNKNOWN). */
 enum error_code publish_error_of(enum commit_outcome outcome);

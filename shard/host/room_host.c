@@ -58,6 +58,7 @@ static void free_now(struct later *later, void *arg)
     roster_deinit(&room->roster);
     limiter_deinit(&room->limiter);
     limiter_deinit(&room->report_limiter);
+    limiter_deinit(&room->slow_limiter);
     limiter_deinit(&room->event_limiter);
     room_facts_deinit(&room->facts);
     free(room);
@@ -127,6 +128,7 @@ static struct room_host *room_new(struct host *host, struct slice project, struc
     roster_init(&room->roster);
     tail_init(&room->tail, host->config.tail_entries, host->config.tail_bytes, 0, 0);
     limiter_init(&room->limiter, (uint64_t)MESSAGES_PER_MINUTE * host->config.rate_scale);
+    limiter_init(&room->slow_limiter, 0);
     limiter_init(&room->report_limiter, (uint64_t)REPORTS_PER_MINUTE * host->config.rate_scale);
     limiter_init(&room->event_limiter,
                  (uint64_t)CLIENT_EVENTS_PER_MINUTE * host->config.rate_scale);
@@ -195,6 +197,7 @@ void room_apply_rate(struct room_host *room)
     if (per_minute == 0)
         per_minute = (uint64_t)MESSAGES_PER_MINUTE * room->host->config.rate_scale;
     limiter_set_rate(&room->limiter, per_minute);
+    limiter_set_pause(&room->slow_limiter, room->facts.settings.slow_mode_s);
 }
 
 static void load_tail(struct room_host *room, const struct claim_result *claim)

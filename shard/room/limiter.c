@@ -23,6 +23,11 @@ void limiter_set_rate(struct limiter *limiter, uint64_t per_minute)
     limiter->rule = ratelim_rule(per_minute, MINUTE_MS);
 }
 
+void limiter_set_pause(struct limiter *limiter, uint32_t seconds)
+{
+    limiter->rule = ratelim_rule(seconds > 0, (uint64_t)seconds * 1000);
+}
+
 static bool free_one(struct map_node *node, void *arg)
 {
     (void)arg;

@@ -22,6 +22,9 @@ void limiter_deinit(struct limiter *limiter);
  */
 void limiter_set_rate(struct limiter *limiter, uint64_t per_minute);
 
+/* One message in so many seconds; 0: no limit. */
+void limiter_set_pause(struct limiter *limiter, uint32_t seconds);
+
 /* Takes a token. 0: done; > 0: none left, milliseconds until there is one. Out of memory lets
  * it pass. */
 uint64_t limiter_take(struct limiter *limiter, struct slice user, enum limiter_way way,

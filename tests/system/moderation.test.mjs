@@ -170,18 +170,124 @@ describe('moderation', () => {
     await ok('POST', '/admin/ban', 'adm', { roomId, userId: 'bob' });
     await ok('POST', '/admin/unban', 'olga', { roomId, userId: 'bob' });
     const { events } = await ok('GET', `/admin/audit/events?roomId=${roomId}`, 'root');
-    assert.deepEqual(events.map((e) => [e.action, e.actor_id, e.target_id]), [
+    assert.deepEqual(events.map((e) => [e.action, e.actor_user_id, e.target_id]), [
       ['room.unban', 'olga', 'bob'], ['room.ban', 'adm', 'bob'], ['room.unmute', 'mod', 'bob'], ['room.mute', 'mod', 'bob'],
     ]);
     assert.equal(events[3].room_id, roomId);
-    assert.equal(events[3].detail.reason, 'noise');
-    assert.equal(events[3].detail.durationSeconds, 60);
+    assert.equal(events[3].target_type, 'user');
+    assert.equal(events[3].metadata.reason, 'noise');
+    assert.equal(JSON.parse(events[3].metadata_json).durationSeconds, 60);
     assert.equal(events[3].project_id, cluster.project);
     assert.ok(Date.parse(events[3].created_at));
     const one = await ok('GET', `/admin/audit/events?roomId=${roomId}&action=room.ban&limit=1`, 'root');
     assert.deepEqual(one.events.map((e) => e.action), ['room.ban']);
-    await refused('forbidden', 'GET', '/admin/audit/events', 'ann');
+    for (const who of ['ann', 'olga', 'pmod']) await refused('forbidden', 'GET', '/admin/audit/events', who);
     assert.equal((await api('GET', '/admin/audit/events?limit=201', 'root')).status, 400);
+  });
+
+  test('POST /admin/announcement is a stored message of the caller, also where he could not write', async () => {
+    const roomId = await room({ type: 'announcement' });
+    const ann = await Client.join(cluster.ws(1), roomId, tokens.ann, { native: true });
+    const { message, ...rest } = await ok('POST', '/admin/announcement', 'pmod', { roomId, content: 'Hear, hear', userId: 'system' });
+    assert.deepEqual(rest, { ok: true });
+    assert.equal(message.userId, 'pmod', 'userId in the body is nobody\'s identity');
+    const frame = await ann.until((f) => f.type === 'message' && f.content === 'Hear, hear');
+    assert.equal(frame.id, message.id);
+    assert.equal(frame.seq, 1);
+    const { messages } = await ok('GET', `/api/messages?roomId=${roomId}`, 'ann');
+    assert.deepEqual(messages.map((m) => m.id), [message.id]);
+    await refused('forbidden', 'POST', '/admin/announcement', 'ann', { roomId, content: 'x' });
+    await refused('invalid_content', 'POST', '/admin/announcement', 'mod', { roomId, content: ' ' });
+    const { events } = await ok('GET', `/admin/audit/events?roomId=${roomId}`, 'root');
+    assert.deepEqual(events.map((e) => [e.action, e.actor_user_id, e.target_type, e.target_id]), [['room.announcement', 'pmod', 'room', roomId]]);
+    await ann.close();
+  });
+
+  test('moderators delete messages of others, audited; members do not', async () => {
+    const roomId = await room();
+    const ann = await Client.join(cluster.ws(0), roomId, tokens.ann, { native: true });
+    const message = (await post(roomId, 'bob', 'to go')).json.message;
+    await refused('forbidden', 'DELETE', `/messages/${message.id}`, 'ann');
+    await ok('DELETE', `/messages/${message.id}`, 'mod');
+    await ann.until((f) => f.type === 'delete' && f.id === message.id);
+    const own = (await post(roomId, 'bob', 'his own')).json.message;
+    await ok('DELETE', `/messages/${own.id}`, 'bob');
+    const { events } = await ok('GET', `/admin/audit/events?roomId=${roomId}`, 'root');
+    assert.deepEqual(events.map((e) => [e.action, e.actor_user_id, e.target_type, e.target_id]), [['message.delete', 'mod', 'message', String(message.id)]]);
+    await ann.close();
+  });
+
+  test('who is muted or banned cannot edit, react or signal; he may take back what he wrote', async () => {
+    const roomId = await room();
+    const message = (await post(roomId, 'bob', 'original')).json.message;
+    const bob = await Client.join(cluster.ws(0), roomId, tokens.bob, { native: true });
+    await ok('POST', '/admin/mute', 'mod', { roomId, userId: 'bob' });
+    await refused('muted', 'PATCH', `/messages/${message.id}`, 'bob', { content: 'changed' });
+    await refused('muted', 'POST', `/messages/${message.id}/reactions`, 'bob', { emoji: '👍' });
+    bob.send({ type: 'edit', messageId: message.id, content: 'changed', frameId: 'e1' });
+    bob.send({ type: 'reaction', messageId: message.id, emoji: '👍', op: 'add', frameId: 'r1' });
+    for (const frameId of ['e1', 'r1']) assert.equal((await bob.until((f) => f.type === 'error' && f.frameId === frameId)).code, 'muted', frameId);
+    await ok('DELETE', `/messages/${message.id}`, 'bob');
+    const other = (await post(roomId, 'ann', 'of ann')).json.message;
+    await ok('POST', '/admin/ban', 'mod', { roomId, userId: 'bob' });
+    await refused('banned', 'POST', `/messages/${other.id}/reactions`, 'bob', { emoji: '👍' });
+    await bob.untilClosed();
+  });
+
+  test('slow mode: one message of a member in so many seconds, by whatever way; moderators are free', async () => {
+    const roomId = await room();
+    await ok('PATCH', `/rooms/${roomId}`, 'olga', { settings: { slowModeSeconds: 3600 } });
+    assert.equal((await post(roomId, 'bob', 'the first')).status, 200);
+    const got = await refused('slow_mode', 'POST', '/messages', 'bob', { roomId, content: 'the second' });
+    assert.equal(got.status, 429);
+    const wait = Number(got.headers.get('retry-after'));
+    assert.ok(wait > 3590 && wait <= 3600, `${wait}`);
+    const bob = await Client.join(cluster.ws(0), roomId, tokens.bob, { native: true });
+    bob.message('over the socket', 'slow-1');
+    const error = await bob.until((f) => f.type === 'error' && f.clientMessageId === 'slow-1');
+    assert.equal(error.code, 'slow_mode');
+    assert.ok(error.retryable && error.retryAfterMs > 3_590_000);
+    // the repeat of what was sent costs nothing, and what was refused did not cost the turn of others
+    const again = { roomId, content: 'with a key', clientMessageId: 'slow-key' };
+    await ok('POST', '/messages', 'ann', again);
+    assert.equal((await ok('POST', '/messages', 'ann', again)).message.content, 'with a key');
+    for (let i = 0; i < 3; i++) assert.equal((await post(roomId, 'mod', `moderator ${i}`)).status, 200);
+    await ok('PATCH', `/rooms/${roomId}`, 'olga', { settings: { slowModeSeconds: 0 } });
+    for (let i = 0; i < 2; i++) assert.equal((await post(roomId, 'bob', `free ${i}`)).status, 200);
+    await bob.close();
+  });
+
+  test('a refused message does not take the turn of slow mode', async () => {
+    const roomId = await room();
+    await ok('PATCH', `/rooms/${roomId}`, 'olga', { settings: { slowModeSeconds: 3600 } });
+    await refused('message_not_found', 'POST', '/messages', 'bob', { roomId, content: 'x', replyTo: 999999999 });
+    assert.equal((await post(roomId, 'bob', 'the first')).status, 200);
+  });
+
+  test('messagesPerMinute of a room counts for its members', async () => {
+    const roomId = await room();
+    await ok('PATCH', `/rooms/${roomId}`, 'olga', { settings: { messagesPerMinute: 2 } });
+    for (let i = 0; i < 2; i++) assert.equal((await post(roomId, 'bob', `m${i}`)).status, 200);
+    const got = await refused('rate_limit_exceeded', 'POST', '/messages', 'bob', { roomId, content: 'one more' });
+    assert.ok(Number(got.headers.get('retry-after')) >= 1);
+  });
+
+  test('blocked words are refused in messages and edits, whole and without case, and are nobody\'s to read', async () => {
+    const roomId = await room();
+    await ok('PATCH', `/rooms/${roomId}`, 'olga', { settings: { blockedWords: ['Darn', 'cheap pills', 'ДУРАК'] } });
+    for (const content of ['darn!', 'oh DARN it', 'buy  cheap\tpills', 'дурак', 'da\u200brn']) {
+      const got = await refused('blocked_content', 'POST', '/messages', 'bob', { roomId, content });
+      assert.equal(got.status, 422);
+      assert.ok(!got.text.toLowerCase().includes('darn'), 'does not say which word');
+    }
+    for (const content of ['darning socks', 'cheap', 'pills, cheap']) assert.equal((await post(roomId, 'bob', content)).status, 200, content);
+    const message = (await post(roomId, 'bob', 'harmless')).json.message;
+    await refused('blocked_content', 'PATCH', `/messages/${message.id}`, 'bob', { content: 'darn' });
+    const bob = await Client.join(cluster.ws(0), roomId, tokens.bob);
+    bob.message('darn', 'blocked-1');
+    assert.equal((await bob.until((f) => f.type === 'error' && f.clientMessageId === 'blocked-1')).code, 'blocked_content');
+    assert.ok(!(await ok('GET', `/rooms/${roomId}`, 'bob')).room.settings?.blockedWords);
+    await bob.close();
   });
 
   test('POST /reports and GET /admin/reports', async () => {

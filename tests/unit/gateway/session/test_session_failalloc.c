@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "gateway/link/calls.h"
+#include "gateway/session/kick.h"
 #include "gateway/session/session.h"
 #include "tests/support/failalloc.h"
 #include "tests/unit/gateway/fake_shard.h"
@@ -44,8 +45,10 @@ static void on_close(void *owner, unsigned code, struct slice reason)
 {
     (void)owner;
     (void)reason;
-    assert_int_equal(code, 1013);
-    assert_true(failalloc_has_failed());
+    if (code != 4001) { /* not kicked */
+        assert_int_equal(code, 1013);
+        assert_true(failalloc_has_failed());
+    }
     is_open = false;
 }
 
@@ -122,6 +125,35 @@ static int open_and_enter(struct sessions *all, struct stream *stream, bool many
     return r;
 }
 
+/* A revocation is not lost for want of memory. */
+static int listen_until_kicked(struct sessions *all, struct stream *stream)
+{
+    struct session_params params = {.project = SLICE_LIT("p"),
+                                    .user = SLICE_LIT("ann"),
+                                    .roles = SLICE_LIT("member"),
+                                    .token_id = SLICE_LIT("id")};
+    struct session_sink sink = {.framing = FRAMING_WEBSOCKET, .stream = stream};
+    struct msg_KICK kick = {.project = SLICE_LIT("p"),
+                            .user = SLICE_LIT("ann"),
+                            .token_id = SLICE_LIT("id"),
+                            .code = 4001,
+                            .reason = SLICE_LIT("why")};
+    struct session *s;
+    int r = session_open(all, &params, &sink, &events, NULL, &s);
+
+    if (r < 0)
+        return r;
+    is_open = true;
+    r = session_enter_user_channel(s, SLICE_LIT("t"));
+    if (r == 0)
+        kick_on_message(all, NULL, &kick);
+    else
+        session_close(s);
+    assert_true(r < 0 || !is_open);
+    is_open = false;
+    return r;
+}
+
 static void one_life(void *arg)
 {
     struct stream stream = {.ops = &sink_ops};
@@ -142,12 +174,15 @@ static void one_life(void *arg)
     assert_true(r == 0 || (r == -ENOMEM && failalloc_has_failed()));
     r = open_and_enter(all, &stream, false); /* one failure spoils nothing for the next */
     assert_true(r == 0 || (r == -ENOMEM && failalloc_has_failed()));
+    r = listen_until_kicked(all, &stream);
+    assert_true(r == 0 || (r == -ENOMEM && failalloc_has_failed()));
     assert_int_equal(sessions_count(all), 0);
     sessions_free(all);
     env_end_turn(&c.env.env);
     assert_int_equal(c.metrics.connections, 0);
     assert_int_equal(c.metrics.attaches, 0);
     assert_int_equal(c.metrics.rooms, 0);
+    assert_int_equal(c.metrics.user_channels, 0);
 }
 
 static void a_session_survives_every_failing_allocation(void **state)

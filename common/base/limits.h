@@ -138,6 +138,8 @@
 #define HTTP_IDLE_TIMEOUT_MS 60000
 /* A client that does not read its answers while it asks for more. */
 #define HTTP_WRITE_TIMEOUT_MS 30000
+/* Who reads an answer in parts slowly may go on as long as he takes this much in that time. */
+#define HTTP_WRITE_PROGRESS_BYTES (16 * KIB)
 /* After a refusal the rest of the request is read and thrown away this long, so that the answer
  * is not lost in a reset; a client could otherwise keep a refused connection. */
 #define HTTP_LINGER_MS 2000

@@ -80,7 +80,7 @@ struct stream *http_exchange_upgrade(struct http_exchange *ex,
 struct http_stream_events {
     /* What was written has gone out far enough: go on. Comes only after HTTP_STREAM_FULL. */
     void (*on_writable)(void *owner);
-    /* The client is gone, or has taken nothing for HTTP_WRITE_TIMEOUT_MS. Once; abort the
+    /* The client is gone, or reads too slowly (HTTP_WRITE_PROGRESS_BYTES). Once; abort the
      * exchange, now or later. */
     void (*on_gone)(void *owner);
 };

@@ -71,6 +71,12 @@ static int write_chunk(struct http_exchange *ex, struct blob *blob)
     return r == 0 ? stream_write_bytes(stream, SLICE_LIT("\r\n")) : r;
 }
 
+static void watch_reader(struct http1_conn *conn)
+{
+    conn->queued_mark = conn->stream->queued_bytes;
+    wheel_set(conn->server->wheel, &conn->timeout, HTTP_WRITE_TIMEOUT_MS);
+}
+
 int http_exchange_write_blob(struct http_exchange *ex, struct blob *blob)
 {
     struct http1_conn *conn = ex->conn;
@@ -91,7 +97,7 @@ int http_exchange_write_blob(struct http_exchange *ex, struct blob *blob)
     if (conn->stream->queued_bytes <= conn->stream->high_bytes)
         return 0;
     if (!wheel_is_set(&conn->timeout))
-        wheel_set(conn->server->wheel, &conn->timeout, HTTP_WRITE_TIMEOUT_MS);
+        watch_reader(conn);
     return HTTP_STREAM_FULL;
 }
 
@@ -150,6 +156,14 @@ void stream_on_writable(struct http1_conn *conn)
     wheel_cancel(&conn->timeout);
     if (ex->stream_events)
         ex->stream_events->on_writable(ex->stream_owner);
+}
+
+void stream_on_timeout(struct http1_conn *conn)
+{
+    if (conn->stream->queued_bytes + HTTP_WRITE_PROGRESS_BYTES <= conn->queued_mark)
+        watch_reader(conn);
+    else
+        conn_close(conn, false);
 }
 
 void stream_gone(struct http_exchange *ex)

@@ -178,8 +178,10 @@ static void conn_on_timeout(struct wheel_entry *entry)
         conn_close(conn, true);
         return;
     case CONN_BLOCKED:
-    case CONN_STREAMING:
         conn_close(conn, false);
+        return;
+    case CONN_STREAMING:
+        stream_on_timeout(conn);
         return;
     case CONN_ANSWERING:
         body_on_timeout(conn);

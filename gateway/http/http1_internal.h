@@ -38,6 +38,7 @@ struct http1_conn {
     struct later dead;
     struct later feed;          /* a body that may flow again */
     uint64_t parts_deadline_ms; /* the end of an open body */
+    size_t queued_mark;         /* STREAMING: what was queued when the timeout was armed */
     uint32_t n_requests;
     enum conn_state state;
     enum body_state body;
@@ -73,5 +74,7 @@ void body_fail(struct http_exchange *ex, const struct http_refusal *why);
 
 /* exchange_stream.c */
 void stream_on_writable(struct http1_conn *conn);
+/* The queue has been full for HTTP_WRITE_TIMEOUT_MS. */
+void stream_on_timeout(struct http1_conn *conn);
 /* The connection is gone while the answer was being written. */
 void stream_gone(struct http_exchange *ex);

@@ -273,6 +273,27 @@ static void a_client_that_does_not_read_is_cut(void **state)
     world_close(&w);
 }
 
+static void a_slow_reader_may_go_on(void **state)
+{
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    client_send(&w, "GET /hold HTTP/1.1\r\n" H "\r\n");
+    fake_stream_hold(w.near, true);
+    begin(&w, HTTP_LENGTH_UNKNOWN, false);
+    (void)fill(&w);
+    for (int i = 0; i < 4; i++) { /* as if it had read a little; far from all */
+        w.near->queued_bytes -= HTTP_WRITE_PROGRESS_BYTES;
+        fake_env_advance(&w.f, HTTP_WRITE_TIMEOUT_MS + 1000);
+        assert_int_equal(w.gone, 0);
+    }
+    w.near->queued_bytes -= HTTP_WRITE_PROGRESS_BYTES - 1; /* too little */
+    fake_env_advance(&w.f, HTTP_WRITE_TIMEOUT_MS + 1000);
+    assert_int_equal(w.gone, 1);
+    world_close(&w);
+}
+
 static void a_client_that_leaves_is_told_of_once(void **state)
 {
     struct world w;
@@ -562,6 +583,7 @@ int main(void)
         cmocka_unit_test(head_gets_headers_only),
         cmocka_unit_test(a_full_queue_says_so_and_when_it_is_not),
         cmocka_unit_test(a_client_that_does_not_read_is_cut),
+        cmocka_unit_test(a_slow_reader_may_go_on),
         cmocka_unit_test(a_client_that_leaves_is_told_of_once),
         cmocka_unit_test(a_drain_lets_an_answer_end_and_closes_behind_it),
         cmocka_unit_test(a_body_comes_in_parts_when_it_is_taken),

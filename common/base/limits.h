@@ -511,6 +511,22 @@
 #define READ_BATCH 1000
 #define READ_MARKS_MAX 10000
 #define READ_MARKS_TOTAL_MAX 200000
+/* Users of one room who are told of messages that name them, at a time; gathered this long, at
+ * most so often. Characters of a message that they are shown. */
+#define NOTICES_MAX 500
+#define NOTICES_GATHER_MS 5
+#define NOTICES_INTERVAL_MS 250
+#define PREVIEW_CHARS 140
+/* Rows of each list of the inbox, and of a page of notifications. */
+#define INBOX_PAGE 50
+#define INBOX_PAGE_MAX 200
+/* A room is put off for a year at most; open follow-ups of one user, and what he notes on one.
+ */
+#define SNOOZE_MAX_S (366 * 86400)
+#define FOLLOW_UPS_MAX 1000
+#define NOTE_MAX_CHARS 1000
+/* Characters of a cursor: a time and an id. */
+#define CURSOR_TEXT_MAX (ID_MAX + 24)
 /* How far unread messages are counted: nobody reads a larger number, and each costs an index
  * entry. */
 #define UNREAD_COUNT_MAX 1000

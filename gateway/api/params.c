@@ -93,6 +93,19 @@ bool api_param_room(struct api_request *req, struct json_writer *w, const char *
     return true;
 }
 
+bool api_param_bool(struct api_request *req, const char *name, bool *ret)
+{
+    AUTO_BUF text = BUF_INIT;
+    int r = get(req, name, &text);
+    struct slice value = buf_slice(&text);
+
+    *ret = slice_eq_str(value, "true") || slice_eq_str(value, "1");
+    if (r == PARAM_ABSENT ||
+        (r == 0 && (*ret || slice_eq_str(value, "false") || slice_eq_str(value, "0"))))
+        return true;
+    return refuse(req, ERROR_bad_request, name);
+}
+
 void api_call_any_with(struct api_request *req, enum call_op op, const char *name,
                        const char *value)
 {

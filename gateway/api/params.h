@@ -23,6 +23,9 @@ bool api_query_room(struct api_request *req, const char *name, struct buf *out) 
 bool api_param_room(struct api_request *req, struct json_writer *w,
                     const char *name) MUST_CHECK;
 
+/* true, 1, false or 0; absent: false. */
+bool api_param_bool(struct api_request *req, const char *name, bool *ret) MUST_CHECK;
+
 /* Asks any shard with the body of the request, in which this member is set from the path. */
 void api_call_any_with(struct api_request *req, enum call_op op, const char *name,
                        const char *value);

@@ -34,6 +34,13 @@ static const struct call_row rows[] = {
     [CALL_DRAFT_GET] = {CALL_OBJECT_NONE, verb_draft_get},
     [CALL_DRAFT_PUT] = {CALL_OBJECT_NONE, verb_draft_put},
     [CALL_ROOM_PIN] = {CALL_OBJECT_ROOM, verb_room_pin},
+    [CALL_INBOX] = {CALL_OBJECT_NONE, verb_inbox},
+    [CALL_SNOOZE] = {CALL_OBJECT_NONE, verb_snooze},
+    [CALL_FOLLOW_UP_ADD] = {CALL_OBJECT_NONE, verb_follow_up_add},
+    [CALL_FOLLOW_UP_UPDATE] = {CALL_OBJECT_NONE, verb_follow_up_update},
+    [CALL_FOLLOW_UP_REMOVE] = {CALL_OBJECT_NONE, verb_follow_up_remove},
+    [CALL_NOTIFICATIONS_LIST] = {CALL_OBJECT_NONE, verb_notifications_list},
+    [CALL_NOTIFICATIONS_READ] = {CALL_OBJECT_NONE, verb_notifications_read},
     [CALL_ROOM_UPDATE] = {CALL_OBJECT_ROOM, verb_room_update},
     [CALL_DM_OPEN] = {CALL_OBJECT_NEW_ROOM, verb_dm_open},
     [CALL_ROOM_GET] = {CALL_OBJECT_ROOM, verb_room_get},
@@ -77,6 +84,7 @@ static void free_now(struct later *later, void *arg)
     json_decref(call->params);
     buf_deinit(&call->idempotency.body);
     entry_unref(call->verb.named);
+    buf_deinit(&call->verb.page);
     history_free(call->verb.history);
     free(call);
 }

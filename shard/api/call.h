@@ -80,6 +80,7 @@ struct call {
         enum found found;      /* the message that is named: the parent, or the one to change */
         struct entry *named;   /* YES: owned reference */
         int64_t limit;         /* of a list: rows in the answer */
+        struct buf page;       /* NOTIFICATIONS_LIST: the answer as far as it is made */
     } verb;
     char bytes[];
 };
@@ -158,6 +159,13 @@ void verb_room_unread(struct call *call, struct room_host *room);
 void verb_draft_get(struct call *call, struct room_host *room);
 void verb_draft_put(struct call *call, struct room_host *room);
 void verb_room_pin(struct call *call, struct room_host *room);
+void verb_inbox(struct call *call, struct room_host *room);
+void verb_snooze(struct call *call, struct room_host *room);
+void verb_follow_up_add(struct call *call, struct room_host *room);
+void verb_follow_up_update(struct call *call, struct room_host *room);
+void verb_follow_up_remove(struct call *call, struct room_host *room);
+void verb_notifications_list(struct call *call, struct room_host *room);
+void verb_notifications_read(struct call *call, struct room_host *room);
 void verb_message_post(struct call *call, struct room_host *room);
 void verb_moderate(struct call *call, struct room_host *room);
 void verb_announce(struct call *call, struct room_host *room);

@@ -189,8 +189,10 @@ static void release(struct room_host *room, const struct commit_result *result)
         room_close(room, ROOM_END_MOVED); /* its sockets come back and get what they missed */
         return;
     }
-    if (e->kind == ENTRY_MESSAGE && !result->mutation)
+    if (e->kind == ENTRY_MESSAGE && !result->mutation) {
         room->host->metrics->messages++;
+        notices_on_message(room, result);
+    }
     room->host->metrics->changes += result->mutation != NULL;
     for (size_t i = 0; i < result->n_ops; i++) {
         const struct side_op *op = &result->ops[i];

@@ -123,6 +123,7 @@ static struct room_host *room_new(struct host *host, struct slice project, struc
     init_lists(room);
     room_facts_init(&room->facts);
     reads_init(room);
+    notices_init(room);
     members_init(&room->members);
     restrictions_init(&room->restrictions);
     roster_init(&room->roster);
@@ -460,6 +461,7 @@ void room_close(struct room_host *room, enum room_end how)
     buf_deinit(&farewell.gateways);
     changes_cancel(room);
     reads_end(room, !is_gone);
+    notices_end(room);
     committer_close_queue(&room->queue); /* requesters get COMMIT_DROPPED */
     run_waits(room, is_gone ? ROOM_WAIT_NOT_FOUND : ROOM_WAIT_MOVED);
     env_free_later(host->env, &room->dead);

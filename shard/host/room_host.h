@@ -17,6 +17,7 @@
 #include "shard/commit/committer.h"
 #include "shard/host/gate.h"
 #include "shard/host/host.h"
+#include "shard/host/notices.h"
 #include "shard/host/reads.h"
 #include "shard/host/room_facts.h"
 #include "shard/host/settle.h"
@@ -78,6 +79,7 @@ struct room_host {
     struct signals *signals;      /* events that wait until the room has settled; NULL: none */
     struct list streams;          /* struct token_stream: token streams that are not over */
     struct reads reads;
+    struct notices notices;
     struct list changes;   /* struct pending_change: not settled yet */
     size_t owners_leaving; /* of those: how many take the owner role from somebody */
 

@@ -22,6 +22,7 @@
 
 #include "common/base/limits.h"
 #include "shard/store/sql_commit.h"
+#include "shard/store/sql_inbox.h"
 #include "shard/store/sql_sweep.h"
 #include "shard/store/sql_unread.h"
 

@@ -13,10 +13,10 @@
 
 /* A table expression: messages whose time is over and which nobody has removed yet. They are
  * few at any time. */
-#define DUE(user)                                                                              \
-    "due AS MATERIALIZED (SELECT x.room_id, x.seq FROM timeline x WHERE x.expires_at IS NOT"   \
-    " NULL AND x.expires_at <= now() AND x.deleted_at IS NULL AND x.project_id = $1"           \
-    " AND x.kind = 1 AND " VISIBLE_TO("x", user) ")"
+#define DUE                                                                                    \
+    "due AS MATERIALIZED (SELECT x.room_id, x.seq, x.visible_to FROM timeline x"               \
+    " WHERE x.expires_at IS NOT NULL AND x.expires_at <= now() AND x.deleted_at IS NULL"       \
+    " AND x.project_id = $1 AND x.kind = 1)"
 
 /* How many messages after seq, which is that of message number no, the user may read. */
 #define UNREAD(r, seq, no, user)                                                               \
@@ -26,4 +26,4 @@
     " AND x.kind = 1 AND (x.deleted_at IS NOT NULL OR x.visible_to IS NOT NULL)"               \
     " AND (x.deleted_at IS NOT NULL OR NOT " user " = ANY(x.visible_to)))"                     \
     " - (SELECT count(*) FROM due d WHERE d.room_id = " r ".room_id AND d.seq > " seq          \
-    ")) END)"
+    " AND " VISIBLE_TO("d", user) ")) END)"

@@ -95,6 +95,8 @@ static const struct route routes[] = {
     {{HTTP_DELETE, "/messages/{}/reactions"},
      NEEDS_TOKEN | HAS_MESSAGE | NEEDS_BODY,
      api_delete_reaction},
+    {{HTTP_POST, "/messages/{}/delivered"}, NEEDS_TOKEN | HAS_MESSAGE, api_post_delivered},
+    {{HTTP_GET, "/messages/{}/deliveries"}, NEEDS_TOKEN | HAS_MESSAGE, api_get_deliveries},
     {{HTTP_GET, "/api/messages"}, NEEDS_TOKEN, api_get_messages},
     {{HTTP_POST, "/admin/mute"}, NEEDS_TOKEN | NEEDS_BODY, api_post_mute},
     {{HTTP_POST, "/admin/unmute"}, NEEDS_TOKEN | NEEDS_BODY, api_post_unmute},

@@ -190,6 +190,8 @@ void api_post_blocks(struct api_request *req);
 void api_delete_block(struct api_request *req);
 void api_patch_message(struct api_request *req);
 void api_delete_message(struct api_request *req);
+void api_post_delivered(struct api_request *req);
+void api_get_deliveries(struct api_request *req);
 void api_post_reaction(struct api_request *req);
 void api_delete_reaction(struct api_request *req);
 void api_post_upload(struct api_request *req);

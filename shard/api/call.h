@@ -166,6 +166,8 @@ void verb_follow_up_update(struct call *call, struct room_host *room);
 void verb_follow_up_remove(struct call *call, struct room_host *room);
 void verb_notifications_list(struct call *call, struct room_host *room);
 void verb_notifications_read(struct call *call, struct room_host *room);
+void verb_message_delivered(struct call *call, struct room_host *room);
+void verb_deliveries_list(struct call *call, struct room_host *room);
 void verb_message_post(struct call *call, struct room_host *room);
 void verb_moderate(struct call *call, struct room_host *room);
 void verb_announce(struct call *call, struct room_host *room);

@@ -112,6 +112,9 @@ void frame_cache_snapshot(struct buf *out, struct slice room, const struct entry
 void frame_read(struct buf *out, struct slice room, struct slice user, int64_t message_id,
                 struct slice at);
 
+/* The message has come to the user. */
+void frame_delivery(struct buf *out, struct slice room, struct slice user, int64_t message_id);
+
 /* ---- presence ---- */
 
 enum typing_intent { TYPING_COMPOSING, TYPING_AWAY, TYPING_VIEWING_THREAD, TYPING_IDLE };

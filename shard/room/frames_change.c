@@ -122,6 +122,17 @@ void frame_read(struct buf *out, struct slice room, struct slice user, int64_t m
     json_write_object_end(&w);
 }
 
+void frame_delivery(struct buf *out, struct slice room, struct slice user, int64_t message_id)
+{
+    struct json_writer w = json_writer(out);
+
+    begin(&w, "delivery_updated", room);
+    json_field_i64(&w, "messageId", message_id);
+    json_field_str(&w, "userId", user);
+    json_field_str(&w, "status", SLICE_LIT("delivered"));
+    json_write_object_end(&w);
+}
+
 void frame_skip(struct buf *out, struct slice room, uint64_t seq, uint64_t to_seq)
 {
     struct json_writer w = json_writer(out);

@@ -182,6 +182,36 @@ describe('read state', () => {
     }
   });
 
+  test('deliveries: who has got a message, told to those who may see it', async () => {
+    await make('sent', ['bob', 'eve']);
+    const [a, b] = await Promise.all([Client.join(cluster.ws(0), 'sent', ada), Client.join(cluster.ws(1), 'sent', bob, { native: true })]);
+    const message = await post(ada, 'sent', 'come in');
+    const secret = await post(ada, 'sent', 'psst', { visibility: 'whisper', visibleTo: ['eve'] });
+    const delivered = (token, id) => api('POST', `/messages/${id}/delivered`, token);
+    assert.deepEqual((await delivered(bob, message.id)).json, { ok: true, messageId: message.id, userId: 'bob', status: 'delivered' });
+    assert.deepEqual(await a.until((f) => f.type === 'delivery_updated'), { type: 'delivery_updated', roomId: 'sent', messageId: message.id, userId: 'bob', status: 'delivered' });
+    assert.equal((await delivered(bob, message.id)).status, 200);
+    assert.equal((await delivered(ada, message.id)).status, 200, 'one\'s own is no news');
+    assert.equal((await delivered(eve, secret.id)).status, 200);
+    await a.until((f) => f.type === 'delivery_updated' && f.messageId === secret.id);
+    assert.equal((await delivered(eve, message.id)).status, 200);
+    await b.until((f) => f.type === 'delivery_updated' && f.userId === 'eve');
+    assert.deepEqual(b.of('delivery_updated').map((f) => [f.userId, f.messageId]), [['bob', message.id], ['eve', message.id]]);
+    const { json } = await api('GET', `/messages/${message.id}/deliveries`, bob, undefined, 1);
+    assert.deepEqual(json.deliveries.map((d) => [d.messageId, d.userId, d.status, Number.isNaN(Date.parse(d.deliveredAt))]), [[message.id, 'bob', 'delivered', false], [message.id, 'eve', 'delivered', false]]);
+    const page = (await api('GET', `/messages/${message.id}/deliveries?limit=1`, ada)).json;
+    assert.deepEqual([page.deliveries.length, page.hasMore, page.nextCursor], [1, true, 'bob']);
+    assert.deepEqual((await api('GET', `/messages/${message.id}/deliveries?cursor=bob`, ada)).json.deliveries.map((d) => d.userId), ['eve']);
+    assert.equal((await delivered(bob, secret.id)).status, 404);
+    assert.equal((await api('GET', `/messages/${secret.id}/deliveries`, bob)).status, 404);
+    const stranger = await mint(cluster, 'stranger');
+    assert.equal((await delivered(stranger, message.id)).status, 404);
+    assert.equal((await delivered(bob, message.id + 9_000_000)).status, 404);
+    await api('DELETE', `/messages/${message.id}`, ada);
+    assert.equal((await delivered(bob, message.id)).status, 404);
+    await Promise.all([a.close(), b.close()]);
+  });
+
   test('pointers on their way survive the drain of their shard', async () => {
     const rooms = Array.from({ length: 12 }, (_, i) => `move-${i}`);
     const sockets = [];

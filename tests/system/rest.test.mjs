@@ -201,6 +201,29 @@ describe('REST conventions', () => {
       assert.equal(await messages(), had);
     });
 
+    test('kill -9 of the shard in between: what is sent again until it is answered is there once', async () => {
+      const had = await messages();
+      const until = async (i) => {
+        for (;;) {
+          const got = await post(ada, '/messages', `kill-${i}`, { roomId: 'r', content: `kill ${i}` }, i);
+          if (got.status === 200) return got.json.message.id;
+          assert.ok([409, 503].includes(got.status), got.text);
+          await new Promise((wake) => setTimeout(wake, 50));
+        }
+      };
+      const under = Array.from({ length: 40 }, async (_, i) => {
+        if (i >= 20) await new Promise((wake) => setTimeout(wake, i * 5));
+        return until(i);
+      });
+      await eventually('some are stored', async () => await messages() > had);
+      await cluster.node('kill', 'shard-1');
+      await cluster.node('start', 'shard-1');
+      const ids = await Promise.all(under);
+      assert.equal(new Set(ids).size, 40);
+      assert.equal(await messages(), had + 40);
+      for (const i of [0, 19, 39]) assert.equal(await until(i), ids[i], 'the same again');
+    });
+
     test('a message with a key of its own does not need the header', async () => {
       const first = await post(ada, '/messages', 'o1', { roomId: 'r', content: 'a', clientMessageId: 'own-1' });
       const second = await post(ada, '/messages', 'o1', { roomId: 'r', content: 'b', clientMessageId: 'own-2' });

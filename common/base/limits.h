@@ -410,6 +410,11 @@
 /* Sleeping rooms that a gateway wakes in one sweep because another gateway is gone: each costs
  * a claim. */
 #define GONE_WAKES_PER_SWEEP 250
+/* Sleeping rooms of others that a gateway still wants awake because its last socket has left
+ * them; how often each is asked for, and how many times. */
+#define MISSED_MAX 10000
+#define MISSED_RETRY_MS 5000
+#define MISSED_TRIES 12
 /* MOVED is answered by looking again after a pause, doubling from MIN to MAX. */
 #define MOVED_RETRY_MIN_MS 20
 #define MOVED_RETRY_MAX_MS 1000

@@ -273,6 +273,14 @@ struct link *link_pool_owner(struct link_pool *pool, struct slice object)
     return link && link_is_up(link) ? link : NULL;
 }
 
+bool link_pool_has(const struct link_pool *pool, const struct link *link)
+{
+    for (size_t i = 0; i < pool->n_links; i++)
+        if (pool->links[i] == link)
+            return link_is_up(link);
+    return false;
+}
+
 struct link *link_pool_any(struct link_pool *pool)
 {
     for (size_t i = 0; i < pool->n_members; i++) {

@@ -70,6 +70,8 @@ uint64_t link_pool_incarnation(const struct link_pool *pool);
 /* The live link to the owner of a ring object name, or NULL when there is none at the moment.
  */
 struct link *link_pool_owner(struct link_pool *pool, struct slice object);
+/* Whether this is one of the links, and up; it may be a pointer to one that is no more. */
+bool link_pool_has(const struct link_pool *pool, const struct link *link);
 /* Any live link, in turn, or NULL. */
 struct link *link_pool_any(struct link_pool *pool);
 size_t link_pool_live(const struct link_pool *pool);  /* links that are up */

@@ -170,6 +170,7 @@ int attach_new(struct session *session, struct local_room *room,
 
 static void send_detach(struct attach *a)
 {
+    struct link *link = local_room_last_link(a->room);
     struct msg msg = {.type = MSG_DETACH};
     int r;
 
@@ -177,8 +178,9 @@ static void send_detach(struct attach *a)
     msg.DETACH.project = local_room_project(a->room);
     msg.DETACH.room = local_room_name(a->room);
     msg.DETACH.user = session_user(a->session);
-    msg.DETACH.wake = local_room_is_missed_elsewhere(a->room);
-    r = link_send(a->room->link, &msg);
+    if (!link)
+        return;
+    r = link_send(link, &msg);
     (void)r; /* a link that cannot take it ends, and the shard lets its ghosts go */
 }
 
@@ -188,8 +190,7 @@ void attach_leave(struct attach *a)
 
     if (a->state == ATTACH_STATE_GONE)
         return;
-    if (a->room->link &&
-        a->epoch > 0) /* also between two ATTACHes: the shard may still have the first */
+    if (a->epoch > 0) /* also between two ATTACHes: the shard may still have the first */
         send_detach(a);
     set_state(a, ATTACH_STATE_GONE);
     a->owes_more = false;

@@ -22,6 +22,7 @@
 #include "common/base/limits.h"
 #include "gateway/session/attach.h"
 #include "gateway/session/last_seen.h"
+#include "gateway/session/missed.h"
 #include "gateway/session/sessions.h"
 
 /* Both of one length, so that the project stands at the same place. */
@@ -128,14 +129,23 @@ static void room_on_retry(struct timer *timer, void *arg)
 void local_room_unbind(struct local_room *room)
 {
     restart_members(room);
+    room->unbound_from = room->link;
     set_state(room, ROOM_UNBOUND, NULL);
     room->wake = 0;
+}
+
+struct link *local_room_last_link(const struct local_room *room)
+{
+    if (room->link)
+        return room->link;
+    return link_pool_has(room->all->pool, room->unbound_from) ? room->unbound_from : NULL;
 }
 
 static void bind(struct local_room *room, struct link *link)
 {
     timer_cancel(&room->all->env->timers, &room->retry);
     room->moved_by = NULL;
+    room->unbound_from = NULL;
     set_state(room, ROOM_BOUND, link);
 }
 
@@ -274,10 +284,14 @@ int local_room_advance(struct local_room *room, size_t *budget)
 
 /* ---- members ---- */
 
-bool local_room_is_missed_elsewhere(const struct local_room *room)
+/* The last socket here has gone unnoticed: the shard has let go of the room, in which other
+ * gateways have sockets. */
+static void miss(struct local_room *room)
 {
-    return room->n == 1 &&
-           last_seen_has_others(room->last_seen, link_pool_incarnation(room->all->pool));
+    struct sessions *all = room->all;
+
+    if (last_seen_has_others(room->last_seen, link_pool_incarnation(all->pool)))
+        missed_add(all, local_room_project(room), local_room_name(room));
 }
 
 int local_room_add(struct local_room *room, struct attach *a)
@@ -323,6 +337,7 @@ void local_room_remove(struct local_room *room, struct attach *a)
         room->progress = slot; /* the sent ones behind it are passed over */
     room->progress = MIN(room->progress, room->n);
     if (room->n == 0) {
+        miss(room);
         local_room_drop_if_empty(room);
         return;
     }

@@ -36,6 +36,7 @@ struct local_room {
     struct list work;            /* sessions.work or .stalled */
     struct timer retry;          /* armed: MOVED was answered a moment ago */
     const struct link *moved_by; /* the shard that said so; only compared */
+    struct link *unbound_from;   /* while UNBOUND: the last link, perhaps gone since */
     uint32_t pause_ms;           /* before the next try */
     struct blob *generation;     /* as most members know it; NULL: none yet */
     struct last_seen *last_seen; /* since its shard let go of it, until another has been told;
@@ -61,9 +62,9 @@ struct local_room *local_room_find(struct sessions *all, struct slice project,
                                    struct slice name);
 struct local_room *local_room_find_object(struct sessions *all, struct slice object);
 
-/* Its last socket here goes unnoticed: the shard has let go of the room, in which other
- * gateways have sockets. */
-bool local_room_is_missed_elsewhere(const struct local_room *room);
+/* The link whose shard may know of this room's attaches: its own, or while it has none the one
+ * that it was taken off by a MOVED that crossed an ATTACH. NULL: none that is up. */
+struct link *local_room_last_link(const struct local_room *room);
 
 int local_room_add(struct local_room *room, struct attach *attach) MUST_CHECK;
 /* The last one takes the room with it, at the end of the turn. */

@@ -210,6 +210,7 @@ static void on_wake(struct sessions *all, struct link *link, const struct msg_WA
     struct local_room *room = local_room_find(all, in->project, in->room);
     size_t budget = ATTACHES_PER_TURN;
 
+    missed_on_wake(all, in->project, in->room);
     if (room && room->state == ROOM_UNBOUND) {
         local_room_retry_now(room);
         if (local_room_advance(room, &budget) == ROOM_STALLED || room->progress < room->n)
@@ -328,6 +329,7 @@ static void sessions_on_sweep(struct timer *timer, void *arg)
     assert(r == 0); /* in its own callback a timer is armed without memory */
     sweep_pending(all);
     wake_gone(all);
+    missed_sweep(all);
     if (!list_empty(&all->work))
         work_slice(all);
     if (!list_empty(&all->kicks))
@@ -343,6 +345,7 @@ static void sessions_on_dead(struct later *later, void *arg)
 
     (void)later;
     attach_table_deinit(&all->attaches);
+    missed_deinit(&all->missed);
     map_deinit(&all->subscriptions);
     map_deinit(&all->rooms);
     map_deinit(&all->users);
@@ -381,6 +384,7 @@ int sessions_new(struct env *env, struct link_pool *pool, struct gateway_metrics
     list_init(&all->stalled);
     list_init(&all->kicks);
     list_init(&all->to_wake);
+    missed_init(&all->missed);
     list_init(&all->gone);
     list_init(&all->gone_sessions);
     later_init(&all->dead, sessions_on_dead, all);

@@ -12,6 +12,7 @@
 #include "gateway/session/attach_table.h"
 #include "gateway/session/intern.h"
 #include "gateway/session/local_user.h"
+#include "gateway/session/missed.h"
 #include "gateway/session/session.h"
 
 #define SOCKET_ID_LEN 16
@@ -43,7 +44,8 @@ struct sessions {
     struct list work; /* struct local_room to be looked at */
     struct list
         stalled; /* struct local_room whose link was full while its attaches were being sent */
-    struct list kicks;   /* struct kick: sockets of theirs are still to be ended */
+    struct list kicks; /* struct kick: sockets of theirs are still to be ended */
+    struct missed_rooms missed;
     struct list to_wake; /* struct local_room: asleep, and another gateway that had sockets in
                             it is gone */
     struct timer work_timer;

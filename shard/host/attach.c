@@ -276,14 +276,24 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
 }
 
 /* Somebody has left a sleeping room, and there are others: they are told once all have been
- * attached again and he has not. Out of memory: they learn of it when the room next wakes. */
-static void wake(struct host *host, const struct msg_DETACH *msg)
+ * attached again and he has not. What cannot be done now, the gateway asks for again. */
+static void wake(struct gate *gate, const struct msg_DETACH *msg)
 {
+    struct host *host = gate->host;
+    struct msg awake = {.type = MSG_WAKE, .WAKE = {.project = msg->project, .room = msg->room}};
     char bytes[OBJECT_MAX];
+    struct room_host *room;
 
-    if (ident_is_valid(msg->project) && ident_is_valid(msg->room) &&
-        host_owns(host, object_name(bytes, msg->project, msg->room)))
+    if (!ident_is_valid(msg->project) || !ident_is_valid(msg->room) ||
+        !host_owns(host, object_name(bytes, msg->project, msg->room)))
+        return;
+    room = room_find(host, msg->project, msg->room);
+    if (!room) {
         (void)room_open(host, msg->project, msg->room);
+    } else if (room->state == ROOM_ACTIVE) {
+        awake.WAKE.seq = room->seq;
+        gate_send(gate, &awake);
+    }
 }
 
 void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg)
@@ -294,7 +304,7 @@ void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg)
         room_touch(attach->room);
         attach_remove(attach);
     } else if (msg->wake) {
-        wake(gate->host, msg);
+        wake(gate, msg);
     }
 }
 

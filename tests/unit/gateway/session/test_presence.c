@@ -214,27 +214,89 @@ static void they_are_woken_a_few_at_a_time(void **state)
     assert_in_range(n, 1, GONE_WAKES_PER_SWEEP);
     client_close(&w, &many[N - 1]); /* one of those that wait */
     fake_env_advance(&w.c.env, 3 * SESSION_SWEEP_MS);
-    assert_int_equal(fake_shard_count(s0), N - 1 + 1); /* and its DETACH */
+    assert_int_equal(fake_shard_count(s0), N - 1 + 2); /* and that it has left */
     for (int i = 0; i < N - 1; i++)
         client_close(&w, &many[i]);
 }
 
-static void
-the_last_to_leave_a_sleeping_room_says_so_when_there_are_others_elsewhere(void **state)
+static void expect_missed(struct fake_shard *s, const char *room)
+{
+    const struct msg *m = fake_shard_expect(s, MSG_DETACH);
+
+    CHECK_EQ(m->DETACH.attach, 0, room);
+    CHECK_EQ(m->DETACH.wake, 1, room);
+    CHECK_SLICE(m->DETACH.project, "p", room);
+    CHECK_SLICE(m->DETACH.room, room, room);
+}
+
+static void the_last_to_leave_a_sleeping_room_is_missed_when_there_are_others(void **state)
 {
     (void)state;
     client_open_live(&w, &ann, "ann", "shared", s0, 5);
     client_open_live(&w, &bob, "bob", "shared", s0, 5);
     say_sleep(s0, "shared", SLICE_LIT(USERS), GATEWAYS_SLICE);
     client_close(&w, &ann);
-    assert_int_equal(fake_shard_expect(s0, MSG_DETACH)->DETACH.wake, 0);
+    fake_shard_expect(s0, MSG_DETACH);
     shard_expect_attach(&w, s0); /* bob is woken */
+    fake_shard_expect_nothing(s0);
     client_close(&w, &bob);
-    assert_int_equal(fake_shard_expect(s0, MSG_DETACH)->DETACH.wake, 1);
+    assert_int_equal(fake_shard_expect(s0, MSG_DETACH)->DETACH.wake, 0);
+    expect_missed(s0, "shared");
+    fake_env_advance(&w.c.env, MISSED_RETRY_MS + SESSION_SWEEP_MS);
+    expect_missed(s0, "shared"); /* no answer yet */
+    say_wake(s0, "shared", 0);
+    fake_env_advance(&w.c.env, 10 * MISSED_RETRY_MS);
+    fake_shard_expect_nothing(s0);
     /* In a room that is awake the shard knows by itself. */
     client_open_live(&w, &ann, "ann", "awake", s0, 5);
     client_close(&w, &ann);
-    assert_int_equal(fake_shard_expect(s0, MSG_DETACH)->DETACH.wake, 0);
+    fake_shard_expect(s0, MSG_DETACH);
+    fake_shard_expect_nothing(s0);
+}
+
+static void a_room_is_missed_also_when_its_shard_cannot_be_told_at_once(void **state)
+{
+    unsigned n = 0;
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "shared", s0, 5);
+    say_sleep(s0, "shared", SLICE_LIT(USERS), GATEWAYS_SLICE);
+    fake_unlisten(&s0->listener);
+    fake_shard_break(s0);
+    fake_env_run(&w.c.env);
+    client_close(&w, &ann);
+    fake_env_advance(&w.c.env, MISSED_RETRY_MS);
+    fake_listen(&w.c.env, &s0->listener);
+    fake_env_advance(&w.c.env, MISSED_RETRY_MS + LINK_RETRY_MAX_MS);
+    expect_missed(s0, "shared");
+    fake_shard_clear(s0);
+    /* A room that is no more wakes never. */
+    for (unsigned i = 0; i < 2 * MISSED_TRIES; i++) {
+        fake_env_advance(&w.c.env, MISSED_RETRY_MS);
+        n += fake_shard_count(s0) > 0;
+        fake_shard_clear(s0);
+    }
+    assert_in_range(n, 1, MISSED_TRIES);
+}
+
+/* The shard may have taken the attach that crossed its MOVED: it must not keep it for ever. */
+static void who_leaves_behind_a_moved_is_detached(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    a = client_open_live(&w, &ann, "ann", "r", s0, 5);
+    shard_moved(s0, "room/p/r");
+    client_close(&w, &ann);
+    assert_int_equal(fake_shard_expect(s0, MSG_DETACH)->DETACH.attach, a.number);
+    /* Over a link that is no more there is nothing to be said. */
+    client_open_live(&w, &ann, "ann", "r", s0, 5);
+    shard_moved(s0, "room/p/r");
+    fake_unlisten(&s0->listener);
+    fake_shard_break(s0);
+    fake_env_run(&w.c.env);
+    client_close(&w, &ann);
+    fake_shard_expect_nothing(s0);
 }
 
 static void fresh_typing_is_said_again_to_the_next_owner(void **state)
@@ -305,7 +367,9 @@ int main(void)
         TWO(the_next_owner_hears_who_was_there),
         ONE(rooms_of_a_gateway_that_is_gone_are_woken),
         ONE(they_are_woken_a_few_at_a_time),
-        ONE(the_last_to_leave_a_sleeping_room_says_so_when_there_are_others_elsewhere),
+        ONE(the_last_to_leave_a_sleeping_room_is_missed_when_there_are_others),
+        ONE(a_room_is_missed_also_when_its_shard_cannot_be_told_at_once),
+        ONE(who_leaves_behind_a_moved_is_detached),
         ONE(fresh_typing_is_said_again_to_the_next_owner),
         ONE(a_typing_frame_too_long_to_keep_is_only_passed_on),
     };

@@ -1,6 +1,7 @@
 /* test_failalloc.c - entries and the tail with every allocation failing in turn: never a hole,
  * never a leak. */
 #include "shard/room/tail.h"
+#include "shard/room/turnout.h"
 #include "tests/support/failalloc.h"
 #include "tests/support/test.h"
 
@@ -48,9 +49,35 @@ static void tail_survives(void **state)
     assert_true(failalloc_run(fill_tail, NULL) > 100);
 }
 
+/* News that cannot be kept is left out, and then the changes are known not to be all. */
+static void come_and_go(void *arg)
+{
+    static const struct slice users[] = {SLICE_LIT("ann"), SLICE_LIT("bob"), SLICE_LIT("cid")};
+    struct turnout t;
+
+    (void)arg;
+    turnout_init(&t);
+    for (size_t i = 0; i < ARRAY_LEN(users); i++)
+        turnout_join(&t, users[i], SLICE_LIT("{}"), SLICE_LIT("{joined}"), NULL);
+    assert_int_equal(t.n_notices + t.left_out, ARRAY_LEN(users));
+    assert_true(t.is_incomplete ? t.n_changes == 0 : t.n_changes == ARRAY_LEN(users));
+    assert_true(failalloc_has_failed() || (!t.is_incomplete && t.left_out == 0));
+    turnout_leave(&t, users[0], SLICE_LIT("{left}"));
+    turnout_published(&t, 2, 1000);
+    assert_int_equal(t.n_changes, 0);
+    turnout_deinit(&t);
+}
+
+static void turnout_survives(void **state)
+{
+    (void)state;
+    assert_true(failalloc_run(come_and_go, NULL) >= 6);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(tail_survives)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(tail_survives),
+                                       cmocka_unit_test(turnout_survives)};
 
     return cmocka_run_group_tests_name("room failalloc", tests, NULL, NULL);
 }

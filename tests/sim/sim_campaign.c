@@ -71,7 +71,7 @@ static int run_share(const struct choice *c, unsigned share)
     int failed = 0;
 
     for (uint64_t i = share; i < c->seeds; i += c->jobs) {
-        struct sim_options options = {c->from + i, c->one || c->is_verbose, c->duration_ms};
+        struct sim_options options = {c->from + i, c->one, c->is_verbose, c->duration_ms};
 
         if (c->campaign->run(&options) == 0)
             continue;

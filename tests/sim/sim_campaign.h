@@ -9,7 +9,8 @@
 
 struct sim_options {
     uint64_t seed;
-    bool is_verbose;
+    bool is_verbose;      /* tells what happens to the cluster */
+    bool is_talkative;    /* and what clients say and are told */
     unsigned duration_ms; /* of traffic with faults; then everything heals and settles */
 };
 

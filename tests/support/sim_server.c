@@ -46,6 +46,10 @@ static void run_commit(struct op *op)
 
     if (commit->is_started) {
         sim_commit_finish(server->db, commit, env_wall_us(server->env));
+        for (size_t i = 0; i < commit->n_rooms && server->on_commit; i++) {
+            if (commit->committed[i])
+                server->on_commit(server->on_commit_arg, &commit->rooms[i]);
+        }
         op_reply(op, op->fate == SIM_UNKNOWN_NOW ? STORE_UNKNOWN : STORE_OK);
         return;
     }

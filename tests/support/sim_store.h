@@ -43,6 +43,10 @@ struct sim_server {
     enum sim_fate script[64];
     size_t n_script, script_at;
 
+    /* Told of each room that a batch has committed, in the order of commits; NULL: nobody. */
+    void (*on_commit)(void *arg, const struct batch_room *room);
+    void *on_commit_arg;
+
     /* ---- counted ---- */
     unsigned n_batches, n_rows; /* arrived */
     size_t largest_batch;

@@ -41,6 +41,8 @@ struct catchup {
                         room */
     bool is_reading; /* a store call is open */
     bool is_waiting; /* for MORE */
+    bool is_queued;  /* until the frames before the `resume` are settled */
+    uint64_t began;  /* the cursor it came with */
     uint64_t at;     /* the socket has been given everything up to here */
     uint64_t retry_ms;
     struct timer retry;
@@ -225,12 +227,18 @@ static bool give_reaction(void *arg, struct slice emoji, struct slice user)
     return --r->left > 0;
 }
 
+static void give_reactions(struct catchup *c, struct entry *e)
+{
+    struct reaction_frames reactions = {c, e, CATCHUP_REACTIONS_MAX};
+
+    reactions_each(e->reactions, give_reaction, &reactions);
+}
+
 /* An old socket had the entry: what it has become, by frames that it knows. */
 static void give_changed(struct catchup *c, struct entry *e)
 {
     struct attach *attach = c->attach;
     struct room_host *room = attach->room;
-    struct reaction_frames reactions = {c, e, CATCHUP_REACTIONS_MAX};
     struct buf *json = &room->host->json;
 
     buf_clear(json);
@@ -240,7 +248,26 @@ static void give_changed(struct catchup *c, struct entry *e)
         frame_edit(json, room->id, e);
     attach_send(attach, 0, e->updated_seq, buf_slice(json));
     if (!e->deleted_us)
-        reactions_each(e->reactions, give_reaction, &reactions);
+        give_reactions(c, e);
+}
+
+/* The socket has not had the entry when the catch-up began. A page before may have brought it,
+ * or have left it to this one because it has changed: then an old socket is told both ways. */
+static void give_new(struct catchup *c, struct entry *e)
+{
+    struct attach *attach = c->attach;
+    struct room_host *room = attach->room;
+    struct buf *json = &room->host->json;
+
+    if (!e->deleted_us) {
+        buf_clear(json);
+        frame_entry(json, room->id, e);
+        attach_send(attach, 0, e->updated_seq, buf_slice(json));
+    }
+    if (e->seq <= c->at)
+        give_changed(c, e);
+    else
+        give_reactions(c, e);
 }
 
 static bool is_for_old(const struct entry *e, const struct attach *attach, int64_t now_us)
@@ -256,19 +283,15 @@ static void give_live(struct catchup *c, struct entry *const *entries, size_t n,
     struct room_host *room = attach->room;
     bool is_native = attach->flags & ATTACH_NATIVE;
     int64_t now_us = host_now_us(room->host);
-    struct buf *json = &room->host->json;
     uint64_t cursor = c->at;
 
     for (size_t i = 0; i < n; i++) {
         if (!is_native && !is_for_old(entries[i], attach, now_us))
             continue;
-        if (entries[i]->seq <= c->at) {
+        if (entries[i]->seq <= c->began)
             give_changed(c, entries[i]);
-        } else if (!entries[i]->deleted_us) {
-            buf_clear(json);
-            frame_entry(json, room->id, entries[i]);
-            attach_send(attach, 0, entries[i]->updated_seq, buf_slice(json));
-        }
+        else
+            give_new(c, entries[i]);
         cursor = entries[i]->updated_seq;
     }
     if (cursor < to)
@@ -536,12 +559,22 @@ static void ask_fence(struct catchup *c)
     }
 }
 
+/* The last page leaves when it is the op's turn. Live frames may not overtake it: to a client
+ * that has seen them it would bring back what they have changed. */
+static bool is_turn(const struct catchup *c)
+{
+    return !c->op || op_is_first(c->op);
+}
+
 static void step(struct catchup *c)
 {
     bool is_snapshot = c->kind == CATCHUP_SNAPSHOT;
     bool is_here =
         is_snapshot ? tail_has_snapshot(c) : tail_covers(&c->attach->room->tail, c->at);
 
+    c->is_queued = !is_turn(c);
+    if (c->is_queued)
+        return;
     if (c->is_doubted)
         ask_fence(c);
     else if (!is_here)
@@ -583,7 +616,7 @@ static void set_cursor(struct catchup *c, enum catchup_kind kind, uint64_t last_
         return;
     }
     c->kind = kind;
-    c->at = last_seq;
+    c->at = c->began = last_seq;
     c->is_doubted = last_seq > room->seq + room->queue.n_items;
 }
 
@@ -624,6 +657,12 @@ int catchup_resume(struct attach *attach, struct op *op, uint64_t last_seq,
     set_cursor(c, CATCHUP_REPLAY, last_seq, generation);
     step(c);
     return 0;
+}
+
+void catchup_on_settled(struct attach *attach)
+{
+    if (attach->catchup && attach->catchup->is_queued)
+        step(attach->catchup);
 }
 
 void catchup_more(struct catchup *catchup)

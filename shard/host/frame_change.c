@@ -42,7 +42,7 @@ static void change_on_settled(struct room_request *request, const struct commit_
         frame_refuse(op, slice_of(NULL, 0), mutate_error_of(result), "", 0);
         return;
     case COMMIT_DROPPED:
-        op_drop(op);
+        op_strand(op);
         return;
     }
 }

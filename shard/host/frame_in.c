@@ -64,6 +64,25 @@ static bool has_had_echo(const struct op *op, const struct entry *original)
     return op->is_resent && now_us - original->created_us < RESENT_MAX_US;
 }
 
+/* It is gone by now. An old client, which knows no other acknowledgement, gets it without its
+ * text, and that it is deleted: without the latter it would show an empty message. */
+static void acknowledge_repeat_of_deleted(struct op *op, const struct entry *original,
+                                          struct slice ack)
+{
+    struct room_host *room = op->attach->room;
+    struct buf *json = &room->host->json;
+    AUTO_BUF gone = BUF_INIT;
+
+    if (op->attach->flags & ATTACH_NATIVE) {
+        op_settle(op, ack, slice_of(NULL, 0));
+        return;
+    }
+    buf_clear(json);
+    frame_entry(json, room->id, original);
+    frame_delete(&gone, room->id, original, slice_of(NULL, 0));
+    op_settle_all(op, (struct slice[]){buf_slice(json), buf_slice(&gone), ack}, 3);
+}
+
 /* The original again (an old client knows no other acknowledgement), and that it was a repeat.
  */
 void frame_acknowledge_repeat(struct op *op, const struct entry *original)
@@ -76,6 +95,10 @@ void frame_acknowledge_repeat(struct op *op, const struct entry *original)
     op->attach->suspect_left = SUSPECT_MESSAGES;
     buf_clear(&host->json2);
     frame_ack(&host->json2, room->id, &ref, original, original->seq, true);
+    if (original->deleted_us) {
+        acknowledge_repeat_of_deleted(op, original, buf_slice(&host->json2));
+        return;
+    }
     if (has_had_echo(op, original)) {
         op_settle(op, buf_slice(&host->json2), slice_of(NULL, 0));
         return;
@@ -111,7 +134,7 @@ static void op_on_settled(struct room_request *request, const struct commit_resu
         frame_refuse(op, result->entry->client_id, publish_error_of(result->outcome), "", 0);
         return;
     case COMMIT_DROPPED:
-        op_drop(op);
+        op_strand(op);
         return;
     }
 }

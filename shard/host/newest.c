@@ -5,7 +5,8 @@ bool newest_add(struct newest *newest, struct entry *e)
 {
     struct entry *newer = newest->tail ? tail_find_seq(newest->tail, e->seq) : NULL;
 
-    if (newer)
+    /* Not the tail's in any case: the store shows commits of which we have not heard yet. */
+    if (newer && newer->updated_seq > e->updated_seq)
         e = newer;
     if (!entry_is_live(e, newest->now_us) || !entry_is_visible(e, newest->viewer))
         return true;

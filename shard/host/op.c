@@ -1,7 +1,10 @@
 /* op.c - see op.h. */
 #include "shard/host/op.h"
 
+#include <assert.h>
 #include <stdlib.h>
+
+#include "shard/host/catchup.h"
 
 struct op *op_new(struct attach *attach, uint64_t n, bool is_resent, struct slice frame_id)
 {
@@ -41,6 +44,12 @@ void op_drop(struct op *op)
     op_free(op);
 }
 
+void op_strand(struct op *op)
+{
+    assert(op->attach && !op->is_done && !op->is_committing);
+    (void)op; /* not done, it holds back its successors */
+}
+
 static void encode(struct buf *out, const struct op *op, uint64_t done_n, struct slice json)
 {
     struct msg msg = {.type = MSG_TO_ATTACH,
@@ -52,7 +61,7 @@ static void encode(struct buf *out, const struct op *op, uint64_t done_n, struct
     msg_encode(out, &msg);
 }
 
-static bool is_first(const struct op *op)
+bool op_is_first(const struct op *op)
 {
     return op->attach->ops.next == &op->in_attach;
 }
@@ -70,24 +79,31 @@ static void settle_ready(struct attach *attach)
     }
 }
 
-void op_settle(struct op *op, struct slice first, struct slice second)
+void op_settle_all(struct op *op, const struct slice *frames, size_t n)
 {
     struct attach *attach = op->attach;
-    struct buf *out = is_first(op) ? &attach->room->host->wire : &op->answer;
+    struct buf *out = op_is_first(op) ? &attach->room->host->wire : &op->answer;
 
     buf_clear(out);
-    encode(out, op, op->n, first);
-    if (second.len > 0)
-        encode(out, op, 0, second);
+    for (size_t i = 0; i < n; i++)
+        encode(out, op, i == 0 ? op->n : 0, frames[i]);
     if (buf_failed(out)) {
         attach_close(attach, 1013, "overloaded"); /* frees the op */
         return;
     }
-    if (!is_first(op)) {
+    if (!op_is_first(op)) {
         op->is_done = true;
         return;
     }
     gate_send_encoded(attach->gate, buf_slice(out));
     op_free(op);
     settle_ready(attach);
+    catchup_on_settled(attach);
+}
+
+void op_settle(struct op *op, struct slice first, struct slice second)
+{
+    const struct slice frames[] = {first, second};
+
+    op_settle_all(op, frames, second.len > 0 ? 2 : 1);
 }

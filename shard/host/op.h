@@ -26,8 +26,15 @@ struct op {
 struct op *op_new(struct attach *attach, uint64_t n, bool is_resent, struct slice frame_id);
 /* The attach goes or starts over: its ops have nobody to answer to any more. */
 void ops_orphan(struct attach *attach);
+/* Nothing before it is unsettled: what it is answered with goes out at once. */
+bool op_is_first(const struct op *op);
 /* Settles with one frame for the socket (empty: none), or with two; frees the op. */
 void op_settle(struct op *op, struct slice first, struct slice second);
-/* Will never be settled here: the gateway sends the frame again to the new owner. Frees the op.
- */
+/* The same with any number of frames from 1 on. */
+void op_settle_all(struct op *op, const struct slice *frames, size_t n);
+/* Nobody waits for it any more, or it comes back as another op. Frees the op. */
 void op_drop(struct op *op);
+/* Will never be settled here: the room leaves, and the gateway sends the frame again to the new
+ * owner. Those behind it may be ready, and are not settled either: that would say that this one
+ * is. It goes with its attach. */
+void op_strand(struct op *op);

@@ -494,11 +494,18 @@ static int write_frame(struct attach *a, struct slice json, uint64_t cursor)
     return a->state == ATTACH_STATE_GONE ? -EPIPE : 0; /* the sink may have ended it */
 }
 
+/* An event of the room that is for some only, as its cursor says. The socket has had it in the
+ * catch-up; see fan_out.c. */
+static bool was_given(const struct attach *a, const struct msg_TO_ATTACH *in)
+{
+    return a->state == ATTACH_STATE_LIVE && in->cursor > 0 && in->cursor <= a->cursor;
+}
+
 void attach_on_bytes(struct attach *a, const struct msg_TO_ATTACH *in)
 {
     if (a->state == ATTACH_STATE_WAITING)
         set_state(a, ATTACH_STATE_CATCHING);
-    if (in->json.len > 0 && write_frame(a, in->json, in->cursor) < 0)
+    if (in->json.len > 0 && !was_given(a, in) && write_frame(a, in->json, in->cursor) < 0)
         return;
     set_generation(a, in->generation);
     if (in->cursor > 0 && (a->state == ATTACH_STATE_CATCHING || in->cursor > a->cursor))

@@ -200,6 +200,26 @@ static void after_a_break_the_attach_goes_on_from_its_cursor(void **state)
     client_expect_nothing(&w, &ann);
 }
 
+/* A whisper comes to its readers one by one; the shard need not know what a page from the store
+ * has told of it already. */
+static void a_whisper_that_was_in_the_catch_up_is_dropped(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open(&w, &ann, "ann", "r");
+    a = shard_expect_attach(&w, s0);
+    shard_to_attach(s0, &a, 0, 5, "replay");
+    shard_attached(s0, &a, 5);
+    shard_to_attach(s0, &a, 0, 5, "whisper");
+    shard_to_attach(s0, &a, 0, 6, "next whisper");
+    shard_to_attach(s0, &a, 0, 0, "ack");
+    client_expect(&w, &ann, "replay");
+    client_expect(&w, &ann, "next whisper");
+    client_expect(&w, &ann, "ack");
+    client_expect_nothing(&w, &ann);
+}
+
 static void a_catch_up_that_gave_nothing_starts_over(void **state)
 {
     struct fake_attach a;
@@ -322,6 +342,7 @@ int main(void)
         ONE(a_live_attach_waits_for_its_shard_as_long_as_it_takes),
         ONE(closing_detaches),
         ONE(after_a_break_the_attach_goes_on_from_its_cursor),
+        ONE(a_whisper_that_was_in_the_catch_up_is_dropped),
         ONE(a_catch_up_that_gave_nothing_starts_over),
         ONE(a_catch_up_that_was_cut_goes_on_behind_what_was_given),
         ONE(a_reset_moves_the_cursor_down),

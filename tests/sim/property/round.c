@@ -51,7 +51,7 @@ static void connect_clients(struct run *run)
     for (unsigned i = 0; i < CLIENTS; i++) {
         struct client_config config = {.user = i % PM_USERS,
                                        .is_native = i % 5 != 4,
-                                       .is_many = i % 8 == 6,
+                                       .is_many = i % 10 == 6,
                                        .room = i % PM_ROOMS};
 
         client_init(&run->clients[i], &run->world, &run->model, &config, i);
@@ -153,20 +153,15 @@ static void reconnect(struct run *run)
     }
 }
 
-static void be_quiet(struct run *run)
+static void be_quiet(struct run *run, bool is_fresh)
 {
     const struct sim_check *check = &run->world.check;
 
-    sim_cluster_heal(&run->world);
     settle(run);
     if (check->violations == 0) /* else nothing is settled */
         play(run);
     if (check->violations == 0)
-        compare(run, false);
-    reconnect(run);
-    settle(run);
-    if (check->violations == 0)
-        compare(run, true);
+        compare(run, is_fresh);
 }
 
 static void run_round(struct run *run)
@@ -179,7 +174,10 @@ static void run_round(struct run *run)
     sim_after(&w->sim, 1, on_traffic, run);
     sim_run_until(&w->sim, w->sim.now_ms + w->options.duration_ms);
     run->was_struck = w->n_faults > before || w->faults.lost_commits > 0;
-    be_quiet(run);
+    sim_cluster_heal(w);
+    be_quiet(run, false);
+    reconnect(run);
+    be_quiet(run, true);
 }
 
 static void tell(struct run *run)

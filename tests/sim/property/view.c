@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tests/sim/property/row.h"
+#include "tests/sim/property/state.h"
 #include "tests/sim/sim_socket.h"
 
 #define PAGE_BYTES (256u * 1024) /* of texts; a page that is less is not cut short */
@@ -266,8 +267,9 @@ static void on_message(struct view *v, const json_t *frame)
     }
     if (!advance(v, frame, row.message->seq, row.message->seq))
         return;
-    if (!is_known && row.is_deleted)
+    if (v->is_native && row.is_deleted)
         complain(v, frame, "is new and has no text");
+    row.is_deleted = false; /* an old client does not know that; it is told by `delete` */
     if (!is_known)
         put_row(v, &row);
 }
@@ -367,17 +369,20 @@ static void on_reaction(struct view *v, const json_t *frame)
         m->mine[fact.emoji] = fact.is_added;
 }
 
-/* The old names say what the new ones have just said. */
+/* The old names. They bear no number of their own, so one may come late, when a page has told
+ * of a later edit already; then that one's follows. */
 static void on_updated(struct view *v, const json_t *frame)
 {
     const struct pm_message *target = row_target(v, frame, "id");
-    const struct view_message *m = target ? find(v, target->id) : NULL;
+    struct view_message *m = target ? find(v, target->id) : NULL;
     uint32_t mentions;
 
     if (v->is_native)
         complain(v, frame, "is for old clients");
-    if (m && m->text != row_text(v, frame, target, &mentions))
-        complain(v, frame, "is not as the edit before it");
+    if (!m || m->is_deleted)
+        return;
+    m->text = row_text(v, frame, target, &mentions);
+    m->version = (uint32_t)frame_u64(frame, "version");
 }
 
 static void on_deleted(struct view *v, const json_t *frame)
@@ -466,10 +471,15 @@ bool view_on_frame(struct view *v, struct slice type, const json_t *frame)
 
 static void differ(const struct view *v, const struct pm_message *m, const char *what)
 {
+    const struct view_message *have = find(v, m->id);
+    char now[160];
+
     sim_violation(v->model->check,
                   "%s in room-%u at %" PRIu64 " (floor %" PRIu64 "): message of seq %" PRIu64
-                  ", op %" PRIu64 ": %s",
-                  v->who, v->room, v->seq, v->floor, m->seq, m->op->number, what);
+                  ", op %" PRIu64 ": %s: by the model %s; in the view text %" PRIu64
+                  " version %u",
+                  v->who, v->room, v->seq, v->floor, m->seq, m->op->number, what,
+                  state_print(&m->now, now), have ? have->text : 0, have ? have->version : 0);
 }
 
 static void compare_reactions(const struct view *v, const struct view_message *have,
@@ -497,8 +507,10 @@ static void compare_message(const struct view *v, struct view_message *have,
         differ(v, m, "another text");
     if (m->now.is_deleted)
         return;
-    if (have->version != m->now.version || have->is_edited != (m->now.version > 1))
+    if (have->version != m->now.version)
         differ(v, m, "another version");
+    if (have->is_edited != (m->now.version > 1))
+        differ(v, m, "edited, or not");
     if (are_reactions_told)
         compare_reactions(v, have, m);
 }

@@ -7,7 +7,7 @@ PACKAGES := deploy/packages/install
 NINJA := ninja
 ARGS ?=
 
-.PHONY: help deps build run test test-long lint format fuzz bench sim clean
+.PHONY: help deps build run test test-long lint format fuzz bench sim property clean
 
 help:
 	@echo 'make run        a cluster on this machine, in the foreground (ARGS="--gateways 3")'
@@ -16,6 +16,7 @@ help:
 	@echo 'make lint       formatting, clang-tidy, cppcheck, both compilers, layers, docs'
 	@echo 'make format     let clang-format put right what it can'
 	@echo 'make sim        the simulated cluster over many seeds (ARGS="--seed 42" replays one)'
+	@echo 'make property   what clients see against a model, over 1,000 seeds (ARGS="--seed 42 -v" replays one)'
 	@echo 'make fuzz       every fuzz target for a while (SECONDS_EACH=60)'
 	@echo 'make bench      our figures beside the floor, in one run'
 	@echo 'make test-long  the long campaigns: seeds, fuzzing, kill loops'
@@ -63,6 +64,12 @@ sim:
 	@deploy/tools/configure build
 	@$(NINJA) -C build tests/sim/fluxy-sim
 	@build/tests/sim/fluxy-sim $(ARGS)
+
+property:
+	@$(PACKAGES) build
+	@deploy/tools/configure build
+	@$(NINJA) -C build tests/sim/fluxy-property
+	@build/tests/sim/fluxy-property $(ARGS)
 
 bench:
 	@$(PACKAGES) build run node

@@ -20,6 +20,11 @@ sim() {
     "$1/tests/sim/fluxy-sim" --seeds "$2"
 }
 
+# property FOLDER SEEDS
+property() {
+    "$1/tests/sim/fluxy-property" --seeds "$2"
+}
+
 # fuzz_one FOLDER SECONDS TARGET: from its corpus on. What it finds stays in FOLDER/fuzz, the tree is not written to.
 fuzz_one() {
     local folder=$1 seconds=$2 name=${3##*/fuzz_}

@@ -281,7 +281,7 @@ static void on_settled(struct room_request *request, const struct commit_result 
 
     if (!stream->room || result->outcome == COMMIT_DROPPED) {
         if (stream->op) /* its gateway sends the frame again to the new owner */
-            op_drop(stream->op);
+            op_strand(stream->op);
         token_stream_free(stream);
         return;
     }

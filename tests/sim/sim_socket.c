@@ -292,6 +292,13 @@ bool sim_socket_is_given(const struct sim_socket *s, struct slice room, uint64_t
            a->cursor >= seq && s->stream.queued_bytes == 0;
 }
 
+bool sim_socket_is_first(const struct sim_socket *s, struct slice room)
+{
+    const struct attach *a = s->session ? session_find_attach(s->session, room) : NULL;
+
+    return a && a->epoch == 1;
+}
+
 void sim_socket_init(struct sim_socket *s, struct sim_world *world,
                      const struct sim_socket_events *events, const char *name,
                      size_t first_edge)

@@ -63,6 +63,8 @@ void sim_socket_say(struct sim_socket *socket, struct slice json);
 void sim_socket_is_well(struct sim_socket *socket);
 /* Everything of this room up to seq has reached the client, shown or not. */
 bool sim_socket_is_given(const struct sim_socket *socket, struct slice room, uint64_t seq);
+/* It has been attached to this room once: nothing had to be told again. */
+bool sim_socket_is_first(const struct sim_socket *socket, struct slice room);
 /* The gateway process died: the socket breaks. */
 void sim_socket_cut(struct sim_socket *socket);
 /* The client closes its socket itself and comes back: soon, or after this time. */

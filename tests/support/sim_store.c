@@ -179,8 +179,7 @@ void op_cut(struct op *op, bool goes_on)
         if (op->commit)
             sim_commit_abort(op->server->db, op->commit);
     }
-    if (!timer_is_armed(&op->answer_timer))
-        op_arm(op->store->env, &op->answer_timer, 0);
+    op_arm(op->store->env, &op->answer_timer, 0);
 }
 
 /* ---- the call ---- */
@@ -519,8 +518,10 @@ void sim_store_cut(struct store *s)
     {
         bool is_running = list_linked(&op->in_server);
 
-        if (!is_running && op->kind != OP_SUBMIT)
-            continue; /* its answer had arrived */
+        if (!is_running && op->kind != OP_SUBMIT) { /* its answer had arrived */
+            op_arm(store->env, &op->answer_timer, 0);
+            continue;
+        }
         /* A statement that the server has begun goes on; a request on the way arrives, or does
          * not. */
         op_cut(op, is_running && op->commit &&

@@ -67,7 +67,7 @@ static void write_text(const struct client *c, struct pm_op *op)
     if (sim_chance(rng_of(c), 300)) {
         unsigned user = pick(c, PM_USERS);
 
-        op->mentions = UINT32_C(1) << user;
+        op->mentions = UINT32_C(1) << user | UINT32_C(1) << PM_USERS; /* @channel */
         len += snprintf(head + len, sizeof(head) - (size_t)len, " @u%u @channel", user);
     }
     op->text = malloc((size_t)len + padding + 2);

@@ -32,7 +32,7 @@ struct pm_op {
     unsigned room, user;
     int64_t target_id; /* of the message that is changed; of the parent of a new one, or 0 */
     char *text;        /* CREATE, EDIT: begins with <#number>, so is unique */
-    uint32_t mentions; /* users named in it, as bits */
+    uint32_t mentions; /* users named in it, as bits; PM_USERS stands for a group */
     uint32_t audience; /* CREATE of a whisper: users, the author too; 0: everybody */
     unsigned expires_in_s;
     bool is_hard, is_added;

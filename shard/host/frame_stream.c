@@ -15,13 +15,18 @@ static void no_stream(struct op *op)
         frame_refuse(op, slice_of(NULL, 0), ERROR_stream_not_open, "", 0);
 }
 
+/* why: the caller may not write any more; then what there is remains, and nothing is added. */
 static void end_stream(struct op *op, struct token_stream *stream,
-                       const struct command_stream *s)
+                       const struct command_stream *s, enum error_code why)
 {
-    struct slice text =
-        s->op == STREAM_OP_END && s->has_content ? s->content : slice_of(NULL, 0);
+    bool has_text = s->op == STREAM_OP_END && s->has_content && why == ERROR_NONE;
+    struct slice text = has_text ? s->content : slice_of(NULL, 0);
     uint8_t key[DEDUPE_LEN];
 
+    if (has_text && room_refuse_content(stream->room, text) != ERROR_NONE) {
+        frame_refuse(op, slice_of(NULL, 0), ERROR_blocked_content, "", 0);
+        return;
+    }
     frame_make_key(op->attach, op->n, slice_of(NULL, 0), key);
     if (token_stream_end(stream, text, key, op) < 0)
         frame_refuse(op, slice_of(NULL, 0), ERROR_unavailable, "", 0);
@@ -40,7 +45,7 @@ static void go_on(struct op *op, const struct command_stream *s)
         return;
     }
     if (s->op != STREAM_OP_DELTA && !(stream->is_orphan && !s->has_content)) {
-        end_stream(op, stream, s);
+        end_stream(op, stream, s, why);
         return;
     }
     if (stream->is_orphan) {
@@ -48,6 +53,8 @@ static void go_on(struct op *op, const struct command_stream *s)
         return;
     }
     r = why == ERROR_NONE ? token_stream_append(stream, s->content) : 0;
+    if (r == STREAM_BLOCKED)
+        why = ERROR_blocked_content;
     if (why != ERROR_NONE)
         frame_refuse(op, slice_of(NULL, 0), why, "", 0);
     else if (r)

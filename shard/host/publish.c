@@ -219,7 +219,8 @@ enum error_code room_refuse_content(const struct room_host *room, struct slice c
 {
     const struct room_settings *settings = &room->facts.settings;
 
-    return words_find(content, settings->blocked_words, settings->n_blocked_words)
+    return words_find(content, settings->blocked_words, settings->n_blocked_words, false) <
+                   content.len
                ? ERROR_blocked_content
                : ERROR_NONE;
 }

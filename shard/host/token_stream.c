@@ -13,6 +13,7 @@
 #include "shard/host/publish.h"
 #include "shard/metrics.h"
 #include "shard/room/extra.h"
+#include "shard/room/words.h"
 #include "shard/store/sql.h"
 
 /* ---- life ---- */
@@ -312,11 +313,28 @@ static void on_settled(struct room_request *request, const struct commit_result 
     }
 }
 
+/* Where a word stands that the settings of the room forbid; the length when none does. */
+static size_t blocked_at(const struct room_host *room, struct slice text, bool is_open)
+{
+    const struct room_settings *settings = &room->facts.settings;
+
+    return words_find(text, settings->blocked_words, settings->n_blocked_words, is_open);
+}
+
+/* What has been gathered may end in such a word, which could have become another one. */
+static struct slice what_remains(const struct token_stream *stream)
+{
+    struct slice rest = buf_slice(&stream->text);
+
+    rest.len = blocked_at(stream->room, rest, false);
+    return rest;
+}
+
 int token_stream_end(struct token_stream *stream, struct slice text, const uint8_t *key,
                      struct op *op)
 {
     struct room_host *room = stream->room;
-    struct slice rest = utf8_trim(text.data ? text : buf_slice(&stream->text));
+    struct slice rest = utf8_trim(text.data ? text : what_remains(stream));
     struct mutation what = {.kind = rest.len > 0 ? MUTATION_STREAM_END : MUTATION_DELETE,
                             .actor = stream->user,
                             .content = rest};
@@ -401,6 +419,10 @@ int token_stream_append(struct token_stream *stream, struct slice text)
         stream->text.failed = false;
         stream->text.len = len;
         return -ENOMEM;
+    }
+    if (blocked_at(stream->room, buf_slice(&stream->text), true) < stream->text.len) {
+        stream->text.len = len;
+        return STREAM_BLOCKED;
     }
     arm(stream, &stream->idle, STREAM_IDLE_MS);
     if (!timer_is_armed(&stream->show))

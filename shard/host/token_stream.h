@@ -45,8 +45,9 @@ struct token_stream *token_stream_new(struct room_host *room, struct attach *fro
 /* The commit was not even tried. */
 void token_stream_free(struct token_stream *stream);
 
-enum token_stream_answer { STREAM_TOO_LONG = 1 };
-/* More text for an open stream. -ENOMEM. */
+enum token_stream_answer { STREAM_TOO_LONG = 1, STREAM_BLOCKED };
+/* More text for an open stream. BLOCKED: with it there would be a word that the room does not
+ * allow. -ENOMEM. */
 int token_stream_append(struct token_stream *stream, struct slice text) MUST_CHECK;
 /* Ends an open stream: `text` (data NULL: what has been gathered) is what remains. key: of the
  * frame, or NULL. op: who waits, or NULL. < 0: it stays open, the op is not touched. */

@@ -8,6 +8,10 @@
 
 #include "common/base/slice.h"
 
-/* The first of the words (valid UTF-8, at most BLOCKED_WORD_MAX characters each) that is in the
- * content (valid UTF-8, at most CONTENT_MAX_CHARS characters), or NULL. */
-const struct slice *words_find(struct slice content, const struct slice *words, size_t n);
+/*
+ * The first place in the content (valid UTF-8) at which one of the words (valid UTF-8, at most
+ * BLOCKED_WORD_MAX characters each) stands, in bytes; content.len when there is none. is_open:
+ * the text goes on, so what stands at its very end may be the beginning of another word, and is
+ * not found.
+ */
+size_t words_find(struct slice content, const struct slice *words, size_t n, bool is_open);

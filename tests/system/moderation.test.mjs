@@ -290,6 +290,33 @@ describe('moderation', () => {
     await bob.close();
   });
 
+  test('token streams: blocked words are kept out as they come, and who is muted adds nothing', async () => {
+    const roomId = await room();
+    await ok('PATCH', `/rooms/${roomId}`, 'olga', { settings: { blockedWords: ['darn'] } });
+    const bob = await Client.join(cluster.ws(0), roomId, tokens.bob, { native: true });
+    const send = async (frame) => {
+      const frameId = randomUUID();
+      bob.send({ type: 'stream', ...frame, frameId });
+      return bob.until((f) => f.frameId === frameId && (f.type === 'ack' || f.type === 'error'));
+    };
+    const history = async () => (await ok('GET', `/api/messages?roomId=${roomId}&order=asc`, 'ann')).messages.map((m) => m.content);
+    assert.equal((await send({ op: 'start' })).type, 'ack');
+    for (const content of ['these socks ', 'dar', 'ning ', 'are dar']) bob.send({ type: 'stream', op: 'delta', content });
+    assert.equal((await send({ op: 'delta', content: 'n cheap' })).code, 'blocked_content');
+    bob.send({ type: 'stream', op: 'delta', content: 'n' }); // may become "darned"
+    assert.equal((await send({ op: 'end', content: 'darn it' })).code, 'blocked_content');
+    assert.equal((await send({ op: 'end' })).type, 'ack');
+    assert.deepEqual(await history(), ['these socks darning are'], 'it did not, so it is cut');
+
+    assert.equal((await send({ op: 'start', content: 'so far ' })).type, 'ack');
+    await ok('POST', '/admin/mute', 'mod', { roomId, userId: 'bob' });
+    assert.equal((await send({ op: 'delta', content: 'and no further' })).code, 'muted');
+    assert.equal((await send({ op: 'end', content: 'something else' })).type, 'ack');
+    assert.equal((await history()).at(-1), 'so far', 'what there was remains');
+    assert.equal((await send({ op: 'start' })).code, 'muted');
+    await bob.close();
+  });
+
   test('POST /reports and GET /admin/reports', async () => {
     const roomId = await room();
     const message = (await post(roomId, 'ann', 'something rude')).json.message;

@@ -234,8 +234,9 @@ CREATE TABLE search_state (
 CREATE FUNCTION search_lexemes(project text, content text) RETURNS TABLE (word text, positions smallint[])
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
     SELECT left(md5(project), 6) || w.lexeme, w.positions
-    FROM unnest(to_tsvector('pg_catalog.simple', lower(regexp_replace(normalize(content, NFKC),
-        '([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])', ' \1 ', 'g')))) w
+    FROM unnest(to_tsvector('pg_catalog.simple', lower(CASE WHEN octet_length(content) = length(content) THEN content
+        ELSE regexp_replace(normalize(content, NFKC),
+            '([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])', ' \1 ', 'g') END))) w
     WHERE octet_length(w.lexeme) < 1000
 $$;
 

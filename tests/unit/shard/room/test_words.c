@@ -35,26 +35,61 @@ static void whole_words_without_case(void **state)
         {"ass\xf0\x9f\x98\x80", "ass", true}, /* an emoji ends a word */
         {"$$$ now", "$$$", true},
         {"a$$$", "$$$", true},
-        {"", "ass", false},
+        {" ", "ass", false},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct slice word = slice_str(rows[i].word);
 
-        if ((words_find(slice_str(rows[i].content), &word, 1) != NULL) != rows[i].found)
+        if ((words_find(slice_str(rows[i].content), &word, 1, false) <
+             strlen(rows[i].content)) != rows[i].found)
             fail_msg("\"%s\" in \"%s\"", rows[i].word, rows[i].content);
     }
 }
 
-static void says_which_word(void **state)
+static void says_where_the_first_one_stands(void **state)
 {
     struct slice words[] = {SLICE_LIT("one"), SLICE_LIT("two"), SLICE_LIT("three")};
 
     (void)state;
-    assert_ptr_equal(words_find(SLICE_LIT("it takes Two"), words, 3), &words[1]);
-    assert_null(words_find(SLICE_LIT("it takes four"), words, 3));
-    assert_null(words_find(SLICE_LIT("it takes four"), words, 0));
+    assert_int_equal(words_find(SLICE_LIT("\xc3\xa4 Two one"), words, 3, false), 3);
+    assert_int_equal(words_find(SLICE_LIT("it takes four"), words, 3, false), 13);
+    assert_int_equal(words_find(SLICE_LIT("one"), words, 0, false), 3);
+    assert_int_equal(words_find(SLICE_LIT(""), words, 3, false), 0);
+}
+
+static void what_an_open_text_ends_with_is_not_found_yet(void **state)
+{
+    struct slice word = SLICE_LIT("ass");
+
+    (void)state;
+    assert_int_equal(words_find(SLICE_LIT("an ass"), &word, 1, true), 6);
+    assert_int_equal(words_find(SLICE_LIT("an assembly"), &word, 1, true), 11);
+    assert_int_equal(words_find(SLICE_LIT("an ass,"), &word, 1, true), 3);
+}
+
+/* Wherever in a long text the word stands. */
+static void long_texts_are_searched_to_their_end(void **state)
+{
+    struct slice word = SLICE_LIT("needle in hay");
+    char text[5000];
+
+    (void)state;
+    for (size_t at = 0; at + word.len < sizeof(text); at += 37) {
+        memset(text, 'x', sizeof(text));
+        memcpy(text + at, word.data, word.len);
+        if (at > 0)
+            text[at - 1] = ' ';
+        assert_int_equal(words_find(slice_of(text, sizeof(text)), &word, 1, false),
+                         sizeof(text));
+        text[at + word.len] = '.';
+        assert_int_equal(words_find(slice_of(text, sizeof(text)), &word, 1, false), at);
+        if (at > 0)
+            text[at - 1] = 'x';
+        assert_int_equal(words_find(slice_of(text, sizeof(text)), &word, 1, false),
+                         at > 0 ? sizeof(text) : 0);
+    }
 }
 
 /* Folding twice is folding once, else some pair of letters would never meet. */
@@ -74,7 +109,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(whole_words_without_case),
-        cmocka_unit_test(says_which_word),
+        cmocka_unit_test(says_where_the_first_one_stands),
+        cmocka_unit_test(what_an_open_text_ends_with_is_not_found_yet),
+        cmocka_unit_test(long_texts_are_searched_to_their_end),
         cmocka_unit_test(folding_is_final),
     };
 

@@ -137,6 +137,7 @@ describe('inbox', () => {
     const { id, createdAt } = made.json.followUp;
     assert.equal(typeof id, 'string');
     assert.deepEqual(made.json.followUp, { id, roomId: 'follow', messageId: m1.id, note: 'call back', dueAt: '2031-01-02T03:04:05.000Z', doneAt: null, createdAt });
+    assert.equal((await add(fay, { roomId: 'follow', messageId: m1.id, note: 'call back', dueAt: '2031-01-02T03:04:05Z' })).json.followUp.id, id, 'the same again is no second one');
     const early = (await add(fay, { messageId: m2.id, dueAt: '2030-01-01T00:00:00Z' })).json.followUp;
     let box = await inbox(fay);
     assert.deepEqual(box.followUps.map((f) => [f.id, f.roomName, f.preview]), [[early.id, 'Room follow', 'second thing'], [id, 'Room follow', 'first thing']]);
@@ -155,7 +156,7 @@ describe('inbox', () => {
     for (const bad of [{}, { messageId: 'x' }, { messageId: m1.id, note: 'y'.repeat(1001) }, { messageId: m1.id, dueAt: 'soon' }]) assert.equal((await add(fay, bad)).status, 400, JSON.stringify(bad).slice(0, 40));
     assert.equal((await api('PATCH', '/inbox/follow-ups/abc', fay, {})).status, 400);
     await cluster.sql(`INSERT INTO follow_ups (project_id, user_id, room_id, message_id) SELECT '${cluster.project}', 'fay', 'follow', ${m1.id} FROM generate_series(1, 1000)`);
-    assert.equal((await add(fay, { messageId: m1.id })).json.error, 'too_many_follow_ups');
+    assert.equal((await add(fay, { messageId: m1.id, note: 'one too many' })).json.error, 'too_many_follow_ups');
   });
 
   test('notifications: paged, read one by one, all at once, and by reading the room', async () => {

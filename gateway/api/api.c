@@ -36,6 +36,8 @@ static const struct route routes[] = {
     {{HTTP_GET, "/"}, 0, api_get_root},
     {{HTTP_GET, "/health"}, 0, api_get_health},
     {{HTTP_GET, "/client/feature-flags"}, 0, api_get_feature_flags},
+    {{HTTP_GET, "/openapi.json"}, 0, api_get_openapi},
+    {{HTTP_GET, "/asyncapi.json"}, 0, api_get_asyncapi},
     {{HTTP_POST, "/auth/token"}, NEEDS_BODY, api_post_auth_token},
     {{HTTP_POST, "/auth/signin"}, NEEDS_BODY, api_post_auth_signin},
     {{HTTP_POST, "/auth/channel"}, NEEDS_TOKEN | NEEDS_BODY, api_post_auth_channel},

@@ -162,19 +162,10 @@ static void begin(struct api_request *req)
 static bool has_tag(const struct api_request *req, const char *field)
 {
     const struct download *d = req->state;
-    struct slice list, tag;
     char etag[ID_MAX + 3];
 
-    if (!http_request_field(&req->ex->request, field, &list))
-        return false;
     snprintf(etag, sizeof(etag), "\"%s\"", d->key);
-    while (http_list_next(&list, &tag)) {
-        if (tag.len > 2 && memcmp(tag.data, "W/", 2) == 0)
-            tag = slice_of(tag.data + 2, tag.len - 2);
-        if (slice_eq_str(tag, etag) || slice_eq_str(tag, "*"))
-            return true;
-    }
-    return false;
+    return api_has_tag(req, field, slice_str(etag));
 }
 
 /* False: answered. */

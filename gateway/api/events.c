@@ -18,6 +18,7 @@ struct event_room {
     struct call *call;     /* under way; NULL: not asked yet, or answered */
     struct slice id;       /* points into the request's body */
     enum error_code error; /* ERROR_NONE: it has been given to the room */
+    bool is_replayed;      /* by an earlier request with the same key */
 };
 
 /* The request while its rooms are asked. */
@@ -67,6 +68,16 @@ static size_t count_failed(const struct event_fan *fan)
     return n;
 }
 
+/* Nothing new has been given to anybody. */
+static bool is_replayed(const struct event_fan *fan)
+{
+    for (size_t i = 0; i < fan->n; i++) {
+        if (fan->rooms[i].error == ERROR_NONE && !fan->rooms[i].is_replayed)
+            return false;
+    }
+    return true;
+}
+
 static void finish(struct event_fan *fan)
 {
     struct api_request *req = fan->req;
@@ -78,6 +89,7 @@ static void finish(struct event_fan *fan)
         api_reply_error(req, fan->rooms[0].error, SLICE_LIT("in every room"));
         return;
     }
+    req->replayed = is_replayed(fan);
     json_write_object(&w);
     json_field_bool(&w, "ok", true);
     json_field_array(&w, "triggered");
@@ -122,6 +134,7 @@ static void on_answer(void *arg, const struct call_reply *answer)
 
     room->call = NULL;
     room->error = error_of(answer);
+    room->is_replayed = answer->replayed;
     fan->n_asked--;
     ask_more(fan);
 }

@@ -1,6 +1,6 @@
-/* pages.c - GET /, GET /health, what old clients ask at their start, and the chat page. */
+/* pages.c - GET /, GET /health, what old clients ask at their start, the chat page, and the
+ * descriptions of the interface. */
 #include "gateway/api/request.h"
-#include "gateway/demo/demo.h"
 
 void api_get_health(struct api_request *req)
 {
@@ -37,20 +37,31 @@ void api_get_root(struct api_request *req)
     else
         api_reply_json(req, 200,
                        SLICE_LIT("{\"service\":\"fluxychat\",\"version\":\"" FLUXY_VERSION
-                                 "\",\"health\":\"/health\"}"));
+                                 "\",\"health\":\"/health\",\"openapi\":\"/"
+                                 "openapi.json\",\"asyncapi\":\"/asyncapi.json\"}"));
+}
+
+void api_get_openapi(struct api_request *req)
+{
+    api_reply_document(req, &openapi_json);
+}
+
+void api_get_asyncapi(struct api_request *req)
+{
+    api_reply_document(req, &asyncapi_json);
 }
 
 void api_get_demo(struct api_request *req)
 {
-    api_reply_page(req, slice_of(demo_html, demo_html_len), "text/html; charset=utf-8");
+    api_reply_page(req, &demo_html, "text/html; charset=utf-8");
 }
 
 void api_get_demo_script(struct api_request *req)
 {
-    api_reply_page(req, slice_of(demo_js, demo_js_len), "text/javascript; charset=utf-8");
+    api_reply_page(req, &demo_js, "text/javascript; charset=utf-8");
 }
 
 void api_get_demo_style(struct api_request *req)
 {
-    api_reply_page(req, slice_of(demo_css, demo_css_len), "text/css; charset=utf-8");
+    api_reply_page(req, &demo_css, "text/css; charset=utf-8");
 }

@@ -271,15 +271,53 @@ void api_reply_options(struct api_request *req, const char *allow)
     finish(req, &response, &headers, 0);
 }
 
-void api_reply_page(struct api_request *req, struct slice body, const char *type)
+bool api_has_tag(const struct api_request *req, const char *field, struct slice etag)
 {
-    struct http_response response = {.status = 200, .content_type = type, .body = body};
+    struct slice list, tag;
+
+    if (!http_request_field(&req->ex->request, field, &list))
+        return false;
+    while (http_list_next(&list, &tag)) {
+        if (tag.len > 2 && memcmp(tag.data, "W/", 2) == 0)
+            tag = slice_of(tag.data + 2, tag.len - 2);
+        if (slice_eq(tag, etag) || slice_eq_str(tag, "*"))
+            return true;
+    }
+    return false;
+}
+
+/* Takes what the file is served with; a client that has it already is told so. */
+static void reply_embedded(struct api_request *req, const struct embedded *file,
+                           const char *type, struct headers *headers)
+{
+    struct slice etag = slice_str(file->tag);
+    struct http_response response = {.status = 304};
+
+    add(headers, "ETag", etag);
+    if (!api_has_tag(req, "if-none-match", etag)) {
+        response.status = 200;
+        response.content_type = type;
+        response.body = slice_of(file->bytes, file->len);
+    }
+    finish(req, &response, headers, 0);
+}
+
+void api_reply_page(struct api_request *req, const struct embedded *file, const char *type)
+{
     struct headers headers = {0};
 
     add(&headers, "Cache-Control", SLICE_LIT("no-cache"));
     add(&headers, "Content-Security-Policy", SLICE_LIT(PAGE_POLICY));
     add(&headers, "Referrer-Policy", SLICE_LIT("no-referrer"));
-    finish(req, &response, &headers, 0);
+    reply_embedded(req, file, type, &headers);
+}
+
+void api_reply_document(struct api_request *req, const struct embedded *file)
+{
+    struct headers headers = {0};
+
+    add(&headers, "Cache-Control", SLICE_LIT("public, max-age=300"));
+    reply_embedded(req, file, "application/json", &headers);
 }
 
 void api_reply_redirect(struct api_request *req, const char *to)

@@ -13,6 +13,7 @@
 #include "gateway/api/api.h"
 #include "gateway/api/rate_table.h"
 #include "gateway/auth/roles.h"
+#include "gateway/embedded/embedded.h"
 #include "gateway/http/exchange.h"
 #include "gateway/http/router.h"
 #include "gateway/link/calls.h"
@@ -80,7 +81,9 @@ void api_reply_json(struct api_request *req, unsigned status, struct slice body)
 void api_reply_error(struct api_request *req, enum error_code code, struct slice detail);
 void api_reply_retry(struct api_request *req, enum error_code code, uint64_t retry_after_ms);
 /* A file of the chat page; type is its content type. */
-void api_reply_page(struct api_request *req, struct slice body, const char *type);
+void api_reply_page(struct api_request *req, const struct embedded *file, const char *type);
+/* A description of the interface: JSON that anybody may keep for a while. */
+void api_reply_document(struct api_request *req, const struct embedded *file);
 void api_reply_redirect(struct api_request *req, const char *to);
 void api_reply_not_modified(struct api_request *req, struct slice etag);
 void api_reply_bad_range(struct api_request *req, uint64_t size); /* 416 */
@@ -118,6 +121,9 @@ bool api_fields_ok(struct api_request *req, const struct json_fields *fields);
 /* A token that is pinned to a room is good for that room only. False: answered. */
 bool api_may_use_room(struct api_request *req, struct slice room);
 
+/* Whether a field that lists entity tags (If-None-Match) has this one, or "*". */
+bool api_has_tag(const struct api_request *req, const char *field, struct slice etag);
+
 /* Reads Idempotency-Key. False: answered. */
 bool api_take_client_key(struct api_request *req);
 /* 16 random bytes; the same ones when the same user asks for the same thing with the same key.
@@ -138,6 +144,8 @@ void api_get_demo(struct api_request *req);
 void api_get_demo_script(struct api_request *req);
 void api_get_demo_style(struct api_request *req);
 void api_get_feature_flags(struct api_request *req);
+void api_get_openapi(struct api_request *req);
+void api_get_asyncapi(struct api_request *req);
 void api_post_demo_session(struct api_request *req);
 void api_post_events(struct api_request *req);
 void api_post_user_events(struct api_request *req);

@@ -6,6 +6,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "shard/limits.h"
 
 #define STR(x) STR_OF(x)
 #define STR_OF(x) #x

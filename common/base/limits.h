@@ -1,7 +1,8 @@
 /*
  * limits.h - every limit, its unit, and what somebody could do without it.
  * No bare number bounds anything elsewhere. Sizes are bytes unless the name
- * or the comment says otherwise; times end in _MS.
+ * or the comment says otherwise; times end in _MS. What concerns nobody but
+ * a shard is in shard/limits.h.
  */
 #pragma once
 
@@ -161,25 +162,6 @@
  * and writes rows. */
 #define UPLOADS_AT_ONCE 256
 #define UPLOADS_PER_MINUTE 60
-/* An upload that is not finished by then never will be (it has HTTP_PARTS_TIMEOUT_MS), and is
- * swept away; so many at a time, so often. */
-#define FILE_UNFINISHED_S 3600
-#define SWEEP_BATCH 100
-#define SWEEP_MS 3600000
-#define SWEEP_RETRY_MS 60000
-/* The first one after a start: not before the shard has its rooms. */
-#define SWEEP_FIRST_MS 5000
-
-/* ---- Idempotency-Key ---- */
-
-/* How long the answer to a key is kept, and after how long a request that has not ended counts
- * as dead (longer than any call can take). */
-#define IDEMPOTENCY_KEEP_S 86400
-#define IDEMPOTENCY_STALE_S 30
-/* Bytes of an answer that is kept; a larger one is not, and its request is done again. */
-#define IDEMPOTENCY_BODY_MAX (256 * KIB)
-/* What a client is told to wait whose first request is still under way. */
-#define IDEMPOTENCY_RETRY_MS 1000
 
 /* ---- connections ---- */
 
@@ -309,9 +291,6 @@
 /* MOVED answers come by the thousand when a shard leaves: peers are asked for their ring at
  * most this often. */
 #define RING_REFRESH_MS 20
-/* Links that have not authenticated yet; an intruder on the network must not exhaust
- * descriptors. */
-#define LINK_PENDING_MAX 64
 
 /* ---- Redis ---- */
 
@@ -401,12 +380,6 @@
 /* A frame of a token stream takes one of as many parts: a model says more than a person types.
  */
 #define SESSION_FRAME_COST 5u
-/* How long a shard keeps the sockets of a gateway whose link broke: presence does not flicker
- * over a blip. With LINK_SILENCE_MS before it, and the waking of sleeping rooms and the pause
- * of presence in large ones behind it, a gateway's users are gone 15 s after it. */
-#define PRESENCE_HOLD_MS 6000
-/* After an activation: presence is published when all gateways have answered or after this. */
-#define PRESENCE_SETTLE_MS 1000
 /* Sleeping rooms that a gateway wakes in one sweep because another gateway is gone: each costs
  * a claim. */
 #define GONE_WAKES_PER_SWEEP 250
@@ -423,13 +396,6 @@
 /* Calls in flight of one gateway; more are refused with `overloaded`. */
 #define CALLS_IN_FLIGHT_MAX 10000
 
-/* Sockets on one user's channel: each push costs as many frames. */
-#define USER_SOCKETS_MAX 50
-/* What every gateway is asked for (ended sockets, delivered events) is waited for this long;
- * who has not answered by then is not counted. */
-#define GATHER_MS 2000
-/* Such questions of one shard that are under way. */
-#define GATHERS_MAX 1000
 /* Sockets ended in one turn by one KICK: closing costs a frame and a message each, and others
  * must go on. */
 #define KICKS_PER_TURN 250
@@ -443,24 +409,6 @@
 #define SEARCH_DEFAULT 50
 #define SEARCH_MAX 200
 #define SEARCH_ROOMS_DEFAULT 20
-/* Messages that are ranked for one search: a word that is everywhere must not cost seconds. */
-#define SEARCH_RANKED_MAX 20000
-/* Characters of a snippet, and of them before the first word found. */
-#define SNIPPET_CHARS 200
-#define SNIPPET_BEFORE 60
-
-/* From a message to its indexing: what comes meanwhile is indexed with it. */
-#define SEARCH_INDEX_DELAY_MS 300
-/* Entries indexed by one statement, so that reads of the same connection need not wait long. */
-#define SEARCH_INDEX_ROWS 200
-/* Rooms that a shard remembers as not indexed yet; the rest is left to the sweep. */
-#define SEARCH_DIRTY_MAX 100000
-/* Pauses after a failure, doubling, jittered. */
-#define SEARCH_RETRY_MIN_MS 500
-#define SEARCH_RETRY_MAX_MS 30000u
-/* The sweep for rooms whose owner died: so many rows of the room table, so often. */
-#define SEARCH_SWEEP_ROOMS 500
-#define SEARCH_SWEEP_MS 10000
 
 /* ---- export ---- */
 
@@ -474,208 +422,37 @@
 
 /* ---- moderation ---- */
 
-/* Muted and banned users of a room that count at a time: they are in the memory of its owner.
- */
-#define ROOM_RESTRICTIONS_MAX 10000
-/* Longest time of a mute or ban that ends by itself (ten years), in seconds. */
-#define RESTRICT_MAX_S 315360000
-/* Bytes of a reason: it is kept for ever in the audit log. */
-#define REASON_MAX 1000
-/* Reports by one user in a minute: each is somebody's work. */
-#define REPORTS_PER_MINUTE 10
 /* Reports or audit events in one answer: defaults and most. */
 #define REPORTS_DEFAULT 50
 #define AUDIT_DEFAULT 100
 #define REPORTS_MAX 200
-/* Users that one user may have blocked. */
-#define BLOCKS_MAX 1000
 
 /* ---- rooms and history ---- */
 
 /* Messages of a connect snapshot or history page: default and most. */
 #define SNAPSHOT_DEFAULT 50
 #define SNAPSHOT_MAX 500u
-/* Entries of one resume page; further pages wait until the socket has drained. */
-#define RESUME_PAGE 200
-/* Reactions of one changed message that an old client is told of after a move of its room. */
-#define CATCHUP_REACTIONS_MAX 100
-/* How far back the snapshot of an old client may reach over replayLimit to close its hole. */
-#define SNAPSHOT_REACH_MAX 2000
 /* Members in one answer of the member list, and of one room. */
 #define MEMBERS_PAGE 1000
 #define ROOM_MEMBERS_MAX 100000
-/* Members named when a room is created: each is a row in one transaction. */
-#define MEMBERS_PER_CALL 100
-/* Bytes of what a member keeps about a room (preferences): each travels with the member list.
- */
-#define PREFERENCES_MAX 4096u
-/* Read pointers: gathered this long before the first write, then one write a second of a room;
- * users in one write; users of a room, and of all rooms of a shard, who wait for one. */
-#define READ_GATHER_MS 5
-#define READ_INTERVAL_MS 1000
-#define READ_BATCH 1000
-#define READ_MARKS_MAX 10000
-#define READ_MARKS_TOTAL_MAX 200000
-/* Users of one room who are told of messages that name them, at a time; gathered this long, at
- * most so often. Characters of a message that they are shown. */
-#define NOTICES_MAX 500
-#define NOTICES_GATHER_MS 5
-#define NOTICES_INTERVAL_MS 250
-#define PREVIEW_CHARS 140
 /* Rows of each list of the inbox, and of a page of notifications. */
 #define INBOX_PAGE 50
 #define INBOX_PAGE_MAX 200
-/* A room is put off for a year at most; open follow-ups of one user, and what he notes on one.
- */
-#define SNOOZE_MAX_S (366 * 86400)
-#define FOLLOW_UPS_MAX 1000
-#define NOTE_MAX_CHARS 1000
 /* Characters of a cursor: a time and an id. */
 #define CURSOR_TEXT_MAX (ID_MAX + 24)
-/* How far unread messages are counted: nobody reads a larger number, and each costs an index
- * entry. */
-#define UNREAD_COUNT_MAX 1000
 /* Rooms in one answer of the room list. */
 #define ROOMS_PAGE 1000
 /* Up to this many users a presence frame lists them; above it carries counts only (bytes
  * quadratic otherwise). */
 #define PRESENCE_LIST_MAX 200
-/* Newest entries of a room kept in memory, in number and in bytes. Without the second a room of
- * long messages would cost megabytes. Default of FLUXY_TAIL_ENTRIES and FLUXY_TAIL_BYTES. */
-#define TAIL_ENTRIES 512
-#define TAIL_BYTES (1 * MIB)
-/* Bytes of the entries in one page (snapshot, replay, history); the page ends early. Their JSON
- * is at most six times as long, which must fit into LINK_MESSAGE_MAX. */
-#define PAGE_MAX_BYTES (512 * KIB)
-/* Settings of one room: every message is compared with the blocked words, and all of it travels
- * with the room. */
-#define SLOW_MODE_MAX_S 86400
-#define ROOM_RATE_MAX 6000 /* messages a minute that an owner may allow each member */
-#define BLOCKED_WORDS_MAX 200
-#define BLOCKED_WORD_MAX 64u
-#define ROOM_SETTINGS_MAX (64 * KIB)
-/* Frames about who is here (presence, subscription_count, member_joined, member_left,
- * presence_delta) that one room sends to each of its sockets: so many in any window. The window
- * is longer than the promised second, for what the way to the client adds. A storm of joins
- * would cost bytes by the square of its size otherwise. */
-#define PRESENCE_FRAMES 4u
-#define PRESENCE_WINDOW_MS 1100u
-/* Presence of a room goes to so many sockets a second, and lists so many users in so many
- * frames a millisecond: large rooms hear of it less often, up to the longest pause. */
-#define PRESENCE_FANOUT_PER_S 2000u
-#define PRESENCE_LISTED_PER_MS 40u
-#define PRESENCE_INTERVAL_MAX_MS 2500u
-/* Users whose coming or going waits to be told one by one; beyond that only presence tells it.
- */
-#define PRESENCE_NOTICES_MAX 16
-/* Users in one presence_delta, and their bytes; with more it gives counts only. */
-#define PRESENCE_DELTA_USERS 20
-#define PRESENCE_DELTA_BYTES (4 * KIB)
 /* Typing ends by itself after this; the same signal again within TYPING_REPEAT_MS is not sent
  * on. */
 #define TYPING_EXPIRE_MS 10000u
 #define TYPING_REPEAT_MS 3000
-/* Typing signals of one user that are sent on in ten seconds, and sockets of one room that are
- * told of typing in a second: a keyboard that stutters, and five hundred typists in a room of
- * thousands, must not drown the messages. */
-#define TYPING_RELAYS 20
-#define TYPING_RELAYS_WINDOW_MS 10000
-#define TYPING_FANOUT_PER_S 20000u
-/* Who was out of reach for a moment is told what became of typing in this time. */
-#define TYPING_TOLD_MS 30000
 /* A typing frame that a gateway keeps, to say it again to the room's next owner. */
 #define TYPING_FRAME_MAX 512
-/* Rooms put to sleep in one second's turn; a shard that falls quiet must not stop for it. */
-#define ROOMS_SLEEP_PER_TICK 1000
-/* A room without traffic leaves the shard. Default of FLUXY_ROOM_IDLE_MS. */
-#define ROOM_IDLE_MS 60000
-/* What a room that must go waits for its batch in flight. */
-#define ROOM_LEAVE_MS 2000
-/* A failed read or claim is tried again after a pause, doubling from MIN to MAX; jittered. */
-#define STORE_RETRY_MIN_MS 50
-#define STORE_RETRY_MAX_MS 2000u
-/* How long a shard answers for a project or key from memory. */
-#define PROJECT_CACHE_MS 2000
-/* While the database is away what was true is still answered, this long at most: sockets and
- * reads from memory go on (nothing can be revoked meanwhile, except just before the end or by
- * another part of a split network). */
-#define PROJECT_STALE_MS 600000
-#define PROJECT_CACHE_MAX 10000
-/* Messages per minute of one user in one room, over the socket and, separately, over REST. */
-#define MESSAGES_PER_MINUTE 60
 /* Tokens minted per minute with one key from one address. */
 #define TOKENS_PER_MINUTE 30
-
-/* ---- commit ---- */
-
-/* Rows, bytes and rooms of one batch: a larger one holds the row locks of all its rooms longer
- * than the others should wait, and gains nothing. */
-#define COMMIT_BATCH_ENTRIES 1000
-#define COMMIT_BATCH_BYTES (1 * MIB)
-#define COMMIT_BATCH_ROOMS 1000
-/* Batches under way at once: each has a connection to PostgreSQL of its own. */
-#define COMMIT_LANES_MAX 16
-/* Rows that one tenant may put into a batch before the next tenant's turn. */
-#define COMMIT_TENANT_TURN 32
-/* Member changes of one room in one batch. */
-#define COMMIT_PART_OPS 128
-/* What waits to be written, per room and per lane; while PostgreSQL is away these fill. */
-#define COMMIT_QUEUE_ENTRIES 2048
-#define COMMIT_QUEUE_BYTES (4 * MIB)
-#define COMMIT_LANE_ENTRIES 65536
-#define COMMIT_LANE_BYTES (64 * MIB)
-/* Who has waited this long for a commit is answered (less than WRITE_DEADLINE_MS of the
- * gateway). */
-#define COMMIT_DEADLINE_MS 5000
-/* Pauses between tries while the store is away, doubling, jittered; of a row that was locked.
- */
-#define COMMIT_RETRY_MIN_MS 20
-#define COMMIT_RETRY_MAX_MS 320
-#define COMMIT_LOCKED_RETRY_MS 3
-/* How long a tenant whose data the store refused shares no batch with others. */
-#define COMMIT_ALONE_MS 10000
-/* Keys in one look-up of duplicates; rows in one question after fences. */
-#define COMMIT_LOOKUP_KEYS 512
-#define COMMIT_PROBES 256
-/* How far createdAt may run ahead of the clock in whole milliseconds (docs/protocol-client.md).
- */
-#define CREATED_AHEAD_MAX_MS 50
-
-/* ---- PostgreSQL ---- */
-
-/* Connections of a shard for reads, besides one per lane and one for what waits for row locks.
- */
-/* Connections for what REST asks beside the timeline (search, lists, export). Few out at a time
- * on each: a dear one holds back those behind it. */
-#define PG_QUERY_CONNECTIONS 2
-#define PG_QUERY_DEPTH 2
-#define PG_QUERY_TIMEOUT_MS 8000
-/* Rows of one table that one sweep removes: a transaction holds its row locks for as long. */
-#define SWEEP_ROWS 2000
-/* Sweeps before a room is made anew; a larger one has to wait until it is swept. */
-#define SWEEPS_PER_CREATION 50
-/* How long a change of an entry that is asked for again is known by its key: longer than any
- * gateway sends again. */
-#define CHANGE_KEYS_KEEP_MS (60 * 60 * 1000)
-#define PG_READ_CONNECTIONS 2
-/* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory.
- */
-#define PG_READ_DEPTH 16
-#define PG_READ_QUEUE_MAX 20000
-/* A read without an answer by then ends; a connection that owes it is given up. */
-#define PG_READ_TIMEOUT_MS 6000
-/* A batch without an answer by then costs its connection, and its outcome is unknown. */
-#define PG_COMMIT_TIMEOUT_MS 10000
-/* Pauses between attempts to connect, doubling, jittered. */
-#define PG_RETRY_MIN_MS 50
-#define PG_RETRY_MAX_MS 2000
-/* Ids fetched at a time: at 20,000 messages a second one block lasts almost a second. */
-#define PG_ID_BLOCK 16384
-/* A larger difference of the clocks is reported. */
-#define PG_SKEW_WARN_MS 1000
-/* Blocking work before the loop runs: seconds for each address of a host; one statement. */
-#define ADMIN_CONNECT_TIMEOUT_S "5"
-#define ADMIN_QUERY_TIMEOUT_MS 120000
 
 /* ---- inside a process ---- */
 

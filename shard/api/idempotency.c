@@ -1,9 +1,9 @@
 /* idempotency.c - see idempotency.h; statements in queries_files.def. */
 #include "shard/api/idempotency.h"
 
-#include "common/base/limits.h"
 #include "shard/api/query.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 
 /* ---- the end of a call ---- */

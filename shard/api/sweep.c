@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "common/base/log.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 #include "shard/store/file_store.h"
 #include "shard/store/sql.h"

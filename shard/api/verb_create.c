@@ -8,6 +8,7 @@
 #include "shard/api/call.h"
 #include "shard/api/room_body.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 
 static void reply_room(struct call *call, const struct room_host *room)
 {

@@ -6,6 +6,7 @@
 #include "common/json/json_write.h"
 #include "shard/api/query.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 
 static void reply_follow_up(struct call *call, unsigned status, struct slice follow_up)
 {

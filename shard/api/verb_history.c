@@ -11,6 +11,7 @@
 #include "common/base/limits.h"
 #include "shard/api/call.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 
 enum history_kind { HISTORY_BEFORE_SEQ, HISTORY_BEFORE_TIME, HISTORY_AFTER, HISTORY_AROUND };
 

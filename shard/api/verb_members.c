@@ -7,6 +7,7 @@
 #include "common/json/json_write.h"
 #include "shard/api/query.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 
 /* ---- MEMBERS_LIST ---- */
 

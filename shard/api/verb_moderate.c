@@ -4,6 +4,7 @@
 #include "shard/api/call.h"
 #include "shard/host/attach.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 #include "shard/room/dedupe.h"
 
 enum action { ACTION_MUTE, ACTION_UNMUTE, ACTION_BAN, ACTION_UNBAN };

@@ -8,8 +8,8 @@
  */
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "shard/commit/commit_priv.h"
+#include "shard/limits.h"
 
 /* Room left in the batch that is being put together. */
 struct space {

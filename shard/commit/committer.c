@@ -11,6 +11,7 @@
 
 #include "common/base/limits.h"
 #include "shard/commit/commit_priv.h"
+#include "shard/limits.h"
 
 struct commit_config commit_config_default(void)
 {

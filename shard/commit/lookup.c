@@ -6,8 +6,8 @@
  */
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "shard/commit/commit_priv.h"
+#include "shard/limits.h"
 
 static void lookup_on_timer(struct timer *timer, void *arg)
 {

@@ -2,8 +2,8 @@
  * number.c - the numbers of entries: ids from blocks fetched ahead, and
  * createdAt.
  */
-#include "common/base/limits.h"
 #include "shard/commit/commit_priv.h"
+#include "shard/limits.h"
 
 #define MS_US 1000
 

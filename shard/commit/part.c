@@ -7,6 +7,7 @@
 
 #include "common/base/limits.h"
 #include "shard/commit/commit_priv.h"
+#include "shard/limits.h"
 
 static struct slice put_name(char *at, struct slice name)
 {

@@ -5,8 +5,8 @@
  */
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "shard/commit/commit_priv.h"
+#include "shard/limits.h"
 
 static uint64_t now_ms(const struct commit_lane *lane)
 {

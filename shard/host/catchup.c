@@ -17,12 +17,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "shard/host/frame_in.h"
 #include "shard/host/newest.h"
 #include "shard/host/op.h"
 #include "shard/host/token_stream.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 #include "shard/room/reactions.h"
 

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 
 #include "common/base/env.h"
-#include "common/base/limits.h"
 #include "shard/host/attach.h"
 #include "shard/host/gather.h"
 #include "shard/host/host.h"
 #include "shard/host/room_host.h"
 #include "shard/host/user_channel.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 
 /* A gateway without a link needs no word: it attaches all of its rooms again when it is back.

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "shard/host/gate.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 
 struct gather {

@@ -17,6 +17,7 @@
 #include "shard/host/room_host.h"
 #include "shard/host/search_index.h"
 #include "shard/host/user_channel.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 
 #define HOST_TICK_MS 1000

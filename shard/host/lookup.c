@@ -6,11 +6,11 @@
 
 #include "common/base/buf.h"
 #include "common/base/codec.h"
-#include "common/base/limits.h"
 #include "common/base/map.h"
 #include "common/base/secret.h"
 #include "common/json/errors.h"
 #include "common/json/json_write.h"
+#include "shard/limits.h"
 
 #define KEY_HASH_LEN 32
 

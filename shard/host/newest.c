@@ -1,5 +1,6 @@
 /* newest.c - see newest.h. */
 #include "shard/host/newest.h"
+#include "shard/limits.h"
 
 bool newest_add(struct newest *newest, struct entry *e)
 {

@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "common/json/json_write.h"
 #include "shard/host/room_host.h"
 #include "shard/host/user_channel.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 #include "shard/room/mentions.h"
 #include "shard/store/sql.h"

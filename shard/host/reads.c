@@ -8,6 +8,7 @@
 #include "common/wire/msg.h"
 #include "shard/host/find.h"
 #include "shard/host/room_host.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 #include "shard/room/frames.h"
 #include "shard/store/sql.h"

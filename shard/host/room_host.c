@@ -14,6 +14,7 @@
 #include "shard/host/search_index.h"
 #include "shard/host/signal.h"
 #include "shard/host/token_stream.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 
 /* A claim under way. Outlives the room when that is closed meanwhile. */

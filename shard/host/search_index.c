@@ -7,6 +7,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/map.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 #include "shard/store/sql.h"
 

@@ -8,6 +8,7 @@
 #include "shard/host/gate.h"
 #include "shard/host/presence.h"
 #include "shard/host/room_host.h"
+#include "shard/limits.h"
 
 struct absent {
     struct list link; /* settle.absent */

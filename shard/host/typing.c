@@ -2,6 +2,7 @@
 #include "shard/host/typing.h"
 
 #include "common/base/limits.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 
 /* Out of memory: nothing is armed, and the next signal of the room tries again. */

@@ -16,6 +16,7 @@
 #include "common/json/json_write.h"
 #include "shard/host/gate.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 
 #define OBJECT_MAX (sizeof("user//") + 2 * ID_MAX)

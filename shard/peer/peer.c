@@ -23,6 +23,7 @@
 #include "shard/host/gather.h"
 #include "shard/host/settle.h"
 #include "shard/host/user_channel.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 
 /* Encoded messages go to the stream when this much has gathered, at the latest at the end of

@@ -1,10 +1,10 @@
 /* settings.c - see settings.h. */
+#include "shard/limits.h"
 #include "shard/room/settings.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "common/base/utf8.h"
 
 static const char *const policy_names[] = {

@@ -3,6 +3,7 @@
 
 #include "common/base/casefold.h"
 #include "common/base/limits.h"
+#include "shard/limits.h"
 
 #define ELLIPSIS "\xe2\x80\xa6"
 

@@ -1,4 +1,5 @@
 /* turnout.c - see turnout.h. */
+#include "shard/limits.h"
 #include "shard/room/turnout.h"
 
 #include <stdlib.h>

@@ -18,6 +18,7 @@
 #include "common/base/limits.h"
 #include "common/base/list.h"
 #include "common/base/slice.h"
+#include "shard/limits.h"
 
 struct turnout_notice {
     struct list link;

@@ -2,8 +2,8 @@
 #include "shard/room/words.h"
 
 #include "common/base/casefold.h"
-#include "common/base/limits.h"
 #include "common/base/macros.h"
+#include "shard/limits.h"
 
 #define WINDOW 1024
 /* Kept from the window before, so that no word is cut in two: the longest one and its

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/base/limits.h"
+#include "shard/limits.h"
 #include "shard/store/file_store.h"
 #include "shard/store/sql.h"
 

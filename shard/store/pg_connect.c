@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/net/loop.h"
 #include "common/net/resolve.h"
+#include "shard/limits.h"
 #include "shard/store/pg_conn_priv.h"
 
 static const struct pg_host *host_of(const struct pg_conn *conn)

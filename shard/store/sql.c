@@ -20,7 +20,7 @@
  */
 #include "shard/store/sql.h"
 
-#include "common/base/limits.h"
+#include "shard/limits.h"
 #include "shard/store/sql_commit.h"
 #include "shard/store/sql_inbox.h"
 #include "shard/store/sql_sweep.h"

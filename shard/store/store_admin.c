@@ -2,6 +2,7 @@
  * store_admin.c - see store_admin.h: a blocking connection with deadlines, and
  * what it is used for but migrations (migrate.c) and secrets (admin_keys.c).
  */
+#include "shard/limits.h"
 #include "shard/store/store_admin.h"
 
 #include <errno.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "common/base/limits.h"
 #include "shard/store/admin_priv.h"
 
 #define SERVER_MIN 130000 /* the oldest PostgreSQL that the statements are written for */

@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/net/loop.h"
+#include "shard/limits.h"
 #include "shard/store/pg_read.h"
 #include "shard/store/store_pg_priv.h"
 

@@ -1,7 +1,7 @@
 /* store_pg_priv.h - what the files of the PostgreSQL store share. */
 #pragma once
 
-#include "common/base/limits.h"
+#include "shard/limits.h"
 #include "shard/store/pg_batch.h"
 #include "shard/store/pg_conn.h"
 #include "shard/store/store_pg.h"

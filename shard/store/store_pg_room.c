@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/limits.h"
+#include "shard/limits.h"
 #include "shard/store/pg_read.h"
 
 /* ---- claim and members ---- */

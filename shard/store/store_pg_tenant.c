@@ -6,6 +6,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
+#include "shard/limits.h"
 #include "shard/store/pg_read.h"
 
 /* ---- room list ---- */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/base/limits.h"
+#include "shard/limits.h"
 #include "tests/support/sim_rows.h"
 
 struct room_name {

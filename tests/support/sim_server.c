@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "common/base/limits.h"
+#include "shard/limits.h"
 #include "tests/support/sim_op.h"
 
 static void *must(void *p)

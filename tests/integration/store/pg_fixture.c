@@ -1,9 +1,9 @@
 /* pg_fixture.c - see pg_fixture.h. */
 #include "pg_fixture.h"
+#include "shard/limits.h"
 
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "common/base/log.h"
 
 /* ---- life ---- */

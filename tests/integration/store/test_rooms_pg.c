@@ -2,8 +2,8 @@
  * id and by the time at which they expire. */
 #include <stdlib.h>
 
-#include "common/base/limits.h"
 #include "pg_fixture.h"
+#include "shard/limits.h"
 
 static int setup(void **state)
 {

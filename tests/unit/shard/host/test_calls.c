@@ -1,5 +1,5 @@
 /* test_calls.c - REST calls: who may, what comes back, and that a repeat changes nothing. */
-#include "common/base/limits.h"
+#include "shard/limits.h"
 #include "tests/unit/shard/host/fixture.h"
 
 struct step {

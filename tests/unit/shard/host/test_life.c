@@ -1,4 +1,5 @@
 /* test_life.c - links, ghosts, sleep, moves, fences, presence and typing. */
+#include "shard/limits.h"
 #include "tests/unit/shard/host/fixture.h"
 
 #include "common/base/limits.h"

@@ -4,6 +4,7 @@
 
 #include "common/base/limits.h"
 #include "shard/host/attach.h"
+#include "shard/limits.h"
 
 #define TYPES(on) "{\"type\":\"typing\",\"isTyping\":" #on "}"
 #define QUIET_MS (2 * PRESENCE_WINDOW_MS)

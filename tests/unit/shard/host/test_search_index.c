@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/base/limits.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 #include "shard/store/sql.h"
 #include "tests/support/fake_env.h"

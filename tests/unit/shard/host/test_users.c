@@ -4,6 +4,7 @@
 #include "common/base/limits.h"
 #include "shard/host/gather.h"
 #include "shard/host/user_channel.h"
+#include "shard/limits.h"
 
 static struct fx fx;
 

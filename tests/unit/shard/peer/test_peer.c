@@ -10,6 +10,7 @@
 #include "common/wire/handshake.h"
 #include "shard/host/gate.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 #include "shard/metrics.h"
 #include "shard/peer/peers.h"
 #include "tests/support/fake_env.h"

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/base/limits.h"
+#include "shard/limits.h"
 #include "shard/room/settings.h"
 
 /* Merges a text; the error word, or ERROR_NONE. */

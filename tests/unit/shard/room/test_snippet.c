@@ -2,6 +2,7 @@
 #include "tests/support/test.h"
 
 #include "common/base/limits.h"
+#include "shard/limits.h"
 #include "shard/room/snippet.h"
 
 static void words_are_marked_and_all_else_is_escaped(void **state)

@@ -1,4 +1,5 @@
 /* test_turnout.c - what is told about who is here, and how often. */
+#include "shard/limits.h"
 #include "shard/room/turnout.h"
 
 #include <stdio.h>

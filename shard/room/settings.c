@@ -1,6 +1,6 @@
 /* settings.c - see settings.h. */
-#include "shard/limits.h"
 #include "shard/room/settings.h"
+#include "shard/limits.h"
 
 #include <errno.h>
 #include <stdlib.h>

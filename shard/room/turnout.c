@@ -1,6 +1,6 @@
 /* turnout.c - see turnout.h. */
-#include "shard/limits.h"
 #include "shard/room/turnout.h"
+#include "shard/limits.h"
 
 #include <stdlib.h>
 

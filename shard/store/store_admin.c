@@ -2,8 +2,8 @@
  * store_admin.c - see store_admin.h: a blocking connection with deadlines, and
  * what it is used for but migrations (migrate.c) and secrets (admin_keys.c).
  */
-#include "shard/limits.h"
 #include "shard/store/store_admin.h"
+#include "shard/limits.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -11,7 +11,7 @@ ARGS ?=
 
 help:
 	@echo 'make run        a cluster on this machine, in the foreground (ARGS="--gateways 3")'
-	@echo 'make test       everything that must be green, sanitizers included; below 10 minutes on 2 cores'
+	@echo 'make test       everything that must be green, sanitizers included; a quarter of an hour on 2 cores'
 	@echo 'make build      the two programs and the unit tests, in build/'
 	@echo 'make lint       formatting, clang-tidy, cppcheck, both compilers, layers, docs'
 	@echo 'make format     let clang-format put right what it can'

@@ -1,12 +1,10 @@
-/* test_presence.c - who is here after sleep, moves and dead gateways; large rooms; /live; the
- * limits of typing. */
+/* test_presence.c - who is here after sleep, moves and dead gateways; large rooms; /live. */
 #include "tests/unit/shard/host/fixture.h"
 
 #include "common/base/limits.h"
 #include "shard/host/attach.h"
 #include "shard/limits.h"
 
-#define TYPES(on) "{\"type\":\"typing\",\"isTyping\":" #on "}"
 #define QUIET_MS (2 * PRESENCE_WINDOW_MS)
 
 /* Ann at the first gateway and bob at the second; cid's is the third. */
@@ -247,23 +245,6 @@ static void answers_to_an_earlier_wake_count_for_nothing(void **state)
     fx_awake(&fx.gates[1]);
     fx_run(&fx);
     assert_false(fx_got(a, "eve"));
-    fx_deinit(&fx);
-}
-
-static void a_room_does_not_sleep_while_somebody_types(void **state)
-{
-    struct fx fx;
-    struct fx_gate *b = &fx.gates[1];
-
-    (void)state;
-    begin(&fx);
-    fx.host->config.room_idle_ms = 1000;
-    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
-    fake_env_advance(&fx.fake, TYPING_EXPIRE_MS - 1000);
-    fx_expect(b, "ephemeral {typing userId=ann isTyping=1 intent=composing}\n", "typing");
-    fx_expect(&fx.gates[0], "", "not told of himself");
-    fake_env_advance(&fx.fake, 3000);
-    fx_expect(b, "ephemeral {typing userId=ann isTyping=0 intent=idle}\nsleep g\n", "ended");
     fx_deinit(&fx);
 }
 
@@ -543,115 +524,6 @@ static void live_lists_at_most_two_hundred(void **state)
     fx_deinit(&fx);
 }
 
-/* ---- typing ---- */
-
-static void a_stuttering_keyboard_is_limited_and_ends_as_it_is(void **state)
-{
-    struct fx fx;
-    struct fx_gate *b = &fx.gates[1];
-
-    (void)state;
-    begin(&fx);
-    for (unsigned i = 0; i < 100; i++) {
-        fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
-        fx_frame(&fx.gates[0], 1, 0, 0, TYPES(false));
-    }
-    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
-    fx_run(&fx);
-    assert_int_equal(fx_count(b, "typing"), TYPING_RELAYS);
-    assert_int_equal(fx.metrics.typing_relayed, TYPING_RELAYS);
-    assert_true(fx.metrics.typing_limited > 0);
-    fx_forget(b);
-    fake_env_advance(&fx.fake, 1000);
-    fx_expect(b, "ephemeral {typing userId=ann isTyping=1 intent=composing}\n",
-              "what he does now");
-    fake_env_advance(&fx.fake, TYPING_EXPIRE_MS);
-    fx_expect(b, "ephemeral {typing userId=ann isTyping=0 intent=idle}\n", "the end");
-    fx_deinit(&fx);
-}
-
-static void typing_ends_with_the_socket_that_typed(void **state)
-{
-    struct fx fx;
-    struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
-
-    (void)state;
-    begin(&fx);
-    FX_ATTACH(a, .number = 2, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
-    fx_run(&fx);
-    fx_frame(a, 1, 0, 0, TYPES(true));
-    fx_detach(a, 2);
-    fx_expect(b, "ephemeral {typing userId=ann isTyping=1 intent=composing}\n",
-              "the other socket's end");
-    FX_ATTACH(a, .number = 3, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
-    fx_run(&fx);
-    fx_detach(a, 1);
-    fx_expect(b, "ephemeral {typing userId=ann isTyping=0 intent=idle}\n", "its own");
-    fx_deinit(&fx);
-}
-
-static void who_was_out_of_reach_hears_that_typing_has_ended(void **state)
-{
-    struct fx fx;
-    struct fx_gate *b = &fx.gates[1];
-
-    (void)state;
-    begin(&fx);
-    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
-    fx_forget(b);
-    fx_link_down(b);
-    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(false));
-    fx_link_up(b);
-    back(b, "bob");
-    fx_run(&fx);
-    fx_expect(b, "attached 1 @0\nto 1 {typing userId=ann isTyping=0 intent=idle}\n", "bob");
-    /* Long ago: there is nothing to be said. */
-    fake_env_advance(&fx.fake, TYPING_TOLD_MS);
-    fx_link_down(b);
-    fx_link_up(b);
-    back(b, "bob");
-    fx_run(&fx);
-    fx_expect(b, "attached 1 @0\n", "later");
-    fx_deinit(&fx);
-}
-
-static void a_change_of_intent_is_sent_on(void **state)
-{
-    struct fx fx;
-    struct fx_gate *b = &fx.gates[1];
-
-    (void)state;
-    begin(&fx);
-    fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
-    fx_frame(&fx.gates[0], 1, 0, 0,
-             "{\"type\":\"typing\",\"isTyping\":true,\"intent\":\"viewing_thread\"}");
-    fx_frame(&fx.gates[0], 1, 0, 0,
-             "{\"type\":\"typing\",\"isTyping\":true,\"intent\":\"away\"}");
-    fx_expect(b,
-              "ephemeral {typing userId=ann isTyping=1 intent=composing}\n"
-              "ephemeral {typing userId=ann isTyping=1 intent=viewing_thread}\n"
-              "ephemeral {typing userId=ann isTyping=1 intent=away}\n",
-              "each");
-    fx_deinit(&fx);
-}
-
-static void a_room_full_of_typists_is_limited(void **state)
-{
-    struct fx fx;
-    size_t n = 0;
-
-    (void)state;
-    begin(&fx);
-    for (unsigned i = 0; i < 1000; i++)
-        enter(&fx, i, 0);
-    fx_run(&fx);
-    for (unsigned i = 0; i < 1000; i++)
-        fx_frame(&fx.gates[1], 100 + i, 0, 0, TYPES(true));
-    n = fx.metrics.typing_relayed;
-    assert_in_range(n, 1, TYPING_FANOUT_PER_S / 1000);
-    fx_deinit(&fx);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -664,7 +536,6 @@ int main(void)
         cmocka_unit_test(a_gateway_out_of_reach_may_bring_its_users_while_it_is_held),
         cmocka_unit_test(who_comes_back_after_he_was_given_up_joins),
         cmocka_unit_test(answers_to_an_earlier_wake_count_for_nothing),
-        cmocka_unit_test(a_room_does_not_sleep_while_somebody_types),
         cmocka_unit_test(a_room_does_not_sleep_while_somebody_is_awaited),
         cmocka_unit_test(a_room_does_not_sleep_while_a_link_is_held),
         cmocka_unit_test(every_other_gateway_hears_that_one_is_gone),
@@ -674,11 +545,6 @@ int main(void)
         cmocka_unit_test(live_says_who_is_here),
         cmocka_unit_test(live_waits_for_a_sleeping_rooms_sockets),
         cmocka_unit_test(live_lists_at_most_two_hundred),
-        cmocka_unit_test(a_stuttering_keyboard_is_limited_and_ends_as_it_is),
-        cmocka_unit_test(typing_ends_with_the_socket_that_typed),
-        cmocka_unit_test(who_was_out_of_reach_hears_that_typing_has_ended),
-        cmocka_unit_test(a_change_of_intent_is_sent_on),
-        cmocka_unit_test(a_room_full_of_typists_is_limited),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,20 +25,25 @@
     "  AND ($3::text IS NULL OR m.room_id = $3)"                                               \
     " ORDER BY r.last_created_at DESC LIMIT 5000)"
 
+/* The entry t with this seq, found by its key: a join could as well walk through the room. */
+#define ENTRY_OF_SEQ(room, seq)                                                                \
+    " CROSS JOIN LATERAL (SELECT e.* FROM timeline e WHERE e.project_id = $1"                  \
+    " AND e.room_id = " room " AND e.seq = " seq " LIMIT 1) t"
+
 /* Behind `mine`: the messages of that room in which he is named, by name or by a group to which
  * he belongs, others' and live. filter: on mentions k and timeline t; limit: "" or "LIMIT n".
  */
 #define NAMED(filter, limit)                                                                   \
     "LATERAL (SELECT DISTINCT k.seq FROM (VALUES ($2), ('@channel'), ('@here'), ('@role:' ||"  \
     "  (ARRAY['guest', 'member', 'moderator', 'admin', 'owner'])[mine.role])) AS n(name)"      \
-    " CROSS JOIN LATERAL (SELECT k.seq FROM mentions k JOIN timeline t"                        \
-    "  ON t.project_id = $1 AND t.room_id = k.room_id AND t.seq = k.seq"                       \
-    "  WHERE k.project_id = $1 AND k.user_id = n.name AND k.room_id = mine.room_id"            \
-    "  AND t.user_id <> $2 AND (n.name = $2 OR t.created_at >= mine.joined_at)"                \
-    "  AND " LIVE_FOR("t", "$2") filter " ORDER BY k.seq DESC " limit ") k) d"
+    " CROSS JOIN LATERAL (SELECT k.seq FROM mentions k" ENTRY_OF_SEQ(                          \
+        "k.room_id",                                                                           \
+        "k.seq") "  WHERE k.project_id = $1 AND k.user_id = n.name AND k.room_id = "           \
+                 "mine.room_id"                                                                \
+                 "  AND t.user_id <> $2 AND (n.name = $2 OR t.created_at >= mine.joined_at)"   \
+                 "  AND " LIVE_FOR("t", "$2") filter " ORDER BY k.seq DESC " limit ") k) d"
 
-#define NAMED_MESSAGE                                                                          \
-    " JOIN timeline t ON t.project_id = $1 AND t.room_id = mine.room_id AND t.seq = d.seq"
+#define NAMED_MESSAGE ENTRY_OF_SEQ("mine.room_id", "d.seq")
 
 /* One of unreadRooms or snoozedRooms, of a row of `mine` with unread. */
 #define INBOX_ROOM(u)                                                                          \

@@ -286,8 +286,9 @@ static void on_error(struct sim_client *c, const json_t *frame)
     if (json_is_true(json_object_get(frame, "retryable"))) {
         if (post)
             sim_socket_after(&c->socket, RETRY_MS, on_retry, post->number);
-    } else if (slice_eq_str(frame_str(frame, "code"), "message_deleted") && post) {
-        post_drop(c, post);
+    } else if (slice_eq_str(frame_str(frame, "code"), "message_deleted")) {
+        if (post) /* else the change had been sent twice, and its first sending was acknowledged */
+            post_drop(c, post);
     } else {
         sim_violation(c->check, "%s: refused for good: %s", c->config.user,
                       frame_str(frame, "code").data);

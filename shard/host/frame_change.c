@@ -7,7 +7,7 @@ static void acknowledge_change(struct op *op, const struct entry *e, uint64_t se
                                bool is_duplicate)
 {
     struct room_host *room = op->attach->room;
-    struct frame_ref ref = {.frame_id = op->frame_id};
+    struct frame_ref ref = {.client_id = op->client_id, .frame_id = op->frame_id};
     struct buf *json = &room->host->json;
 
     buf_clear(json);
@@ -39,7 +39,7 @@ static void change_on_settled(struct room_request *request, const struct commit_
     case COMMIT_REFUSED:
     case COMMIT_UNAVAILABLE:
     case COMMIT_UNKNOWN:
-        frame_refuse(op, slice_of(NULL, 0), mutate_error_of(result), "", 0);
+        frame_refuse(op, op->client_id, mutate_error_of(result), "", 0);
         return;
     case COMMIT_DROPPED:
         op_strand(op);
@@ -69,16 +69,16 @@ void frame_run_change(struct op *op, const struct frame *frame, enum mutation_ki
     int r;
 
     if (frame->has_failed) {
-        frame_refuse(op, slice_of(NULL, 0), ERROR_unavailable, "", 0);
+        frame_refuse(op, op->client_id, ERROR_unavailable, "", 0);
         return;
     }
     op->request.on_settled = change_on_settled;
-    frame_make_key(attach, op->n, slice_of(NULL, 0), key);
+    frame_make_key(attach, op->n, change->client_id, key);
     r = room_mutate(attach->room, &m);
     if (r < 0)
-        frame_refuse(op, slice_of(NULL, 0), ERROR_overloaded, "", 0);
+        frame_refuse(op, op->client_id, ERROR_overloaded, "", 0);
     else if (r == MUTATE_REFUSED)
-        frame_refuse(op, slice_of(NULL, 0), m.error, m.detail, m.retry_after_ms);
+        frame_refuse(op, op->client_id, m.error, m.detail, m.retry_after_ms);
     else if (r == MUTATE_FIND)
         frame_wait_for_message(op, frame, change->message_id);
     else

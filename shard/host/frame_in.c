@@ -267,6 +267,15 @@ static void run_command(struct op *op, const struct frame *frame, const struct c
     }
 }
 
+/* The key that its sender gave to a change. */
+static struct slice change_key(const struct command *command)
+{
+    bool is_change = command->type == COMMAND_EDIT || command->type == COMMAND_DELETE ||
+                     command->type == COMMAND_REACTION;
+
+    return is_change ? command->change.client_id : (struct slice){0};
+}
+
 static void run_frame(struct attach *attach, const struct frame *frame)
 {
     struct command_error error;
@@ -276,7 +285,8 @@ static void run_frame(struct attach *attach, const struct frame *frame)
 
     r = command_parse(frame->json, &command, &error);
     op = op_new(attach, frame->n, frame->flags & FRAME_RESENT,
-                r ? error.frame_id : command.frame_id);
+                r ? error.frame_id : command.frame_id,
+                r ? (struct slice){0} : change_key(&command));
     if (!op)
         attach_close(attach, 1013, "overloaded");
     else if (r)

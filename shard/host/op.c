@@ -6,9 +6,10 @@
 
 #include "shard/host/catchup.h"
 
-struct op *op_new(struct attach *attach, uint64_t n, bool is_resent, struct slice frame_id)
+struct op *op_new(struct attach *attach, uint64_t n, bool is_resent, struct slice frame_id,
+                  struct slice client_id)
 {
-    struct op *op = malloc(sizeof(*op) + frame_id.len);
+    struct op *op = malloc(sizeof(*op) + frame_id.len + client_id.len);
 
     if (!op)
         return NULL;
@@ -16,6 +17,9 @@ struct op *op_new(struct attach *attach, uint64_t n, bool is_resent, struct slic
     if (frame_id.len > 0)
         memcpy(op->bytes, frame_id.data, frame_id.len);
     op->frame_id = slice_of(op->bytes, frame_id.len);
+    if (client_id.len > 0)
+        memcpy(op->bytes + frame_id.len, client_id.data, client_id.len);
+    op->client_id = slice_of(op->bytes + frame_id.len, client_id.len);
     list_add_tail(&attach->ops, &op->in_attach);
     return op;
 }

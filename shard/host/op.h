@@ -15,15 +15,17 @@ struct op {
     struct attach *attach; /* NULL: gone, nobody waits for the answer */
     uint64_t n;
     bool is_resent;
-    bool is_done;          /* answer is ready */
-    bool is_committing;    /* the committer holds it: freed when it comes back */
-    struct buf answer;     /* link messages, while one before it is not settled */
-    struct slice frame_id; /* points into bytes */
+    bool is_done;           /* answer is ready */
+    bool is_committing;     /* the committer holds it: freed when it comes back */
+    struct buf answer;      /* link messages, while one before it is not settled */
+    struct slice frame_id;  /* points into bytes */
+    struct slice client_id; /* clientMessageId of a change; points into bytes */
     char bytes[];
 };
 
 /* Adds an op for frame n at the end of the attach's list. NULL: out of memory. */
-struct op *op_new(struct attach *attach, uint64_t n, bool is_resent, struct slice frame_id);
+struct op *op_new(struct attach *attach, uint64_t n, bool is_resent, struct slice frame_id,
+                  struct slice client_id);
 /* The attach goes or starts over: its ops have nobody to answer to any more. */
 void ops_orphan(struct attach *attach);
 /* Nothing before it is unsettled: what it is answered with goes out at once. */

@@ -276,6 +276,9 @@ int command_change_read(const json_t *object, enum command_type type,
     int r;
 
     *ret_change = (struct command_change){0};
+    r = read_client_id(object, &ret_change->client_id, ret_error);
+    if (r)
+        return r;
     r = read_message_id(object, ret_change, ret_error);
     if (r)
         return r;

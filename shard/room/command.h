@@ -38,6 +38,7 @@ struct command_message {
 
 /* A change of a message: edit, delete, reaction. */
 struct command_change {
+    struct slice client_id; /* clientMessageId: the key of the change; empty: none */
     int64_t message_id;
     struct slice content; /* EDIT */
     struct slice emoji;   /* REACTION */

@@ -184,6 +184,25 @@ describe('changes of messages', () => {
     await Promise.all([a, b, c, r, oldC, back].map((x) => x.close()));
   });
 
+  test('a change with a clientMessageId is made once, by whichever socket it comes again', async () => {
+    const id = await room('c-key');
+    const m = await post(ada, id, 'once');
+    const a = await join(0, id, ada, { native: true });
+    a.send({ type: 'edit', messageId: m.id, content: 'edited', clientMessageId: 'k1' });
+    const ack = await a.until((f) => f.type === 'ack' && f.clientMessageId === 'k1');
+    assert.deepEqual([ack.seq, ack.duplicate], [2, false]);
+    const again = await join(1, id, ada, { native: true });
+    again.send({ type: 'edit', messageId: m.id, content: 'edited', clientMessageId: 'k1' });
+    const repeat = await again.until((f) => f.type === 'ack' && f.clientMessageId === 'k1');
+    assert.deepEqual([repeat.seq, repeat.duplicate], [2, true]);
+    again.send({ type: 'reaction', messageId: m.id, emoji: '👍', op: 'add', clientMessageId: 'k 2' });
+    assert.equal((await again.until((f) => f.type === 'error')).code, 'invalid_client_message_id');
+    again.send({ type: 'edit', messageId: 1, content: 'x', clientMessageId: 'k3' });
+    assert.equal((await again.until((f) => f.type === 'error' && f.clientMessageId === 'k3')).code, 'message_not_found');
+    assert.deepEqual((await history(ada, id)).messages.map((x) => x.version), [2]);
+    await Promise.all([a, again].map((c) => c.close()));
+  });
+
   test('who resumes gets each changed row once, in its last state', async () => {
     const id = await room('c-resume');
     const ms = [];

@@ -287,7 +287,8 @@ static void on_error(struct sim_client *c, const json_t *frame)
         if (post)
             sim_socket_after(&c->socket, RETRY_MS, on_retry, post->number);
     } else if (slice_eq_str(frame_str(frame, "code"), "message_deleted")) {
-        if (post) /* else the change had been sent twice, and its first sending was acknowledged */
+        if (post) /* else the change had been sent twice, and its first sending was acknowledged
+                   */
             post_drop(c, post);
     } else {
         sim_violation(c->check, "%s: refused for good: %s", c->config.user,

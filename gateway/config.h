@@ -16,6 +16,7 @@ struct gateway_config {
     struct config_secret link_secret;
     char *link_tls_ca_file, *link_tls_cert_file, *link_tls_key_file;
     char *operator_project;
+    char *export_font;
     struct config_secret operator_key;
     bool allow_anonymous;
     int64_t upload_max_bytes;

@@ -378,6 +378,7 @@ static int build_service(struct gateway *g)
         .operator_project = slice_str(c->operator_project),
         .operator_key = slice_of(c->operator_key.data, c->operator_key.len),
         .allowed_origins = slice_str(c->allowed_origins),
+        .export_font = c->export_font,
         .rate_limit_scale = (uint32_t)c->rate_limit_scale,
         .upload_max_bytes = (uint64_t)c->upload_max_bytes,
     };

@@ -416,6 +416,9 @@
 #define EXPORT_PAGE 200
 /* Exports under way on one gateway; each holds one page. */
 #define EXPORTS_AT_ONCE 64
+/* Messages of a PDF: its pages are remembered to its end. And bytes of the font's file. */
+#define EXPORT_PDF_MAX 100000
+#define FONT_FILE_MAX (64 * (int)MIB)
 /* Pages that could not be read are asked for again so often, so long apart. */
 #define EXPORT_RETRIES 5
 #define EXPORT_RETRY_MS 1000

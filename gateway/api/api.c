@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/base/ident.h"
+#include "common/base/log.h"
 #include "common/base/secret.h"
 #include "gateway/api/request.h"
 #include "gateway/http/uri.h"
@@ -111,6 +112,7 @@ static const struct route routes[] = {
     {{HTTP_GET, "/export/messages.json"}, NEEDS_TOKEN, api_get_export_json},
     {{HTTP_GET, "/export/messages.ndjson"}, NEEDS_TOKEN, api_get_export_ndjson},
     {{HTTP_GET, "/export/messages.csv"}, NEEDS_TOKEN, api_get_export_csv},
+    {{HTTP_GET, "/export/rooms/{}.pdf"}, NEEDS_TOKEN | HAS_ROOM, api_get_export_pdf},
     {{HTTP_GET, "/export/rooms/{}.markdown"}, NEEDS_TOKEN | HAS_ROOM, api_get_export_markdown},
     {{HTTP_GET, "/rooms/{}/compliance-export"},
      NEEDS_TOKEN | HAS_ROOM,
@@ -383,6 +385,15 @@ void api_refuse(struct api *api, struct http_exchange *ex, const struct http_ref
 
 /* ---- life ---- */
 
+/* Everything but PDF exports works without. */
+static void open_font(struct api *api, const char *path)
+{
+    int r = path && path[0] ? font_open(path, &api->export_font) : 0;
+
+    if (r < 0)
+        log_warn("no font: PDF exports are refused", L_STR("file", path), L_ERR(r));
+}
+
 int api_new(struct env *env, struct calls *calls, struct admit *admit,
             struct gateway_metrics *metrics, const struct api_config *config,
             const struct api_hooks *hooks, void *owner, struct api **ret_api)
@@ -418,6 +429,7 @@ int api_new(struct env *env, struct calls *calls, struct admit *admit,
     if (!api->demo_project || !api->operator_project || !api->operator_key ||
         !api->allowed_origins)
         return -ENOMEM;
+    open_font(api, config->export_font);
     *ret_api = TAKE(api);
     return 0;
 }
@@ -439,6 +451,7 @@ void api_free(struct api *api)
     rate_table_deinit(&api->bad_key_limit);
     rate_table_deinit(&api->upload_limit);
     rate_table_deinit(&api->event_limit);
+    font_close(api->export_font);
     if (api->operator_key)
         secret_wipe(api->operator_key, strlen(api->operator_key));
     free(api->operator_key);

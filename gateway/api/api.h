@@ -21,6 +21,7 @@ struct api_config {
     struct slice operator_project;
     struct slice operator_key;    /* empty: nobody */
     struct slice allowed_origins; /* comma-separated, or "*" */
+    const char *export_font;      /* file of the font of PDF exports; NULL, "": none */
     uint32_t rate_limit_scale;
     uint64_t upload_max_bytes; /* 0: FILE_BYTES */
 };

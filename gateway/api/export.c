@@ -8,6 +8,7 @@
  * room for it. What cannot be finished is cut, so that nobody takes it for the
  * whole; the client goes on with afterSeq.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -15,9 +16,17 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "gateway/api/params.h"
+#include "gateway/api/pdf.h"
 #include "gateway/metrics.h"
 
-enum format { FORMAT_JSON, FORMAT_NDJSON, FORMAT_CSV, FORMAT_MARKDOWN, FORMAT_COMPLIANCE };
+enum format {
+    FORMAT_JSON,
+    FORMAT_NDJSON,
+    FORMAT_CSV,
+    FORMAT_MARKDOWN,
+    FORMAT_COMPLIANCE,
+    FORMAT_PDF /* set here, from what shards give as NDJSON */
+};
 
 static const struct {
     const char *name, *content_type, *suffix;
@@ -27,6 +36,7 @@ static const struct {
     [FORMAT_CSV] = {"csv", "text/csv; charset=utf-8; header=present", "csv"},
     [FORMAT_MARKDOWN] = {"markdown", "text/markdown; charset=utf-8", "md"},
     [FORMAT_COMPLIANCE] = {"compliance", "application/json", "json"},
+    [FORMAT_PDF] = {"ndjson", "application/pdf", "pdf"},
 };
 
 /* api_request.state */
@@ -37,6 +47,7 @@ struct export
     char room[ID_MAX + 1];
     uint64_t first, after, end; /* seqs: asked for behind `first`, written up to `after` */
     uint64_t written;           /* messages */
+    struct pdf *pdf;            /* FORMAT_PDF; owned */
     struct timer retry;
     unsigned n_retries;
     bool is_asking; /* a call is under way */
@@ -51,6 +62,9 @@ static void export_free(void *state)
     api->n_exports--;
     api->metrics->exports_active--;
     env_timer_cancel(api->env, &x->retry);
+    if (x->pdf)
+        pdf_deinit(x->pdf);
+    free(x->pdf);
     free(x);
 }
 
@@ -82,6 +96,49 @@ static void put_json_opening(struct buf *out, const struct api_request *req,
     json_write_key(&w, "entries");
     buf_put_char(out, '[');
     free(members);
+}
+
+/* What the document has ready. */
+static void put_pdf(struct buf *out, struct pdf *pdf)
+{
+    if (pdf_failed(pdf))
+        out->failed = true;
+    buf_put_slice(out, buf_slice(&pdf->out));
+    pdf_taken(pdf);
+}
+
+/* One line of NDJSON: a message. False: it is none. */
+static bool set_message(struct pdf *pdf, struct slice line)
+{
+    AUTO(json_free) json_t *message = NULL;
+    AUTO_BUF heading = BUF_INIT;
+
+    if (json_load_object(line, LINK_MESSAGE_MAX, &message) != 0)
+        return false;
+    buf_put_slice(&heading, json_slice(json_object_get(message, "userId")));
+    buf_put_str(&heading, "  \xc2\xb7  ");
+    buf_put_slice(&heading, json_slice(json_object_get(message, "createdAt")));
+    if (json_is_string(json_object_get(message, "editedAt")))
+        buf_put_str(&heading, "  \xc2\xb7  edited");
+    pdf_put(pdf, PDF_HEADING, buf_slice(&heading));
+    pdf_put(pdf, PDF_TEXT, json_slice(json_object_get(message, "content")));
+    return !buf_failed(&heading);
+}
+
+/* A page of messages, set. */
+static bool set_page(struct buf *out, struct pdf *pdf, struct slice lines)
+{
+    while (lines.len > 0) {
+        const char *end = memchr(lines.data, '\n', lines.len);
+        size_t len = end ? (size_t)(end - lines.data) : lines.len;
+
+        if (!set_message(pdf, slice_of(lines.data, len)))
+            return false;
+        len += end != NULL;
+        lines = slice_of(lines.data + len, lines.len - len);
+    }
+    put_pdf(out, pdf);
+    return !buf_failed(out);
 }
 
 static void put_opening(struct buf *out, const struct api_request *req, const json_t *start)
@@ -116,10 +173,14 @@ static void put_opening(struct buf *out, const struct api_request *req, const js
     case FORMAT_COMPLIANCE:
         put_json_opening(out, req, start);
         return;
+    case FORMAT_PDF:
+        pdf_put(x->pdf, PDF_TITLE, name);
+        put_pdf(out, x->pdf);
+        return;
     }
 }
 
-static void put_closing(struct buf *out, const struct export *x)
+static void put_closing(struct buf *out, struct export *x)
 {
     switch (x->format) {
     case FORMAT_JSON:
@@ -135,6 +196,10 @@ static void put_closing(struct buf *out, const struct export *x)
     case FORMAT_COMPLIANCE:
         buf_printf(out, "\n],\"lastSeq\":%llu,\"count\":%llu}\n", (unsigned long long)x->end,
                    (unsigned long long)x->written);
+        return;
+    case FORMAT_PDF:
+        pdf_end(x->pdf);
+        put_pdf(out, x->pdf);
         return;
     }
 }
@@ -199,6 +264,8 @@ static void on_page(void *arg, const struct call_reply *answer)
     struct export *x = req->state;
     bool is_comma =
         (x->format == FORMAT_JSON || x->format == FORMAT_COMPLIANCE) && x->written > 0;
+    AUTO_BUF set = BUF_INIT;
+    struct slice text;
     uint64_t count;
     int r = 0;
 
@@ -220,8 +287,11 @@ static void on_page(void *arg, const struct call_reply *answer)
     req->api->metrics->export_bytes += answer->data.len;
     if (count > 0 && is_comma)
         r = api_reply_part(req, SLICE_LIT(","));
-    if (r >= 0 && answer->data.len > 0)
-        r = api_reply_part(req, answer->data);
+    if (x->pdf && !set_page(&set, x->pdf, answer->data))
+        r = -ENOMEM;
+    text = x->pdf ? buf_slice(&set) : answer->data;
+    if (r >= 0 && text.len > 0)
+        r = api_reply_part(req, text);
     if (r < 0)
         api_reply_abort(req);
     else if (r == 0)
@@ -339,7 +409,12 @@ static void on_start(void *arg, const struct call_reply *answer)
     x->end = (uint64_t)json_get_int(&f, "endSeq", 0, INT64_MAX, ERROR_internal_error);
     if (x->end < x->first)
         x->end = x->first;
-    if (api_fields_ok(req, &f))
+    if (!api_fields_ok(req, &f))
+        return;
+    if (x->pdf && json_integer_value(json_object_get(start, "total")) > EXPORT_PDF_MAX)
+        api_reply_error(req, ERROR_payload_too_large,
+                        SLICE_LIT("too many messages for a PDF: narrow it with from and to"));
+    else
         begin(req, start);
 }
 
@@ -358,6 +433,21 @@ static bool put_params(struct api_request *req, struct buf *params)
         return false;
     json_write_object_end(&w);
     return true;
+}
+
+/* False: answered. */
+static bool make_pdf(struct api_request *req, struct export *x)
+{
+    if (!req->api->export_font) {
+        api_reply_error(req, ERROR_not_implemented,
+                        SLICE_LIT("this server has no font for it (FLUXY_EXPORT_FONT)"));
+        return false;
+    }
+    x->pdf = calloc(1, sizeof(*x->pdf));
+    if (x->pdf && pdf_init(x->pdf, &req->api->export_font->ttf) == 0)
+        return true;
+    api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
+    return false;
 }
 
 static void start(struct api_request *req, enum format format, struct slice room)
@@ -383,6 +473,8 @@ static void start(struct api_request *req, enum format format, struct slice room
     timer_init(&x->retry, on_retry, req);
     req->state = x;
     req->free_state = export_free;
+    if (format == FORMAT_PDF && !make_pdf(req, x))
+        return;
     if (!put_params(req, &params))
         return;
     if (buf_failed(&params) || !api_ask(req, CALL_EXPORT_START, slice_of(NULL, 0),
@@ -423,4 +515,9 @@ void api_get_compliance_export(struct api_request *req)
 void api_get_export_markdown(struct api_request *req)
 {
     start(req, FORMAT_MARKDOWN, slice_str(req->room));
+}
+
+void api_get_export_pdf(struct api_request *req)
+{
+    start(req, FORMAT_PDF, slice_str(req->room));
 }

@@ -11,6 +11,7 @@
 #include "common/json/json_write.h"
 #include "gateway/api/admit.h"
 #include "gateway/api/api.h"
+#include "gateway/api/font.h"
 #include "gateway/api/rate_table.h"
 #include "gateway/auth/roles.h"
 #include "gateway/embedded/embedded.h"
@@ -35,6 +36,7 @@ struct api {
     size_t n_uploads;              /* under way */
     struct rate_table event_limit; /* by project and user */
     size_t n_exports;
+    struct font_file *export_font; /* of PDF exports; owned; NULL: there are none */
 };
 
 #define REQUEST_HASH_BYTES 32
@@ -211,3 +213,4 @@ void api_get_export_ndjson(struct api_request *req);
 void api_get_export_csv(struct api_request *req);
 void api_get_export_markdown(struct api_request *req);
 void api_get_compliance_export(struct api_request *req);
+void api_get_export_pdf(struct api_request *req);

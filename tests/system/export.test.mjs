@@ -127,6 +127,29 @@ describe('export', () => {
     assert.equal((await api('GET', `/export/rooms/${roomId}.exe`, 'bob')).status, 404);
   });
 
+  test('GET /export/rooms/{id}.pdf: a document whose text can be read, page after page', async () => {
+    const roomId = await room();
+    const texts = ['Hello world', 'Привет, мир', 'two\nlines', 'x'.repeat(400), 'Ärger & Größe (100 %)'];
+    for (let i = 0; i < 60; i++) await post(roomId, 'ada', texts[i % texts.length]);
+    const answer = await fetch(`${cluster.http()}/export/rooms/${roomId}.pdf`, { headers: { Authorization: `Bearer ${tokens.ada}` } });
+    assert.equal(answer.status, 200);
+    assert.equal(answer.headers.get('content-type'), 'application/pdf');
+    assert.equal(answer.headers.get('x-total-messages'), '60');
+    const pdf = Buffer.from(await answer.arrayBuffer()).toString('latin1');
+    assert.ok(pdf.startsWith('%PDF-1.7\n') && pdf.endsWith('%%EOF\n'));
+    const table = pdf.slice(Number(/startxref\n(\d+)/.exec(pdf)[1]));
+    const rows = table.split('\n').slice(3).filter((row) => / n $/.test(row));
+    for (const [i, row] of rows.entries()) assert.ok(pdf.startsWith(`${i + 1} 0 obj\n`, Number(row.slice(0, 10))), `object ${i + 1}`);
+    assert.ok(Number(/\/Count (\d+)/.exec(pdf)[1]) >= 3);
+    const unicode = new Map([...pdf.matchAll(/^<([0-9A-F]{4})><([0-9A-F]{4})>$/gm)].map(([, glyph, char]) => [glyph, String.fromCharCode(parseInt(char, 16))]));
+    const lines = [...pdf.matchAll(/Td <([0-9A-F]*)> Tj/g)].map(([, hex]) => (hex.match(/.{4}/g) ?? []).map((glyph) => unicode.get(glyph)).join(''));
+    assert.equal(lines[0], 'An <Export> *room*');
+    assert.equal(lines.filter((line) => line === 'Привет, мир').length, 12);
+    assert.equal(lines.filter((line) => line === 'Ärger & Größe (100 %)').length, 12);
+    assert.equal(lines.join('').split('x'.repeat(400)).length - 1, 12, 'long words are broken and nothing is lost');
+    assert.equal((await api('GET', `/export/rooms/${roomId}.pdf`, 'eve')).status, 403);
+  });
+
   test('whispers of others are in no export, admins included; strangers get none', async () => {
     const roomId = await room(['bob', 'eve']);
     await post(roomId, 'ada', 'for everybody');

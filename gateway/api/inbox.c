@@ -48,8 +48,22 @@ void api_post_follow_ups(struct api_request *req)
         api_call_any(req, CALL_FOLLOW_UP_ADD, buf_slice(&req->ex->body));
 }
 
+/* The only room for which the token is good, if there is one. */
+static void write_pinned(const struct api_request *req, struct json_writer *w)
+{
+    if (req->admission.token.room[0])
+        json_field_str(w, "roomId", slice_str(req->admission.token.room));
+}
+
 void api_patch_follow_up(struct api_request *req)
 {
+    const char *pinned = req->admission.token.room;
+
+    (void)json_object_del(req->body, "roomId"); /* the token says it */
+    if (pinned[0] && json_object_set_new(req->body, "roomId", json_string(pinned)) < 0) {
+        api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
+        return;
+    }
     api_call_any_with(req, CALL_FOLLOW_UP_UPDATE, "id", req->room);
 }
 
@@ -60,6 +74,7 @@ void api_delete_follow_up(struct api_request *req)
 
     json_write_object(&w);
     json_field_str(&w, "id", slice_str(req->room));
+    write_pinned(req, &w);
     json_write_object_end(&w);
     api_call_any(req, CALL_FOLLOW_UP_REMOVE, buf_slice(&params));
 }
@@ -90,6 +105,7 @@ void api_post_notification_read(struct api_request *req)
 
     json_write_object(&w);
     json_field_i64(&w, "id", req->message);
+    write_pinned(req, &w);
     json_write_object_end(&w);
     api_call_any(req, CALL_NOTIFICATIONS_READ, buf_slice(&params));
 }

@@ -111,6 +111,7 @@ void verb_follow_up_update(struct call *call, struct room_host *room)
     struct slice note = json_get_str_opt(&f, "note", 0, NOTE_MAX_CHARS, ERROR_bad_request);
     const json_t *done = json_object_get(call->params, "done");
     bool is_done = json_get_bool_opt(&f, "done", false);
+    struct slice only = json_get_id_opt(&f, "roomId", ERROR_invalid_id);
     struct store_query q = query_of(call, SQL_QUERY_follow_up_update);
 
     (void)room;
@@ -128,6 +129,7 @@ void verb_follow_up_update(struct call *call, struct room_host *room)
         query_bool(&q, is_done);
     else
         query_null(&q);
+    query_text(&q, only);
     call_query(call, &q, on_updated);
 }
 
@@ -136,6 +138,7 @@ void verb_follow_up_remove(struct call *call, struct room_host *room)
     struct json_fields f = json_fields(call->params);
     struct store_query q = query_of(call, SQL_QUERY_follow_up_remove);
     int64_t id = read_id(&f);
+    struct slice only = json_get_id_opt(&f, "roomId", ERROR_invalid_id);
 
     (void)room;
     if (json_fields_failed(&f)) {
@@ -144,5 +147,6 @@ void verb_follow_up_remove(struct call *call, struct room_host *room)
     }
     query_text(&q, call->user);
     query_int(&q, id);
+    query_text(&q, only);
     call_query(call, &q, on_removed);
 }

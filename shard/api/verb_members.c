@@ -163,6 +163,7 @@ static bool takes_last_owner(const struct room_host *room, enum member_role old_
 /* Gives call->verb.target the role call->verb.role. */
 static void change(struct call *call, struct room_host *room)
 {
+    struct actor target = room_actor(room, call->verb.target, 0);
     enum member_role old_role = members_role(&room->members, call->verb.target);
     enum member_role new_role = call->verb.role;
     struct change c = {.user = call->verb.target, .role = new_role, .actor = call->user};
@@ -177,6 +178,10 @@ static void change(struct call *call, struct room_host *room)
     }
     if (takes_last_owner(room, old_role, new_role)) {
         call_refuse(call, ERROR_last_owner, "", 0);
+        return;
+    }
+    if (old_role == ROLE_NONE && target.is_banned) {
+        call_refuse(call, ERROR_conflict, "the user is banned from the room", 0);
         return;
     }
     if (old_role == ROLE_NONE && members_count(&room->members) >= ROOM_MEMBERS_MAX) {
@@ -296,6 +301,7 @@ void verb_member_preferences(struct call *call, struct room_host *room)
 {
     struct json_fields f = json_fields(call->params);
     struct store_query q = query_of(call, SQL_QUERY_member_preferences);
+    struct actor actor = call_actor(call, room);
     bool has_notify = !json_is_null(json_object_get(call->params, "notifyEnabled")) &&
                       json_object_get(call->params, "notifyEnabled");
     bool notify = json_get_bool_opt(&f, "notifyEnabled", true);
@@ -310,7 +316,9 @@ void verb_member_preferences(struct call *call, struct room_host *room)
     query_text(&q, preferences ? slice_str(preferences) : slice_of(NULL, 0));
     if (json_fields_failed(&f))
         call_refuse_fields(call, &f);
-    else if (members_role(&room->members, call->user) == ROLE_NONE)
+    else if (!rules_may_read(&actor)) /* is not told whether there is such a room */
+        call_refuse(call, rules_refuse_read(&actor), "", 0);
+    else if (actor.role == ROLE_NONE)
         call_refuse(call, ERROR_not_member, "", 0);
     else
         call_query(call, &q, on_preferences);

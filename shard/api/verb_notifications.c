@@ -86,6 +86,7 @@ void verb_notifications_read(struct call *call, struct room_host *room)
 {
     struct json_fields f = json_fields(call->params);
     int64_t id = json_get_int_opt(&f, "id", 0, 1, MESSAGE_ID_MAX, ERROR_invalid_id);
+    struct slice only = json_get_id_opt(&f, "roomId", ERROR_invalid_id);
     struct store_query q =
         query_of(call, id ? SQL_QUERY_notification_read : SQL_QUERY_notifications_read_all);
 
@@ -95,7 +96,9 @@ void verb_notifications_read(struct call *call, struct room_host *room)
         return;
     }
     query_text(&q, call->user);
-    if (id)
+    if (id) {
         query_int(&q, id);
+        query_text(&q, only);
+    }
     call_query(call, &q, on_read);
 }

@@ -49,8 +49,6 @@ static int check_actor(struct room_host *room, struct mutate *m)
         break;
     case MUTATION_DELETE:
         m->what.is_any_author = rules_is_moderator(&actor);
-        if (m->what.is_hard && !rules_may_delete_hard(&actor))
-            return refuse(m, ERROR_forbidden, "a hard delete needs an administrator");
         break;
     case MUTATION_REACTION:
         why = rules_refuse_reaction(&actor);
@@ -81,6 +79,16 @@ static int find_base(struct room_host *room, struct mutate *m, struct entry **re
         return refuse(m, ERROR_message_not_found, "");
     *ret_base = base;
     return 0;
+}
+
+/* Only of a message that the caller may see is he told what he may not do with it. */
+static int check_hard(struct room_host *room, struct mutate *m)
+{
+    struct actor actor = room_actor(room, m->user, m->project_roles);
+
+    if (m->what.kind != MUTATION_DELETE || !m->what.is_hard || rules_may_delete_hard(&actor))
+        return 0;
+    return refuse(m, ERROR_forbidden, "a hard delete needs an administrator");
 }
 
 /* Mentions anew, from the new text; attachments stay. */
@@ -135,6 +143,9 @@ int room_mutate(struct room_host *room, struct mutate *m)
     if (r)
         return r;
     r = find_base(room, m, &base);
+    if (r)
+        return r;
+    r = check_hard(room, m);
     if (r)
         return r;
     r = fill_extra(room, m, base, &push, ops);

@@ -69,8 +69,8 @@ static int check_content(const struct room_host *room, struct publish *p)
     return why == ERROR_NONE ? 0 : refuse(p, why, "");
 }
 
-/* 0: there is none, or it exists and the author may see it. */
-static int check_parent(struct room_host *room, struct publish *p)
+/* 0: there is none (*ret_parent NULL), or it exists and the author may see it. */
+static int check_parent(struct room_host *room, struct publish *p, struct entry **ret_parent)
 {
     struct entry *parent = p->parent_entry;
     enum found found = p->parent;
@@ -84,18 +84,36 @@ static int check_parent(struct room_host *room, struct publish *p)
     if (found == FOUND_NO || !entry_is_live(parent, host_now_us(room->host)) ||
         !entry_is_visible(parent, p->user))
         return refuse(p, ERROR_message_not_found, "the message replied to");
+    *ret_parent = parent;
     return 0;
 }
 
-/* The list in p->visible_to: the author first, then whom he names, each once. */
-static int fill_visible_to(struct room_host *room, struct publish *p)
+/* A reply tells whoever sees it of the message that it answers: a reply to a whisper is for
+ * those of the whisper, all of them unless it names some. */
+static int follow_parent(struct publish *p, const struct entry *parent)
 {
-    if (!p->message->is_whisper)
+    if (!parent || parent->visible_to.len == 0)
         return 0;
+    if (p->is_streaming || p->message->is_open)
+        return refuse(p, ERROR_invalid_visibility, "a reply to a whisper must be a whisper");
+    if (!p->message->is_whisper)
+        buf_put_slice(&p->visible_to, parent->visible_to);
+    else if (!audience_includes(parent->visible_to, buf_slice(&p->visible_to)))
+        return refuse(p, ERROR_invalid_visibility,
+                      "visibleTo names somebody who may not see the message replied to");
+    return buf_failed(&p->visible_to) ? -ENOMEM : 0;
+}
+
+/* The list in p->visible_to: the author first, then whom he names, each once. */
+static int fill_visible_to(struct room_host *room, struct publish *p,
+                           const struct entry *parent)
+{
     buf_clear(&p->visible_to);
+    if (!p->message->is_whisper)
+        return follow_parent(p, parent);
     switch (audience_write(&p->visible_to, p->user, p->message->visible_to, &room->members)) {
     case 0:
-        return buf_failed(&p->visible_to) ? -ENOMEM : 0;
+        return buf_failed(&p->visible_to) ? -ENOMEM : follow_parent(p, parent);
     case AUDIENCE_NOT_MEMBER:
         return refuse(p, ERROR_invalid_visibility, "visibleTo names somebody who is no member");
     case AUDIENCE_EMPTY:
@@ -165,6 +183,7 @@ int room_publish(struct room_host *room, struct publish *p)
     struct side_op ops[MENTIONS_MAX + 1];
     struct commit_push push = {
         .is_suspect = p->is_suspect, .requester = p->request, .ops = ops};
+    struct entry *parent = NULL;
     struct mentions mentions;
     int r;
 
@@ -180,13 +199,13 @@ int room_publish(struct room_host *room, struct publish *p)
     r = check_rate(room, p);
     if (r)
         return r;
-    r = check_parent(room, p);
+    r = check_parent(room, p, &parent);
     if (r)
         return r;
     r = check_expiry(room, p);
     if (r)
         return r;
-    r = fill_visible_to(room, p);
+    r = fill_visible_to(room, p, parent);
     if (r)
         return r;
     mentions_find(&mentions, p->message->content, &room->members, buf_slice(&p->visible_to));

@@ -27,6 +27,19 @@ bool audience_has(struct slice list, struct slice user)
     return false;
 }
 
+bool audience_includes(struct slice list, struct slice users)
+{
+    while (users.len > 0) {
+        const char *comma = memchr(users.data, ',', users.len);
+        size_t len = comma ? (size_t)(comma - users.data) : users.len;
+
+        if (!audience_has(list, slice_of(users.data, len)))
+            return false;
+        users = comma ? slice_of(comma + 1, users.len - len - 1) : slice_of(NULL, 0);
+    }
+    return true;
+}
+
 bool entry_is_visible(const struct entry *e, struct slice user)
 {
     return audience_has(e->visible_to, user);

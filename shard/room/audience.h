@@ -23,3 +23,5 @@ int audience_write(struct buf *out, struct slice author, const json_t *names,
 /* Is the user in a list that audience_write() has written? True for an empty list: everybody.
  */
 bool audience_has(struct slice list, struct slice user);
+/* Are all users of one such list in the other? */
+bool audience_includes(struct slice list, struct slice users);

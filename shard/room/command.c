@@ -134,6 +134,7 @@ static int read_visibility(const json_t *object, struct command_message *m,
         /* What would change who sees the message must not be overlooked. */
         if (to && !(json_is_array(to) && json_array_size(to) == 0))
             return bad(error, ERROR_invalid_visibility, "visibleTo needs visibility whisper");
+        m->is_open = v != NULL;
         return 0;
     }
     if (!slice_eq_str(json_slice(v), "whisper"))
@@ -308,6 +309,21 @@ static int read_react(struct command *command, struct command_error *error)
     return command_change_read(command->root, COMMAND_REACTION, &command->change, error);
 }
 
+/* Everybody sees a stream, and it stays: who asks for less must not be shown more. */
+static int read_stream_kind(const json_t *object, struct command_message *m,
+                            struct command_error *error)
+{
+    int r = read_visibility(object, m, error);
+
+    if (r)
+        return r;
+    if (m->is_whisper)
+        return bad(error, ERROR_invalid_visibility, "%s", "a stream cannot be a whisper");
+    if (member(object, "expiresInSeconds") || member(object, "expiresAt"))
+        return bad(error, ERROR_invalid_expiry, "%s", "a stream cannot expire");
+    return 0;
+}
+
 static int read_stream(struct command *command, struct command_error *error)
 {
     static const char *const names[] = {[STREAM_OP_START] = "start",
@@ -316,7 +332,7 @@ static int read_stream(struct command *command, struct command_error *error)
                                         [STREAM_OP_ABORT] = "abort"};
     const json_t *op = member(command->root, "op"), *text = member(command->root, "content");
     struct command_stream *s = &command->stream;
-    struct command_message parent;
+    struct command_message parent = {0};
     size_t i = 0, max;
 
     command->type = COMMAND_STREAM;
@@ -340,7 +356,8 @@ static int read_stream(struct command *command, struct command_error *error)
     if (s->op != STREAM_OP_START)
         return 0;
     if (read_client_id(command->root, &s->client_id, error) ||
-        read_parent(command->root, &parent, error))
+        read_parent(command->root, &parent, error) ||
+        read_stream_kind(command->root, &parent, error))
         return COMMAND_BAD;
     s->parent_id = parent.parent_id;
     return 0;

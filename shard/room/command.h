@@ -30,6 +30,7 @@ struct command_message {
     struct slice client_id;    /* clientMessageId; empty: none */
     int64_t parent_id;         /* 0: none */
     const json_t *attachments; /* checked, not empty; or NULL */
+    bool is_open;              /* `visibility` says that everybody shall see it */
     bool is_whisper;
     const json_t *visible_to; /* whisper: array of strings, not empty */
     int64_t expires_us;       /* when it is to go, or ... */

@@ -69,6 +69,12 @@ static const struct {
     {"{\"type\":\"message\",\"content\":\"x\",\"visibility\":\"whisper\",\"visibleTo\":[\"a\"]"
      "}",
      ERROR_NONE, ""},
+    {"{\"type\":\"stream\",\"op\":\"start\",\"visibility\":\"whisper\",\"visibleTo\":[\"a\"]}",
+     ERROR_invalid_visibility, "a stream cannot be a whisper"},
+    {"{\"type\":\"stream\",\"op\":\"start\",\"visibleTo\":[\"a\"]}", ERROR_invalid_visibility,
+     "visibleTo needs visibility whisper"},
+    {"{\"type\":\"stream\",\"op\":\"start\",\"expiresInSeconds\":60}", ERROR_invalid_expiry,
+     "a stream cannot expire"},
     {"{\"type\":\"message\",\"content\":\"x\",\"visibility\":\"whisper\"}",
      ERROR_invalid_visibility, "visibleTo must name 1 to 99 users"},
     {"{\"type\":\"message\",\"content\":\"x\",\"visibleTo\":[\"a\"]}", ERROR_invalid_visibility,

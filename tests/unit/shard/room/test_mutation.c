@@ -287,6 +287,9 @@ static void audiences(void **state)
     }
     assert_true(audience_has(SLICE_LIT(""), SLICE_LIT("anybody")));
     assert_true(audience_has(SLICE_LIT("ann,bob"), SLICE_LIT("bob")));
+    assert_true(audience_includes(SLICE_LIT("ann,bob,cid"), SLICE_LIT("cid,ann")));
+    assert_false(audience_includes(SLICE_LIT("ann,bob"), SLICE_LIT("ann,bo")));
+    assert_false(audience_includes(SLICE_LIT("ann,bob"), SLICE_LIT("ann,cid")));
     assert_false(audience_has(SLICE_LIT("ann,bob"), SLICE_LIT("bo")));
     assert_false(audience_has(SLICE_LIT("ann,bob"), SLICE_LIT("ann,bob")));
     members_deinit(&members);

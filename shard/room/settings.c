@@ -125,6 +125,22 @@ static enum join_policy read_policy(struct json_fields *f, enum join_policy old)
     return old;
 }
 
+/* Nobody types control characters, and as JSON they would be six times as long. */
+static bool is_blocked_word(struct slice word)
+{
+    if (word.len == 0 || word.len > BLOCKED_WORD_MAX)
+        return false;
+    for (size_t i = 0; i < word.len; i++) {
+        if ((unsigned char)word.data[i] < ' ')
+            return false;
+    }
+    return true;
+}
+
+/* What has been taken can be written and loaded again. */
+#define WORDS_JSON_MAX (BLOCKED_WORDS_MAX * (2 * BLOCKED_WORD_MAX + sizeof("\"\",")))
+_Static_assert(WORDS_JSON_MAX + 256 < ROOM_SETTINGS_MAX, "settings fit into their row");
+
 /* NULL with f failed, or NULL without: out of memory. */
 static struct slice *read_words(struct json_fields *f, const json_t *list)
 {
@@ -133,10 +149,11 @@ static struct slice *read_words(struct json_fields *f, const json_t *list)
 
     for (size_t i = 0; i < n; i++) {
         words[i] = utf8_trim(json_slice(json_array_get(list, i)));
-        if (words[i].len == 0 || words[i].len > BLOCKED_WORD_MAX) {
+        if (!is_blocked_word(words[i])) {
             json_fields_fail(f, ERROR_invalid_settings,
-                             "blockedWords[%zu] must be a text of 1 to %u bytes", i,
-                             BLOCKED_WORD_MAX);
+                             "blockedWords[%zu] must be a text of 1 to %u bytes without "
+                             "control characters",
+                             i, BLOCKED_WORD_MAX);
             return NULL;
         }
     }

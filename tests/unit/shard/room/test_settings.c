@@ -89,6 +89,7 @@ static void bad_members_are_named_and_change_nothing(void **state)
         {"{\"blockedWords\":\"x\"}", "blockedWords"},
         {"{\"blockedWords\":[\"x\",\"  \"]}", "blockedWords[1]"},
         {"{\"blockedWords\":[7]}", "blockedWords[0]"},
+        {"{\"blockedWords\":[\"a\\tb\"]}", "blockedWords[0]"},
         {"{\"slowModeSeconds\":7,\"blockedWords\":[{}]}", "blockedWords[0]"},
     };
     char detail[160], before[] = "{\"slowModeSeconds\":3,\"messagesPerMinute\":null,"

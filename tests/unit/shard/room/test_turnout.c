@@ -80,7 +80,7 @@ static void no_window_has_more_frames_than_it_may_have(void **state)
     for (unsigned every_ms = STEP_MS; every_ms <= 2560; every_ms *= 2) {
         for (unsigned is_large = 0; is_large < 2; is_large++) {
             struct turnout_size size = is_large ? large : small;
-            uint64_t sent_ms[1000], wait_ms = 0;
+            uint64_t sent_ms[1000] = {0}, wait_ms = 0;
             unsigned n = 0, notices = 0, joined = 0;
             struct turnout t;
 

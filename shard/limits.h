@@ -118,9 +118,6 @@
 #define SNOOZE_MAX_S (366 * 86400)
 #define FOLLOW_UPS_MAX 1000
 #define NOTE_MAX_CHARS 1000
-/* How far unread messages are counted: nobody reads a larger number, and each costs an index
- * entry. */
-#define UNREAD_COUNT_MAX 1000
 /* Newest entries of a room kept in memory, in number and in bytes. Without the second a room of
  * long messages would cost megabytes. Default of FLUXY_TAIL_ENTRIES and FLUXY_TAIL_BYTES. */
 #define TAIL_ENTRIES 512

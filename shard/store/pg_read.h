@@ -30,7 +30,6 @@ struct pg_read {
         store_claim_fn claim;
         store_page_fn page;
         store_dedupe_fn dedupe;
-        store_rooms_fn rooms;
         store_fences_fn fences;
         store_project_fn project;
         store_key_fn key;
@@ -90,8 +89,6 @@ int store_pg_query(struct store *s, const struct store_query *query, store_query
                    void *arg);
 
 /* store_pg_tenant.c */
-int store_pg_list_rooms(struct store *s, struct slice project, struct slice user, bool all,
-                        struct slice type, store_rooms_fn fn, void *arg);
 int store_pg_project(struct store *s, struct slice project, store_project_fn fn, void *arg);
 int store_pg_api_key(struct store *s, const uint8_t key_hash[32], store_key_fn fn, void *arg);
 int store_pg_id_block(struct store *s, store_ids_fn fn, void *arg);

@@ -57,18 +57,9 @@
     "  AND ($6::text IS NULL OR t.visible_to IS NULL OR $6 = ANY (t.visible_to)))) AND " where \
     " ORDER BY " order " LIMIT $4::bigint"
 
-/* The rooms that `list` gives, each with its live messages, counted no further than
- * UNREAD_COUNT_MAX. The count is outside so that only rooms in the answer are counted. */
-/* clang-format off */
+/* A limit as text in a statement. */
 #define TEXT_OF(x) TEXT(x)
 #define TEXT(x) #x
-#define COUNTED(list)                                                                          \
-    "SELECT l.room_id, l.type, l.name, l.created_at,"                                          \
-    " (SELECT count(*)::integer FROM (SELECT 1 FROM timeline t"                                \
-    "   WHERE t.project_id = $1 AND t.room_id = l.room_id AND t.kind = 1"                      \
-    "   AND t.deleted_at IS NULL LIMIT " TEXT_OF(UNREAD_COUNT_MAX) ") c)"                      \
-    " FROM (" list ") l ORDER BY l.created_at DESC, l.room_id DESC"
-/* clang-format on */
 
 const struct sql_statement sql_statements[SQL_COUNT] = {
     [SQL_COMMIT] = {"commit", COMMIT_PLAIN},
@@ -194,20 +185,6 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
          " FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS k(project_id, room_id, ord),"
          " LATERAL (SELECT * FROM rooms x WHERE x.project_id = k.project_id"
          "  AND x.room_id = k.room_id LIMIT 1) t"},
-    [SQL_ROOMS_OF] = {"rooms_of", COUNTED("SELECT r.room_id, r.type, r.name, r.created_at"
-                                          " FROM members m JOIN rooms r"
-                                          "  ON r.project_id = m.project_id"
-                                          "  AND r.room_id = m.room_id"
-                                          " WHERE m.project_id = $1 AND m.user_id = $2"
-                                          "  AND r.deleted_at IS NULL"
-                                          "  AND ($3 = '' OR r.type = $3)"
-                                          " ORDER BY r.created_at DESC, r.room_id DESC"
-                                          " LIMIT $4::bigint")},
-    [SQL_ROOMS_ALL] = {"rooms_all", COUNTED("SELECT room_id, type, name, created_at FROM rooms"
-                                            " WHERE project_id = $1 AND deleted_at IS NULL"
-                                            "  AND ($2 = '' OR type = $2)"
-                                            " ORDER BY created_at DESC, room_id DESC"
-                                            " LIMIT $3::bigint")},
     [SQL_PROJECT] = {"project",
                      "SELECT project_id, name, version FROM projects WHERE project_id = $1"},
     [SQL_SECRETS] =

@@ -26,8 +26,6 @@ enum sql_id {
     SQL_FIND,        /* project, room or null, id -> room, entry */
     SQL_DUE,         /* before, limit -> project, room, seq, id, expires */
     SQL_FENCES,      /* projects, rooms -> ordinal, fence, last_seq, last_id */
-    SQL_ROOMS_OF,    /* project, user, type, limit -> list rows */
-    SQL_ROOMS_ALL,   /* project, type, limit -> list rows */
     SQL_PROJECT,     /* project -> id, name, version */
     SQL_SECRETS,     /* project -> kid, sealed, master kid */
     SQL_API_KEY,     /* hash -> project, key id, scopes */

@@ -205,18 +205,6 @@ struct dedupe_found {
 typedef void (*store_dedupe_fn)(void *arg, enum store_result result,
                                 const struct dedupe_found *found);
 
-struct room_list_row {
-    struct slice room, type, name;
-    int64_t created_us;
-    uint32_t messages; /* live messages, counted up to UNREAD_COUNT_MAX */
-};
-struct rooms_page {
-    const struct room_list_row *rooms;
-    size_t n_rooms;
-};
-typedef void (*store_rooms_fn)(void *arg, enum store_result result,
-                               const struct rooms_page *page);
-
 struct fence_probe {
     struct slice project, room;
 };
@@ -336,8 +324,6 @@ struct store_ops {
                        store_dedupe_fn fn, void *arg);
     int (*probe_fences)(struct store *s, const struct fence_probe *rooms, size_t n,
                         store_fences_fn fn, void *arg);
-    int (*list_rooms)(struct store *s, struct slice project, struct slice user, bool all,
-                      struct slice type, store_rooms_fn fn, void *arg);
     int (*members)(struct store *s, struct slice project, struct slice room, store_claim_fn fn,
                    void *arg);
     int (*project)(struct store *s, struct slice project, store_project_fn fn, void *arg);

@@ -109,7 +109,6 @@ static const struct store_ops store_pg_ops = {
     .due = store_pg_due,
     .find_dedupe = store_pg_find_dedupe,
     .probe_fences = store_pg_probe_fences,
-    .list_rooms = store_pg_list_rooms,
     .members = store_pg_members,
     .project = store_pg_project,
     .api_key = store_pg_api_key,

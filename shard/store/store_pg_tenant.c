@@ -1,4 +1,4 @@
-/* store_pg_tenant.c - what belongs to a project as a whole: room lists, secrets, keys; and ids.
+/* store_pg_tenant.c - what belongs to a project as a whole: secrets, keys; and ids.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -8,51 +8,6 @@
 #include "common/base/secret.h"
 #include "shard/limits.h"
 #include "shard/store/pg_read.h"
-
-/* ---- room list ---- */
-
-static void finish_rooms(struct pg_read *read, enum store_result result)
-{
-    const PGresult *rows = read->results[0];
-    struct room_list_row *list = NULL;
-    struct rooms_page page = {0};
-
-    if (result == STORE_OK) {
-        page.n_rooms = (size_t)PQntuples(rows);
-        list = calloc(page.n_rooms + 1, sizeof(*list));
-        page.rooms = list;
-        if (!list)
-            result = STORE_UNAVAILABLE;
-    }
-    for (size_t i = 0; result == STORE_OK && i < page.n_rooms; i++) {
-        list[i] = (struct room_list_row){
-            .room = pg_bytes(rows, (int)i, 0),
-            .type = pg_bytes(rows, (int)i, 1),
-            .name = pg_bytes(rows, (int)i, 2),
-            .created_us = pg_time_us(rows, (int)i, 3),
-            .messages = (uint32_t)pg_int4(rows, (int)i, 4),
-        };
-    }
-    read->fn.rooms(read->arg, result, result == STORE_OK ? &page : NULL);
-    free(list);
-}
-
-int store_pg_list_rooms(struct store *s, struct slice project, struct slice user, bool all,
-                        struct slice type, store_rooms_fn fn, void *arg)
-{
-    struct pg_read *read = pg_read_new(s, arg, finish_rooms);
-
-    if (!read)
-        return -ENOMEM;
-    read->fn.rooms = fn;
-    pg_params_text(&read->params, project);
-    if (!all)
-        pg_params_text(&read->params, user);
-    pg_params_text(&read->params, type);
-    pg_params_int8(&read->params, ROOMS_PAGE);
-    pg_read_add(read, all ? SQL_ROOMS_ALL : SQL_ROOMS_OF, all ? 3 : 4);
-    return pg_read_start(read, pg_read_conn(s));
-}
 
 /* ---- projects and keys ---- */
 

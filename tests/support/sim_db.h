@@ -81,9 +81,6 @@ struct entry *sim_db_find(struct sim_db *db, const struct find_query *query,
 /* Names are borrowed; the array is the caller's. */
 size_t sim_db_due(struct sim_db *db, int64_t before_us, uint32_t limit,
                   struct due_row **ret_rows);
-/* Types and names in the rows are the caller's. */
-size_t sim_db_list_rooms(struct sim_db *db, struct slice project, struct slice user, bool all,
-                         struct slice type, struct room_list_row **ret_rows);
 int64_t sim_db_id_block(struct sim_db *db, uint32_t count);
 void sim_db_skip_ids(struct sim_db *db,
                      int64_t first); /* blocks handed out from now on start there */

@@ -17,7 +17,6 @@ enum op_kind {
     OP_QUERY,
     OP_DEDUPE,
     OP_FENCES,
-    OP_LIST,
     OP_PROJECT,
     OP_KEY,
     OP_IDS
@@ -37,7 +36,6 @@ union op_fn {
     store_claim_fn claim;
     store_page_fn page;
     store_dedupe_fn dedupe;
-    store_rooms_fn rooms;
     store_fences_fn fences;
     store_project_fn project;
     store_key_fn key;
@@ -70,10 +68,9 @@ struct op {
     enum sweep_kind sweep;
     int64_t before_us;
     uint32_t limit;
-    struct slice project, room, user, type;
+    struct slice project, room;
     uint64_t fence;
     uint32_t tail_len;
-    bool all;
     struct dedupe_key *keys; /* of fences too */
     size_t n_keys;
     uint8_t hash[32];
@@ -88,8 +85,6 @@ struct op {
     struct page page;
     struct dedupe_found *found;
     struct fence_state *fences;
-    struct room_list_row *rooms;
-    size_t n_rooms;
     const struct project_row *project_row;
     const struct key_row *key_row;
     int64_t first_id;

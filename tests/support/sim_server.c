@@ -241,11 +241,6 @@ static void op_run(struct op *op)
         op->created = sim_db_create_room(server->db, &op->create);
         op_reply(op, STORE_OK);
         break;
-    case OP_LIST:
-        op->n_rooms =
-            sim_db_list_rooms(server->db, op->project, op->user, op->all, op->type, &op->rooms);
-        op_reply(op, STORE_OK);
-        break;
     case OP_PROJECT:
         op->project_row = sim_db_project(server->db, op->project);
         op_reply(op, op->project_row ? STORE_OK : STORE_NOT_FOUND);

@@ -60,8 +60,6 @@ void op_free(struct op *op)
     free((struct member_op *)(uintptr_t)op->create.members);
     drop(op->project);
     drop(op->room);
-    drop(op->user);
-    drop(op->type);
     drop(op->query.viewer);
     for (size_t i = 0; i < op->n_keys; i++) {
         drop(op->keys[i].project);
@@ -80,17 +78,11 @@ void op_free(struct op *op)
     }
     free(op->due);
     free(op->fences);
-    for (size_t i = 0; i < op->n_rooms; i++) {
-        drop(op->rooms[i].type);
-        drop(op->rooms[i].name);
-    }
-    free(op->rooms);
     free(op);
 }
 
 static void answer(struct op *op)
 {
-    struct rooms_page rooms = {op->rooms, op->n_rooms};
     bool ok = op->result == STORE_OK;
 
     switch (op->kind) {
@@ -128,9 +120,6 @@ static void answer(struct op *op)
         break;
     case OP_FENCES:
         op->fn.fences(op->arg, op->result, op->fences);
-        break;
-    case OP_LIST:
-        op->fn.rooms(op->arg, op->result, ok ? &rooms : NULL);
         break;
     case OP_PROJECT:
         op->fn.project(op->arg, op->result, op->project_row);
@@ -408,19 +397,6 @@ static int sim_probe_fences(struct store *s, const struct fence_probe *rooms, si
     return op_start(op);
 }
 
-static int sim_list_rooms(struct store *s, struct slice project, struct slice user, bool all,
-                          struct slice type, store_rooms_fn fn, void *arg)
-{
-    struct op *op = op_new(s, OP_LIST, arg);
-
-    op->fn.rooms = fn;
-    op->project = dup(project);
-    op->user = dup(user);
-    op->type = dup(type);
-    op->all = all;
-    return op_start(op);
-}
-
 static int sim_project(struct store *s, struct slice project, store_project_fn fn, void *arg)
 {
     struct op *op = op_new(s, OP_PROJECT, arg);
@@ -469,7 +445,6 @@ static const struct store_ops sim_store_ops = {
     .query = sim_query,
     .find_dedupe = sim_find_dedupe,
     .probe_fences = sim_probe_fences,
-    .list_rooms = sim_list_rooms,
     .members = sim_members,
     .project = sim_project,
     .api_key = sim_api_key,

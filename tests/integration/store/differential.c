@@ -145,21 +145,6 @@ void diff_on_fences(void *arg, enum store_result result, const struct fence_stat
     b->done = true;
 }
 
-void diff_on_rooms(void *arg, enum store_result result, const struct rooms_page *page)
-{
-    struct both *b = arg;
-
-    buf_printf(b->to, "rooms %d\n", (int)result);
-    for (size_t i = 0; i < page->n_rooms; i++) {
-        const struct room_list_row *row = &page->rooms[i];
-
-        buf_printf(b->to, "%.*s %.*s %.*s %lld %u\n", (int)row->room.len, row->room.data,
-                   (int)row->type.len, row->type.data, (int)row->name.len, row->name.data,
-                   (long long)row->created_us, row->messages);
-    }
-    b->done = true;
-}
-
 void diff_on_created(void *arg, enum store_result result, bool created)
 {
     struct both *b = arg;

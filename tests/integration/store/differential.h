@@ -42,7 +42,6 @@ void diff_on_dedupe(void *arg, enum store_result result, const struct dedupe_fou
 void diff_on_found(void *arg, enum store_result result, struct slice room, struct entry *entry);
 void diff_on_due(void *arg, enum store_result result, const struct due_row *rows, size_t n);
 void diff_on_fences(void *arg, enum store_result result, const struct fence_state *rows);
-void diff_on_rooms(void *arg, enum store_result result, const struct rooms_page *page);
 void diff_on_created(void *arg, enum store_result result, bool created);
 void diff_on_deleted(void *arg, enum store_result result, bool deleted);
 void diff_on_swept(void *arg, enum store_result result, uint64_t n, bool more);

@@ -395,15 +395,6 @@ static void claim(struct both *b, int i)
     ON_BOTH(b, "members", members, SLICE_LIT("p"), slice_str(names[i]), diff_on_claimed, b);
 }
 
-static void list(struct both *b)
-{
-    struct slice type = rnd(b, 2) ? SLICE_LIT("") : SLICE_LIT("dm");
-    struct slice user = slice_str(users[rnd(b, 3)]);
-    bool all = rnd(b, 2);
-
-    ON_BOTH(b, "rooms", list_rooms, SLICE_LIT("p"), user, all, type, diff_on_rooms, b);
-}
-
 static void run(uint64_t seed)
 {
     struct both *b = calloc(1, sizeof(*b));
@@ -429,12 +420,9 @@ static void run(uint64_t seed)
             look_up(b, i);
             break;
         case 2:
-            list(b);
-            break;
-        case 3:
             find(b, i);
             break;
-        case 4:
+        case 3:
             if (rnd(b, 4) == 0)
                 delete_room(b, i);
             else

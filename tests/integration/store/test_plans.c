@@ -70,8 +70,6 @@ static void check_plans(struct pgx *x, PGconn *conn, const char *name)
         [SQL_FIND] = 3,
         [SQL_DUE] = 2,
         [SQL_FENCES] = 2,
-        [SQL_ROOMS_OF] = 4,
-        [SQL_ROOMS_ALL] = 3,
         [SQL_PROJECT] = 1,
         [SQL_SECRETS] = 1,
         [SQL_API_KEY] = 1,

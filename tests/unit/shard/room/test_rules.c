@@ -80,6 +80,69 @@ static void changing_members(void **state)
     }
 }
 
+/* What the owners of a room have set decides who comes in by himself. */
+static void join_policies(void **state)
+{
+    static const struct {
+        enum room_type type;
+        enum join_policy join;
+        enum room_entry_answer stranger;
+    } rows[] = {
+        {ROOM_PUBLIC, JOIN_BY_TYPE, ENTER_JOIN}, {ROOM_GROUP, JOIN_BY_TYPE, ENTER_NO},
+        {ROOM_PUBLIC, JOIN_INVITE, ENTER_NO},    {ROOM_PUBLIC, JOIN_CLOSED, ENTER_NO},
+        {ROOM_GROUP, JOIN_OPEN, ENTER_JOIN},     {ROOM_ANNOUNCEMENT, JOIN_OPEN, ENTER_JOIN},
+        {ROOM_DM, JOIN_OPEN, ENTER_NO},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct actor stranger = {.type = rows[i].type, .join = rows[i].join};
+        struct actor member = {.type = rows[i].type, .join = rows[i].join, .role = ROLE_MEMBER};
+        struct actor owner = {.type = rows[i].type, .join = rows[i].join, .role = ROLE_OWNER};
+        struct actor admin = {
+            .type = rows[i].type, .join = rows[i].join, .project_roles = PROJECT_ADMIN};
+        bool is_closed = rows[i].join == JOIN_CLOSED;
+
+        assert_int_equal(rules_enter(&stranger), rows[i].stranger);
+        assert_int_equal(rules_enter(&member), ENTER_YES);
+        assert_int_equal(rules_enter(&admin), ENTER_YES);
+        assert_int_equal(rules_may_change_member(&owner, ROLE_NONE, ROLE_MEMBER), !is_closed);
+        assert_true(rules_may_change_member(&owner, ROLE_MEMBER, ROLE_NONE));
+        assert_true(rules_may_change_member(&admin, ROLE_NONE, ROLE_MEMBER));
+    }
+}
+
+static void changing_rooms(void **state)
+{
+    static const struct {
+        const char *name;
+        struct actor actor;
+        bool may_change, may_delete;
+    } rows[] = {
+        {"member", ACTOR(ROOM_GROUP, ROLE_MEMBER, PROJECT_MEMBER), false, false},
+        {"moderator", ACTOR(ROOM_GROUP, ROLE_MODERATOR, 0), false, false},
+        {"admin of the room", ACTOR(ROOM_GROUP, ROLE_ADMIN, 0), true, false},
+        {"owner of the room", ACTOR(ROOM_DM, ROLE_OWNER, 0), true, true},
+        {"moderator of the project", ACTOR(ROOM_GROUP, ROLE_NONE, PROJECT_MODERATOR), false,
+         false},
+        {"admin of the project", ACTOR(ROOM_DM, ROLE_NONE, PROJECT_ADMIN), true, true},
+        {"stranger", ACTOR(ROOM_PUBLIC, ROLE_NONE, 0), false, false},
+    };
+    struct actor banned = {.type = ROOM_GROUP, .role = ROLE_OWNER, .is_banned = true};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        CHECK_EQ(rules_may_change_room(&rows[i].actor), rows[i].may_change, rows[i].name);
+        CHECK_EQ(rules_may_delete_room(&rows[i].actor), rows[i].may_delete, rows[i].name);
+    }
+    assert_false(rules_may_change_room(&banned));
+    assert_false(rules_may_delete_room(&banned));
+    assert_true(rules_may_become(ROOM_GROUP, ROOM_PUBLIC));
+    assert_true(rules_may_become(ROOM_DM, ROOM_DM));
+    assert_false(rules_may_become(ROOM_DM, ROOM_GROUP));
+    assert_false(rules_may_become(ROOM_ANNOUNCEMENT, ROOM_DM));
+}
+
 static void words(void **state)
 {
     (void)state;
@@ -101,6 +164,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(entering_and_writing),
         cmocka_unit_test(changing_members),
+        cmocka_unit_test(join_policies),
+        cmocka_unit_test(changing_rooms),
         cmocka_unit_test(words),
     };
 

@@ -88,6 +88,10 @@
 #define CLIENT_EVENT_DATA_MAX (16 * KIB)
 /* client_event frames of one user in one room. */
 #define CLIENT_EVENTS_PER_MINUTE 10
+/* The same of agentTyping, which comes and goes with every answer of an agent. */
+#define AGENT_SIGNALS_PER_MINUTE 120
+/* The handle of an agent. */
+#define AGENT_ID_MAX 64
 /* Rooms of one POST /events, or of one fanoutRooms: each is a call to a shard. */
 #define EVENT_ROOMS_MAX 100
 /* So many of those calls are under way at a time: one request must not take all that a gateway

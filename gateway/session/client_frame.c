@@ -19,13 +19,21 @@ static const struct {
     const char *type;
     enum frame_kind kind;
 } frame_types[] = {
-    {"ping", FRAME_ANSWERED},        {"token", FRAME_ANSWERED},
-    {"subscribe", FRAME_ANSWERED},   {"unsubscribe", FRAME_ANSWERED},
-    {"message", FRAME_DURABLE},      {"resume", FRAME_READING},
-    {"edit", FRAME_DURABLE},         {"delete", FRAME_DURABLE},
-    {"reaction", FRAME_DURABLE},     {"stream", FRAME_DURABLE},
-    {"client_event", FRAME_DURABLE}, /* is not stored, but answered when it is refused */
-    {"read", FRAME_DURABLE},         {"typing", FRAME_TYPING},
+    {"ping", FRAME_ANSWERED},
+    {"token", FRAME_ANSWERED},
+    {"subscribe", FRAME_ANSWERED},
+    {"unsubscribe", FRAME_ANSWERED},
+    {"message", FRAME_DURABLE},
+    {"resume", FRAME_READING},
+    {"edit", FRAME_DURABLE},
+    {"delete", FRAME_DURABLE},
+    {"reaction", FRAME_DURABLE},
+    {"stream", FRAME_DURABLE},
+    {"read", FRAME_DURABLE},
+    {"typing", FRAME_TYPING},
+    /* Not stored, but answered when they are refused. */
+    {"client_event", FRAME_DURABLE},
+    {"agentTyping", FRAME_DURABLE},
 };
 
 static int refuse(struct session *session, const struct json_frame_head *head,

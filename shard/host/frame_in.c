@@ -258,6 +258,9 @@ static void run_command(struct op *op, const struct frame *frame, const struct c
     case COMMAND_CLIENT_EVENT:
         signal_client_event(op, &command->event);
         return;
+    case COMMAND_AGENT_TYPING:
+        signal_agent_typing(op, command->agent_typing.agent, command->agent_typing.is_typing);
+        return;
     case COMMAND_READ:
         run_read(op, command->read_id);
         return;

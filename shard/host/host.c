@@ -60,6 +60,7 @@ static bool prune_limits(struct map_node *node, void *arg)
     limiter_prune(&room->report_limiter, *now_ms);
     limiter_prune(&room->slow_limiter, *now_ms);
     limiter_prune(&room->event_limiter, *now_ms);
+    limiter_prune(&room->agent_limiter, *now_ms);
     return true;
 }
 

@@ -61,6 +61,7 @@ static void free_now(struct later *later, void *arg)
     limiter_deinit(&room->report_limiter);
     limiter_deinit(&room->slow_limiter);
     limiter_deinit(&room->event_limiter);
+    limiter_deinit(&room->agent_limiter);
     room_facts_deinit(&room->facts);
     free(room);
 }
@@ -134,6 +135,8 @@ static struct room_host *room_new(struct host *host, struct slice project, struc
     limiter_init(&room->report_limiter, (uint64_t)REPORTS_PER_MINUTE * host->config.rate_scale);
     limiter_init(&room->event_limiter,
                  (uint64_t)CLIENT_EVENTS_PER_MINUTE * host->config.rate_scale);
+    limiter_init(&room->agent_limiter,
+                 (uint64_t)AGENT_SIGNALS_PER_MINUTE * host->config.rate_scale);
     return room;
 }
 

@@ -76,6 +76,7 @@ struct room_host {
     struct limiter report_limiter;
     struct limiter slow_limiter;  /* slow mode: one bucket per user, whatever the way */
     struct limiter event_limiter; /* of client_event */
+    struct limiter agent_limiter; /* of agentTyping */
     struct signals *signals;      /* events that wait until the room has settled; NULL: none */
     struct list streams;          /* struct token_stream: token streams that are not over */
     struct reads reads;

@@ -145,7 +145,7 @@ void signal_send(struct room_host *room, struct slice except_socket_id, struct s
         give(room, except_socket_id, json);
 }
 
-/* ---- client_event ---- */
+/* ---- what sockets send ---- */
 
 static void refuse(struct op *op, enum error_code code, const char *detail,
                    uint64_t retry_after_ms)
@@ -170,32 +170,31 @@ static void refuse_rate(struct op *op, uint64_t wait_ms)
     refuse(op, ERROR_rate_limit_exceeded, detail, wait_ms);
 }
 
-void signal_client_event(struct op *op, const struct event *event)
+/* False: settled with a refusal. */
+static bool may_signal(struct op *op, struct limiter *limiter)
 {
     struct attach *attach = op->attach;
     struct room_host *room = attach->room;
     enum error_code code = signal_check(room, attach->user, attach->project_roles);
-    struct buf *json = &room->host->json;
     uint64_t wait_ms;
 
     if (code != ERROR_NONE) {
         refuse(op, code, "", 0);
-        return;
+        return false;
     }
-    /* Perhaps it has been given to the others before the link broke. Nobody must get it twice,
-     * and its sender must know. */
-    if (op->is_resent) {
-        refuse(op, ERROR_outcome_unknown, "the connection to the room broke", 0);
-        return;
-    }
-    wait_ms = limiter_take(&room->event_limiter, attach->user, LIMITER_SOCKET,
-                           env_now_ms(room->host->env));
-    if (wait_ms > 0) {
-        refuse_rate(op, wait_ms);
-        return;
-    }
-    buf_clear(json);
-    frame_client_event(json, room->id, attach->user, event);
+    wait_ms = limiter_take(limiter, attach->user, LIMITER_SOCKET, env_now_ms(room->host->env));
+    if (wait_ms == 0)
+        return true;
+    refuse_rate(op, wait_ms);
+    return false;
+}
+
+/* To all but the socket that it comes from. */
+static void pass_on(struct op *op, const struct buf *json)
+{
+    struct attach *attach = op->attach;
+    struct room_host *room = attach->room;
+
     if (buf_failed(json)) {
         refuse(op, ERROR_overloaded, "", 0);
         return;
@@ -203,4 +202,36 @@ void signal_client_event(struct op *op, const struct event *event)
     if (!is_held(room, attach->socket_id, buf_slice(json)))
         room_fanout(room, 0, EVENT_EPHEMERAL, attach, buf_slice(json));
     op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
+}
+
+void signal_client_event(struct op *op, const struct event *event)
+{
+    struct room_host *room = op->attach->room;
+    enum error_code code = signal_check(room, op->attach->user, op->attach->project_roles);
+    struct buf *json = &room->host->json;
+
+    /* Perhaps it has been given to the others before the link broke. Nobody must get it twice,
+     * and its sender must know. */
+    if (op->is_resent && code == ERROR_NONE) {
+        refuse(op, ERROR_outcome_unknown, "the connection to the room broke", 0);
+        return;
+    }
+    if (!may_signal(op, &room->event_limiter))
+        return;
+    buf_clear(json);
+    frame_client_event(json, room->id, op->attach->user, event);
+    pass_on(op, json);
+}
+
+/* Twice does no harm: it says how things are. */
+void signal_agent_typing(struct op *op, struct slice agent, bool is_typing)
+{
+    struct room_host *room = op->attach->room;
+    struct buf *json = &room->host->json;
+
+    if (!may_signal(op, &room->agent_limiter))
+        return;
+    buf_clear(json);
+    frame_agent_typing(json, room->id, op->attach->user, agent, is_typing);
+    pass_on(op, json);
 }

@@ -19,6 +19,8 @@ enum error_code signal_check(const struct room_host *room, struct slice user,
 
 /* A client_event frame of a socket. Settles the op. */
 void signal_client_event(struct op *op, const struct event *event);
+/* An agentTyping frame of a socket. Settles the op. */
+void signal_agent_typing(struct op *op, struct slice agent, bool is_typing);
 /* Gives the frame to every live socket in the room but the one with this id (may be empty). In
  * a room that has just been woken it waits until its sockets are back (settle.h). */
 void signal_send(struct room_host *room, struct slice except_socket_id, struct slice json);

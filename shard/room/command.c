@@ -404,6 +404,22 @@ static int read_client_event(struct command *command, struct command_error *erro
     return json_fields_failed(&f) ? bad(error, f.error, "%s", f.detail) : 0;
 }
 
+static int read_agent_typing(struct command *command, struct command_error *error)
+{
+    struct slice agent = json_slice(json_object_get(command->root, "agentId"));
+    const json_t *on = json_object_get(command->root, "isTyping");
+
+    command->type = COMMAND_AGENT_TYPING;
+    if (!ident_is_valid(agent) || agent.len > AGENT_ID_MAX)
+        return bad(error, ERROR_invalid_id,
+                   "agentId must be 1 to %d characters of A-Z a-z 0-9 _ -", AGENT_ID_MAX);
+    if (!json_is_boolean(on))
+        return bad(error, ERROR_bad_request, "isTyping must be a boolean");
+    command->agent_typing.agent = agent;
+    command->agent_typing.is_typing = json_is_true(on);
+    return 0;
+}
+
 static int read_read(struct command *command, struct command_error *error)
 {
     const json_t *id = json_object_get(command->root, "messageId");
@@ -423,7 +439,7 @@ static const struct {
     {"delete", read_delete},   {"reaction", read_react},
     {"stream", read_stream},   {"typing", read_typing},
     {"resume", read_resume},   {"client_event", read_client_event},
-    {"read", read_read},
+    {"read", read_read},       {"agentTyping", read_agent_typing},
 };
 
 int command_parse(struct slice json, struct command *ret_command,

@@ -22,6 +22,7 @@ enum command_type {
     COMMAND_RESUME,
     COMMAND_TYPING,
     COMMAND_CLIENT_EVENT,
+    COMMAND_AGENT_TYPING,
     COMMAND_READ,
 };
 
@@ -75,6 +76,10 @@ struct command {
             unsigned intent; /* enum typing_intent */
         } typing;
         struct event event; /* CLIENT_EVENT */
+        struct {
+            struct slice agent;
+            bool is_typing;
+        } agent_typing;
         int64_t read_id;    /* READ: of the message */
     };
 };

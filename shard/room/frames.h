@@ -134,6 +134,9 @@ void frame_subscription_count(struct buf *out, struct slice room, const struct r
 void frame_member_joined(struct buf *out, struct slice room, struct slice user,
                          struct slice info, struct slice socket_id);
 void frame_member_left(struct buf *out, struct slice room, struct slice user);
+/* An agent that works for this user is at it, or no more. */
+void frame_agent_typing(struct buf *out, struct slice room, struct slice user,
+                        struct slice agent, bool is_typing);
 void frame_typing(struct buf *out, struct slice room, struct slice user, bool is_typing,
                   enum typing_intent intent);
 const char *typing_intent_name(enum typing_intent intent);

@@ -190,3 +190,15 @@ void frame_typing(struct buf *out, struct slice room, struct slice user, bool is
     json_field_str(&w, "intent", slice_str(typing_intent_name(intent)));
     json_write_object_end(&w);
 }
+
+void frame_agent_typing(struct buf *out, struct slice room, struct slice user,
+                        struct slice agent, bool is_typing)
+{
+    struct json_writer w = json_writer(out);
+
+    begin(&w, SLICE_LIT("agentTyping"), room);
+    json_field_str(&w, "userId", user);
+    json_field_str(&w, "agentId", agent);
+    json_field_bool(&w, "isTyping", is_typing);
+    json_write_object_end(&w);
+}

@@ -13,7 +13,7 @@ import { Mux } from './support/mux.mjs';
 import { forge } from './support/token.mjs';
 
 /** Frames that are answered neither by an ack nor by another frame to their sender. */
-const silent = ['read', 'typing', 'client_event', 'resume', 'ping', 'token', 'subscribe', 'unsubscribe'];
+const silent = ['agentTyping', 'read', 'typing', 'client_event', 'resume', 'ping', 'token', 'subscribe', 'unsubscribe'];
 
 describe('asyncapi.json', () => {
   let cluster, api, tokens, n = 0;
@@ -108,6 +108,7 @@ describe('asyncapi.json', () => {
       await others.old.until((f) => f.type === 'client_event');
       await others.mux.until((f) => f.type === 'typing' && f.isTyping === false);
       await others.native.until((f) => f.type === 'read');
+      await others.stream.until((f) => f.type === 'agentTyping' && f.isTyping === false);
       assert.deepEqual(me.of('error'), []);
       await leave(me, ...Object.values(others));
       api.check();

@@ -417,6 +417,31 @@ static void a_client_event_is_never_given_twice(void **state)
     fx_expect(&fx.gates[1], "", "not again");
 }
 
+#define AT_WORK                                                                                \
+    "{\"type\":\"agentTyping\",\"agentId\":\"helper\",\"isTyping\":true,\"frameId\":\"f\"}"
+
+static void an_agent_at_work_is_shown_to_the_others(void **state)
+{
+    (void)state;
+    attach_all();
+    fx_frame(&fx.gates[0], 1, 1, 0, AT_WORK);
+    fx_expect(&fx.gates[0],
+              "ephemeral except=1 {agentTyping userId=ann isTyping=1}\nto 1 done=1\n",
+              "not to the sender, and settled");
+    fx_expect(&fx.gates[1], "ephemeral {agentTyping userId=ann isTyping=1}\n", "to the others");
+    fx_frame(&fx.gates[0], 1, 2, FRAME_RESENT, AT_WORK);
+    fx_expect(&fx.gates[1], "ephemeral {agentTyping userId=ann isTyping=1}\n",
+              "again after a move");
+    for (uint64_t n = 3; n <= AGENT_SIGNALS_PER_MINUTE; n++)
+        fx_frame(&fx.gates[0], 1, n, 0, AT_WORK);
+    forget_all();
+    fx_frame(&fx.gates[0], 1, AGENT_SIGNALS_PER_MINUTE + 1, 0, AT_WORK);
+    assert_true(fx_got(&fx.gates[0], "{error frameId=f code=rate_limit_exceeded retryable=1"));
+    fx_expect(&fx.gates[1], "", "held back");
+    fx_frame(&fx.gates[0], 1, AGENT_SIGNALS_PER_MINUTE + 2, 0, EVENT);
+    assert_true(fx_got(&fx.gates[1], "client_event userId=ann"));
+}
+
 static void client_events_are_limited_by_user(void **state)
 {
     (void)state;
@@ -534,6 +559,7 @@ int main(void)
         T(a_revocation_names_what_it_revokes),
         T(a_client_event_goes_to_the_others),
         T(a_client_event_is_never_given_twice),
+        T(an_agent_at_work_is_shown_to_the_others),
         T(client_events_are_limited_by_user),
         T(events_wait_until_a_woken_room_is_whole_again),
         T(who_may_not_write_may_not_send_events),

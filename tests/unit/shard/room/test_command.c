@@ -113,6 +113,13 @@ static const struct {
      "lastSeq must be a non-negative integer"},
     {"{\"type\":\"resume\",\"lastSeq\":1,\"generation\":7}", ERROR_invalid_cursor,
      "generation must be a string"},
+    {"{\"type\":\"agentTyping\",\"agentId\":\"a-1\",\"isTyping\":true}", ERROR_NONE, ""},
+    {"{\"type\":\"agentTyping\",\"agentId\":\"a b\",\"isTyping\":true}", ERROR_invalid_id,
+     "agentId must be 1 to 64 characters of A-Z a-z 0-9 _ -"},
+    {"{\"type\":\"agentTyping\",\"isTyping\":true}", ERROR_invalid_id,
+     "agentId must be 1 to 64 characters of A-Z a-z 0-9 _ -"},
+    {"{\"type\":\"agentTyping\",\"agentId\":\"a\",\"isTyping\":1}", ERROR_bad_request,
+     "isTyping must be a boolean"},
     {"{\"type\":\"typing\",\"isTyping\":true}", ERROR_NONE, ""},
     {"{\"type\":\"typing\",\"isTyping\":1}", ERROR_bad_request, "isTyping must be a boolean"},
 };

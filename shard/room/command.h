@@ -80,7 +80,7 @@ struct command {
             struct slice agent;
             bool is_typing;
         } agent_typing;
-        int64_t read_id;    /* READ: of the message */
+        int64_t read_id; /* READ: of the message */
     };
 };
 

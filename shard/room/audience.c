@@ -47,8 +47,10 @@ bool entry_is_visible(const struct entry *e, struct slice user)
 
 static void add(struct audience *a, struct slice user)
 {
-    struct slice list = slice_of(a->out->data + a->start, a->out->len - a->start);
+    struct slice list = {0};
 
+    if (a->out->len > a->start) /* an empty buffer has no data to count from */
+        list = slice_of(a->out->data + a->start, a->out->len - a->start);
     if (a->answer || buf_failed(a->out) || (list.len > 0 && audience_has(list, user)))
         return;
     if (a->n == VISIBLE_TO_MAX) {

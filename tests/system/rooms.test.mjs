@@ -210,7 +210,8 @@ describe('rooms', () => {
       const row = members.find((m) => m.userId === 'bob');
       if (row) assert.deepEqual([row.notifyEnabled, row.preferences], [false, { colour: 'red', nested: { a: [1] } }]);
     }
-    assert.equal((await patch(eve, { notifyEnabled: true })).json.error, 'not_member');
+    assert.equal((await patch(eve, { notifyEnabled: true })).json.error, 'forbidden');
+    assert.equal((await patch(admin, { notifyEnabled: true })).json.error, 'not_member');
     assert.equal((await patch(bob, { notifyEnabled: 'yes' })).status, 400);
     assert.equal((await patch(bob, { preferences: [] })).status, 400);
     assert.equal((await patch(bob, { preferences: { x: 'y'.repeat(5000) } })).status, 400);

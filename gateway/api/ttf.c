@@ -8,9 +8,9 @@
 
 static unsigned u16(struct slice s, size_t at)
 {
-    const unsigned char *p = (const unsigned char *)s.data + at;
+    const unsigned char *p = (const unsigned char *)s.data;
 
-    return at + 2 <= s.len ? (unsigned)p[0] << 8 | p[1] : 0;
+    return at + 2 <= s.len ? (unsigned)p[at] << 8 | p[at + 1] : 0;
 }
 
 static int i16(struct slice s, size_t at)

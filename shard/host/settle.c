@@ -123,10 +123,8 @@ static void advance(struct room_host *room)
         s->phase = SETTLE_WAITING;
         presence_refresh(room);
     }
-    if (s->n_open == 0 && !s->is_unsure)
-        finish(room);
-    else if (now_ms >= s->silent_until_ms ||
-             env_timer(room->host->env, &s->timer, s->silent_until_ms - now_ms) < 0)
+    if ((s->n_open == 0 && !s->is_unsure) || now_ms >= s->silent_until_ms ||
+        env_timer(room->host->env, &s->timer, s->silent_until_ms - now_ms) < 0)
         finish(room);
     run_waits(room, ROOM_WAIT_READY);
 }

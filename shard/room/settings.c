@@ -165,6 +165,7 @@ int room_settings_merge(struct room_settings *settings, const json_t *object,
 {
     struct json_fields in = json_fields(object);
     struct room_settings fresh = *settings;
+    bool has_words = names(object, "blockedWords");
     const json_t *list;
 
     find_unknown(object, &in);
@@ -174,7 +175,7 @@ int room_settings_merge(struct room_settings *settings, const json_t *object,
         read_number(&in, "messagesPerMinute", settings->messages_per_minute, 1, ROOM_RATE_MAX);
     fresh.join_policy = read_policy(&in, settings->join_policy);
     list = json_get_array_opt(&in, "blockedWords", BLOCKED_WORDS_MAX, ERROR_invalid_settings);
-    if (names(object, "blockedWords")) {
+    if (has_words) {
         fresh.blocked_words = NULL;
         fresh.n_blocked_words = 0;
     }
@@ -188,7 +189,7 @@ int room_settings_merge(struct room_settings *settings, const json_t *object,
         json_fields_fail(f, in.error, "%s", in.detail);
         return 0;
     }
-    if (fresh.blocked_words != settings->blocked_words)
+    if (has_words)
         free(settings->blocked_words);
     *settings = fresh;
     return 0;
@@ -198,23 +199,28 @@ int room_settings_merge(struct room_settings *settings, const json_t *object,
 int room_settings_load(struct room_settings *settings, struct slice json)
 {
     AUTO(json_free) json_t *object = NULL;
+    struct room_settings fresh;
     int r = 0;
 
-    room_settings_deinit(settings);
+    room_settings_init(&fresh);
     if (json.len > 0)
         r = json_load_object(json, ROOM_SETTINGS_MAX, &object);
-    if (r < 0)
-        return r;
-    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(known) && r >= 0; i++) {
         json_t *value = json_object_get(object, known[i]);
         AUTO(json_free) json_t *one = value ? json_pack("{s:O}", known[i], value) : NULL;
         struct json_fields f = json_fields(one);
 
         if (value && !one)
-            return -ENOMEM;
-        if (one && room_settings_merge(settings, one, &f) < 0)
-            return -ENOMEM;
+            r = -ENOMEM;
+        else if (one)
+            r = room_settings_merge(&fresh, one, &f);
     }
+    if (r < 0) {
+        room_settings_deinit(&fresh);
+        return r;
+    }
+    room_settings_deinit(settings);
+    *settings = fresh;
     return 0;
 }
 

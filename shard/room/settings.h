@@ -39,7 +39,8 @@ bool room_settings_equal(const struct room_settings *a, const struct room_settin
 int room_settings_merge(struct room_settings *settings, const json_t *object,
                         struct json_fields *f) MUST_CHECK;
 /* What room_settings_write() wrote, perhaps in another version: members that are not known are
- * left out, of what cannot be used the default counts. Empty text: all defaults. -ENOMEM. */
+ * left out, of what cannot be used the default counts. Empty text: all defaults. -ENOMEM: they
+ * are as they were. */
 int room_settings_load(struct room_settings *settings, struct slice json) MUST_CHECK;
 /* All members; without the blocked words for those who are not to read them. */
 void room_settings_write(struct json_writer *w, const struct room_settings *settings,

@@ -25,7 +25,7 @@ static uint32_t u32(struct slice s, size_t at)
 
 static struct slice part(struct slice s, size_t at, size_t len)
 {
-    return at <= s.len && len <= s.len - at ? slice_of(s.data + at, len) : slice_of(NULL, 0);
+    return at < s.len && len <= s.len - at ? slice_of(s.data + at, len) : slice_of(NULL, 0);
 }
 
 /* Empty when the font has none. */

@@ -85,6 +85,10 @@ static void check(const struct command *command)
     case COMMAND_CLIENT_EVENT:
         check_event(&command->event);
         break;
+    case COMMAND_AGENT_TYPING:
+        FUZZ_CHECK(ident_is_valid(command->agent_typing.agent) &&
+                   command->agent_typing.agent.len <= AGENT_ID_MAX);
+        break;
     case COMMAND_READ:
         FUZZ_CHECK(command->read_id >= 1 && command->read_id <= MESSAGE_ID_MAX);
         break;

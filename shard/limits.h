@@ -93,8 +93,25 @@
 #define RESUME_PAGE 200
 /* Reactions of one changed message that an old client is told of after a move of its room. */
 #define CATCHUP_REACTIONS_MAX 100
-/* How far back the snapshot of an old client may reach over replayLimit to close its hole. */
-#define SNAPSHOT_REACH_MAX 2000
+/* How far back the snapshot of an old client may reach over replayLimit to close its hole:
+ * messages, bytes of their entries (their JSON must fit into LINK_MESSAGE_MAX), and numbers of
+ * the room, whose changes are looked through. Somebody who comes and goes in a busy room would
+ * cost all of its history each time. */
+#define SNAPSHOT_REACH_MAX 2000u
+#define SNAPSHOT_REACH_BYTES (640 * KIB)
+#define SNAPSHOT_REACH_SEQS 10000
+/* How far an old client had come is remembered so long after it went, of so many users of rooms
+ * (the longest gone are forgotten first; each costs some 300 bytes), so many times each. */
+#define REACH_KEEP_MS (10 * 60 * 1000)
+#define REACH_NOTES_MAX 50000
+#define REACH_STEPS 4
+#define REACH_PRUNE 5000 /* forgotten in one turn */
+/* How exactly a room knows which number it was at when: so many marks, each two of them so far
+ * apart. Together they must span OLD_CLIENT_DOUBT_MS. */
+#define SEQ_MARKS 20
+#define SEQ_MARKS_APART_MS 10000
+/* An entry is out so long after its createdAt, or its room has another owner. */
+#define SEQ_MARKS_SLACK_MS 10000
 /* Members named when a room is created: each is a row in one transaction. */
 #define MEMBERS_PER_CALL 100
 /* Bytes of what a member keeps about a room (preferences): each travels with the member list.

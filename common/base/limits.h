@@ -439,6 +439,11 @@
 /* Messages of a connect snapshot or history page: default and most. */
 #define SNAPSHOT_DEFAULT 50
 #define SNAPSHOT_MAX 500u
+/* What an old client was sent in the last moments before its socket ended may not have arrived:
+ * it gives up a socket after 45 s without a pong, asked for each 25 s; a clean close says that
+ * it was there until just now. */
+#define OLD_CLIENT_DOUBT_MS 80000
+#define OLD_CLIENT_CLOSED_DOUBT_MS 5000u
 /* Members in one answer of the member list, and of one room. */
 #define MEMBERS_PAGE 1000
 #define ROOM_MEMBERS_MAX 100000

@@ -20,6 +20,8 @@
 #define ATTACH_CACHE 0x20u     /* wants cache_snapshot first */
 #define ATTACH_OBSERVER 0x40u  /* reads without being here: no part of presence */
 #define ATTACH_SUBSCRIBE 0x80u /* subscription_succeeded precedes the catch-up */
+#define ATTACH_CUT                                                                             \
+    0x100u /* with HAS_SEQ: the cursor is not the client's own, its catch-up was cut there */
 
 /* FRAME.flags */
 #define FRAME_RESENT                                                                           \

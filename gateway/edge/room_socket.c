@@ -121,12 +121,21 @@ static void on_drained(void *owner)
         session_on_drained(s->session);
 }
 
+/* Its client goes in order: it leaves the page, logs out, or comes again with a fresh token.
+ * Not 4000, by which a client says that it has heard nothing for too long. */
+static bool is_goodbye(unsigned code)
+{
+    return code == WS_CODE_NORMAL || code == WS_CODE_GOING_AWAY || code == WS_CODE_NONE;
+}
+
 static void on_ws_close(void *owner, unsigned code)
 {
     struct room_socket *s = owner;
     struct session *session = TAKE(s->session);
 
     s->ws = NULL;
+    if (session && is_goodbye(code))
+        session_on_goodbye(session);
     if (session)
         session_close(session);
     socket_forget(s, code);

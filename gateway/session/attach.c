@@ -178,6 +178,10 @@ static void send_detach(struct attach *a)
     msg.DETACH.project = local_room_project(a->room);
     msg.DETACH.room = local_room_name(a->room);
     msg.DETACH.user = session_user(a->session);
+    msg.DETACH.is_old = !a->is_native && !a->fresh;
+    msg.DETACH.doubt_ms =
+        a->session->said_goodbye ? OLD_CLIENT_CLOSED_DOUBT_MS : OLD_CLIENT_DOUBT_MS;
+    msg.DETACH.cursor = a->cursor;
     if (!link)
         return;
     r = link_send(link, &msg);
@@ -250,6 +254,8 @@ static void fill_start(const struct attach *a, struct msg_ATTACH *out)
     out->trace = slice_of(fresh->bytes + fresh->generation_len, fresh->trace_len);
     if (a->cursor > 0 && a->generation) { /* part of the catch-up was given: go on behind it */
         out->flags = (fresh->flags & ~ATTACH_CACHE) | ATTACH_HAS_SEQ;
+        if (!(fresh->flags & ATTACH_HAS_SEQ) && !a->is_native)
+            out->flags |= ATTACH_CUT;
         out->last_seq = a->cursor;
         out->generation = generation_of(a);
     }

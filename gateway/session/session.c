@@ -106,6 +106,11 @@ static void shut(struct session *s)
     sessions_reap(s->all, s);
 }
 
+void session_on_goodbye(struct session *s)
+{
+    s->said_goodbye = true;
+}
+
 void session_close(struct session *s)
 {
     if (!s->is_closed)

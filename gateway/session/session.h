@@ -123,6 +123,9 @@ int session_enter_user_channel(struct session *session, struct slice trace) MUST
 void session_on_text(struct session *session, struct slice text);
 /* What was queued has gone out far enough (the stream's on_drained). */
 void session_on_drained(struct session *session);
+/* The client has said that it goes (a close frame): it was there until just now, and has what
+ * it was sent before. To be followed by session_close(). */
+void session_on_goodbye(struct session *session);
 /* The socket has gone or goes for a reason of the edge's; no event follows. */
 void session_close(struct session *session);
 

@@ -82,7 +82,8 @@ struct session {
     bool many_rooms; /* subscribes; else it is in one room for life */
     bool is_token_warned;
     bool is_closed;
-    bool is_doomed; /* on a kick's list */
+    bool is_doomed : 1;    /* on a kick's list */
+    bool said_goodbye : 1; /* the client has closed it in order */
 };
 
 /* ---- sessions.c ---- */

@@ -21,6 +21,7 @@ struct ws_codec;
 /* Close codes (RFC 6455 7.4, docs/errors.md). */
 enum ws_code {
     WS_CODE_NORMAL = 1000,
+    WS_CODE_GOING_AWAY = 1001, /* a browser leaves the page */
     WS_CODE_PROTOCOL = 1002,
     WS_CODE_UNSUPPORTED = 1003,
     WS_CODE_NONE = 1005,     /* never sent: the peer gave no code */

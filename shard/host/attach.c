@@ -10,6 +10,7 @@
 #include "shard/host/catchup.h"
 #include "shard/host/find.h"
 #include "shard/host/frame_in.h"
+#include "shard/host/old.h"
 #include "shard/host/op.h"
 #include "shard/host/presence.h"
 #include "shard/host/token_stream.h"
@@ -104,6 +105,7 @@ void attach_forget(struct attach *attach)
 
 void attach_remove(struct attach *attach)
 {
+    old_on_gone(attach, OLD_CLIENT_DOUBT_MS, UINT64_MAX);
     stop(attach);
     if (attach->present) {
         presence_on_gone(attach);
@@ -131,6 +133,7 @@ void attach_become_ghost(struct attach *attach)
         attach_remove(attach);
         return;
     }
+    old_on_gone(attach, OLD_CLIENT_DOUBT_MS, UINT64_MAX);
     stop(attach);
     attach->state = ATTACH_GHOST;
     attach->room->n_ghosts++;
@@ -302,10 +305,13 @@ void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg)
 
     if (attach) { /* else its room sleeps, or has moved */
         room_touch(attach->room);
+        old_on_gone(attach, msg->doubt_ms, msg->cursor ? msg->cursor : UINT64_MAX);
         attach_remove(attach);
-    } else if (msg->wake) {
-        wake(gate, msg);
+        return;
     }
+    old_on_gone_asleep(gate->host, msg);
+    if (msg->wake)
+        wake(gate, msg);
 }
 
 void attach_on_more(struct gate *gate, const struct msg_MORE *msg)
@@ -375,6 +381,7 @@ static void enter(struct attach *attach)
 {
     bool is_observer = attach->flags & ATTACH_OBSERVER;
 
+    old_on_enter(attach);
     if (!attach->present && !is_observer)
         attach->present = roster_add(&attach->room->roster, attach->user, attach->user_info);
     attach->state = ATTACH_CATCHING;
@@ -414,6 +421,7 @@ void attach_become_live(struct attach *attach, uint64_t at)
 
     gate_send(attach->gate, &msg);
     attach->state = ATTACH_LIVE;
+    old_on_live(attach);
     attach->room_gate->n_live++;
     if (attach->present)
         presence_on_live(attach, attach->flags & ATTACH_REATTACH);

@@ -45,6 +45,10 @@ struct attach {
     uint8_t given_generation_len; /* 0: none given */
     char given_generation[GENERATION_TEXT_MAX];
     bool generation_is_told; /* to the gateway, since the newest ATTACH */
+    /* How far its client had come (old.h); not of native ones. */
+    bool is_noted;
+    uint64_t reach;   /* before it came */
+    uint64_t live_ms; /* since when it has been live; 0: not yet */
     struct change_wait join;
     struct catchup *catchup; /* under way on connect, or for a `resume` frame; NULL: none */
     /* Client frames. */

@@ -9,45 +9,23 @@
  *                 |                        |
  *                 +--store: reading------->+--caught up--> finish
  *
+ * An old client has no cursor. Where it may have been before (old.h), its snapshot
+ * reaches back to there and is followed, page by page, by what has changed since.
+ *
  * A cursor above our head is nonsense, or proof that somebody else has owned the
  * room since (we were stopped for a while): the room's row tells which.
  */
-#include "shard/host/catchup.h"
+#include "shard/host/catchup_priv.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "common/base/log.h"
-#include "shard/host/frame_in.h"
 #include "shard/host/newest.h"
+#include "shard/host/old.h"
 #include "shard/host/op.h"
-#include "shard/host/token_stream.h"
 #include "shard/limits.h"
 #include "shard/metrics.h"
-#include "shard/room/reactions.h"
-
-enum catchup_kind {
-    CATCHUP_SNAPSHOT, /* the newest messages */
-    CATCHUP_REPLAY,   /* replay frames from a cursor */
-    CATCHUP_LIVE,     /* the frames that a live socket would have got */
-};
-
-struct catchup {
-    struct attach *attach; /* NULL: gone, only the store's answer is awaited */
-    struct op *op;         /* of the `resume` frame; NULL: on connect */
-    enum catchup_kind kind;
-    bool is_reset;   /* the cursor could not be resumed */
-    bool is_doubted; /* the cursor is above our head: the row must say that we still own the
-                        room */
-    bool is_reading; /* a store call is open */
-    bool is_waiting; /* for MORE */
-    bool is_queued;  /* until the frames before the `resume` are settled */
-    uint64_t began;  /* the cursor it came with */
-    uint64_t at;     /* the socket has been given everything up to here */
-    uint64_t retry_ms;
-    struct timer retry;
-    struct later dead;
-};
 
 static void step(struct catchup *c);
 
@@ -59,8 +37,7 @@ static void free_now(struct later *later, void *arg)
     free(arg);
 }
 
-/* Ends the catchup's tie to its attach; the memory goes when nobody can hold it any more. */
-static void release(struct catchup *c)
+void catchup_release(struct catchup *c)
 {
     struct env *env = c->attach->room->host->env;
 
@@ -75,7 +52,7 @@ static void release(struct catchup *c)
 void catchup_cancel(struct attach *attach)
 {
     if (attach->catchup)
-        release(attach->catchup);
+        catchup_release(attach->catchup);
 }
 
 static void on_retry(struct timer *timer, void *arg)
@@ -95,258 +72,6 @@ static struct catchup *catchup_new(struct attach *attach)
     later_init(&c->dead, free_now, c);
     attach->catchup = c;
     return c;
-}
-
-/* ---- what goes out ---- */
-
-static struct frame_page page_of(const struct catchup *c, struct entry *const *entries,
-                                 size_t n, uint64_t current_seq, bool has_more)
-{
-    const struct room_host *room = c->attach->room;
-
-    return (struct frame_page){.room = room->id,
-                               .generation = room->generation_text,
-                               .entries = entries,
-                               .n_entries = n,
-                               .current_seq = current_seq,
-                               .viewer = c->attach->user,
-                               .now_us = host_now_us(room->host),
-                               .has_more = has_more};
-}
-
-/* Gives up: the socket is closed (connect), or the resume is answered with an error. */
-static void fail(struct catchup *c)
-{
-    struct attach *attach = c->attach;
-    struct room_host *room = attach->room;
-    struct op *op = c->op;
-    struct frame_ref ref = {0};
-
-    if (!op) {
-        attach_close(attach, 1013, "unavailable");
-        return;
-    }
-    ref.frame_id = op->frame_id;
-    buf_clear(&room->host->json);
-    frame_error(&room->host->json, room->id, &ref, ERROR_unavailable,
-                SLICE_LIT("resume_failed"), 0);
-    release(c);
-    op_settle(op, buf_slice(&room->host->json), slice_of(NULL, 0));
-    frames_run_held(attach);
-}
-
-static void send_subscribed(struct attach *attach, uint64_t at)
-{
-    struct room_host *room = attach->room;
-    struct buf *json = &room->host->json;
-
-    buf_clear(json);
-    frame_subscription_succeeded(json, room->id, attach->socket_id, room->generation_text,
-                                 MAX(at, room->seq), &room->roster);
-    attach_send(attach, 0, 0, buf_slice(json));
-}
-
-static void finish(struct catchup *c)
-{
-    struct attach *attach = c->attach;
-    uint64_t at = c->at;
-    bool was_resume = c->op != NULL;
-
-    release(c);
-    if (was_resume) {
-        frames_run_held(attach);
-        return;
-    }
-    token_streams_tell(attach);
-    if (!(attach->flags & (ATTACH_REATTACH | ATTACH_SUBSCRIBE)))
-        send_subscribed(attach, at);
-    attach_become_live(attach, at);
-}
-
-/* One frame of the answer; the last one settles the `resume` that asked for it. */
-static void send_frame(struct catchup *c, struct slice json, uint64_t cursor, bool is_last)
-{
-    struct op *op = c->op;
-
-    if (op && is_last)
-        op_settle(op, json, slice_of(NULL, 0));
-    else
-        attach_send(c->attach, 0, op ? 0 : cursor, json);
-}
-
-static void give_replay(struct catchup *c, struct entry *const *entries, size_t n, uint64_t to,
-                        bool more)
-{
-    struct room_host *room = c->attach->room;
-    struct frame_page page = page_of(c, entries, n, MAX(room->seq, to), more);
-    struct frame_range range = {
-        .from_seq = c->at, .to_seq = to, .is_native = c->attach->flags & ATTACH_NATIVE};
-    struct buf *json = &room->host->json;
-
-    buf_clear(json);
-    frame_replay(json, &page, &range);
-    send_frame(c, buf_slice(json), to, !more);
-}
-
-/* Every number after the cursor is that of an entry which the socket may see as it was made:
- * then live frames tell all. */
-static bool is_plain(const struct catchup *c, struct entry *const *entries, size_t n,
-                     uint64_t to)
-{
-    const struct attach *attach = c->attach;
-    int64_t now_us = host_now_us(attach->room->host);
-
-    if (c->at + n != to)
-        return false;
-    for (size_t i = 0; i < n; i++) {
-        const struct entry *e = entries[i];
-
-        if (e->seq != c->at + 1 + i || e->updated_seq != e->seq ||
-            !entry_is_visible(e, attach->user) ||
-            (e->kind == ENTRY_MESSAGE && !entry_is_live(e, now_us)))
-            return false;
-    }
-    return true;
-}
-
-struct reaction_frames {
-    struct catchup *c;
-    const struct entry *entry;
-    size_t left;
-};
-
-static bool give_reaction(void *arg, struct slice emoji, struct slice user)
-{
-    struct reaction_frames *r = arg;
-    struct room_host *room = r->c->attach->room;
-    struct buf *json = &room->host->json;
-
-    buf_clear(json);
-    frame_reaction(json, room->id, r->entry, user, emoji, true);
-    attach_send(r->c->attach, 0, 0, buf_slice(json));
-    return --r->left > 0;
-}
-
-static void give_reactions(struct catchup *c, struct entry *e)
-{
-    struct reaction_frames reactions = {c, e, CATCHUP_REACTIONS_MAX};
-
-    reactions_each(e->reactions, give_reaction, &reactions);
-}
-
-/* An old socket had the entry: what it has become, by frames that it knows. */
-static void give_changed(struct catchup *c, struct entry *e)
-{
-    struct attach *attach = c->attach;
-    struct room_host *room = attach->room;
-    struct buf *json = &room->host->json;
-
-    buf_clear(json);
-    if (e->deleted_us)
-        frame_delete(json, room->id, e, slice_of(NULL, 0));
-    else
-        frame_edit(json, room->id, e);
-    attach_send(attach, 0, e->updated_seq, buf_slice(json));
-    if (!e->deleted_us)
-        give_reactions(c, e);
-}
-
-/* The socket has not had the entry when the catch-up began. A page before may have brought it,
- * or have left it to this one because it has changed: then an old socket is told both ways. */
-static void give_new(struct catchup *c, struct entry *e)
-{
-    struct attach *attach = c->attach;
-    struct room_host *room = attach->room;
-    struct buf *json = &room->host->json;
-
-    if (!e->deleted_us) {
-        buf_clear(json);
-        frame_entry(json, room->id, e);
-        attach_send(attach, 0, e->updated_seq, buf_slice(json));
-    }
-    if (e->seq <= c->at)
-        give_changed(c, e);
-    else
-        give_reactions(c, e);
-}
-
-static bool is_for_old(const struct entry *e, const struct attach *attach, int64_t now_us)
-{
-    if (frame_is_native(e) || !entry_is_visible(e, attach->user))
-        return false;
-    return e->kind != ENTRY_MESSAGE || e->deleted_us || entry_is_live(e, now_us);
-}
-
-static void give_live(struct catchup *c, struct entry *const *entries, size_t n, uint64_t to)
-{
-    struct attach *attach = c->attach;
-    struct room_host *room = attach->room;
-    bool is_native = attach->flags & ATTACH_NATIVE;
-    int64_t now_us = host_now_us(room->host);
-    uint64_t cursor = c->at;
-
-    for (size_t i = 0; i < n; i++) {
-        if (!is_native && !is_for_old(entries[i], attach, now_us))
-            continue;
-        if (entries[i]->seq <= c->began)
-            give_changed(c, entries[i]);
-        else
-            give_new(c, entries[i]);
-        cursor = entries[i]->updated_seq;
-    }
-    if (cursor < to)
-        attach_send(attach, 0, to, slice_of(NULL, 0));
-}
-
-/* Entries with c->at < updated_seq <= to; more: this is not the head yet. */
-static void give_page(struct catchup *c, struct entry *const *entries, size_t n, uint64_t to,
-                      bool more)
-{
-    struct attach *attach = c->attach;
-    struct shard_metrics *metrics = attach->room->host->metrics;
-    struct msg msg = {.type = MSG_PAGED,
-                      .PAGED = {.attach = attach->number, .epoch = attach->epoch}};
-
-    metrics->resume_events += n;
-    if (c->kind == CATCHUP_REPLAY ||
-        ((attach->flags & ATTACH_NATIVE) && !is_plain(c, entries, n, to)))
-        give_replay(c, entries, n, to, more);
-    else
-        give_live(c, entries, n, to);
-    if (!attach->catchup)
-        return; /* could not be sent */
-    c->at = to;
-    if (more) {
-        metrics->resume_paged++;
-        c->is_waiting = true;
-        gate_send(attach->gate, &msg);
-        return;
-    }
-    metrics->resume_full++;
-    finish(c);
-}
-
-static void give_snapshot(struct catchup *c, struct entry *const *entries, size_t n,
-                          uint64_t head, bool has_more)
-{
-    struct attach *attach = c->attach;
-    struct room_host *room = attach->room;
-    struct frame_page page = page_of(c, entries, n, head, has_more);
-    struct frame_range range = {.from_seq = head, .to_seq = head, .is_reset = true};
-    struct buf *json = &room->host->json;
-    bool is_old_reattach =
-        (attach->flags & ATTACH_REATTACH) && !(attach->flags & ATTACH_NATIVE);
-
-    buf_clear(json);
-    if (c->is_reset && !is_old_reattach)
-        frame_replay(json, &page, &range);
-    else
-        frame_snapshot(json, &page, c->is_reset || (attach->flags & ATTACH_AS_REPLAY));
-    send_frame(c, buf_slice(json), head, true);
-    if (!attach->catchup)
-        return;
-    c->at = head;
-    finish(c);
 }
 
 /* ---- from memory ---- */
@@ -378,7 +103,17 @@ static void page_from_tail(struct catchup *c)
     fits = fit(entries, n);
     if (n > 0 && (fits < n || at != TAIL_NONE))
         to = entries[fits - 1]->updated_seq;
-    give_page(c, entries, fits, to, to < room->seq);
+    catchup_give_page(c, entries, fits, to, to < room->seq);
+}
+
+/* Messages that the snapshot may need. */
+static uint32_t snapshot_limit(const struct catchup *c)
+{
+    uint32_t limit = c->attach->replay_limit;
+
+    if (!c->has_reach)
+        return limit;
+    return (uint32_t)MIN(MAX(c->attach->room->seq - c->reach, limit), SNAPSHOT_REACH_MAX);
 }
 
 static struct newest newest_for(const struct catchup *c)
@@ -388,7 +123,9 @@ static struct newest newest_for(const struct catchup *c)
     return (struct newest){.limit = attach->replay_limit,
                            .viewer = attach->user,
                            .now_us = host_now_us(attach->room->host),
-                           .tail = &attach->room->tail};
+                           .tail = &attach->room->tail,
+                           .has_reach = c->has_reach,
+                           .reach = c->reach};
 }
 
 static void snapshot_from_tail(struct catchup *c)
@@ -397,8 +134,8 @@ static void snapshot_from_tail(struct catchup *c)
     struct newest newest = newest_for(c);
 
     newest_from_tail(&newest, &room->tail, 0);
-    give_snapshot(c, newest_entries(&newest), newest.n, room->seq,
-                  newest.is_cut || room->tail.seq_floor > 0);
+    catchup_give_snapshot(c, newest_entries(&newest), newest.n, room->seq,
+                          newest.is_cut || room->tail.seq_floor > 0);
 }
 
 /* The tail alone fills the snapshot, or there is nothing below it. */
@@ -410,7 +147,7 @@ static bool tail_has_snapshot(const struct catchup *c)
     if (tail_has_seqs(tail, 0))
         return true;
     newest_from_tail(&newest, tail, 0);
-    return newest.is_cut || newest.n == newest.limit;
+    return newest_is_full(&newest, tail->seq_floor);
 }
 
 /* ---- from the store ---- */
@@ -421,7 +158,7 @@ static void retry_later(struct catchup *c)
 
     c->retry_ms = c->retry_ms ? MIN(c->retry_ms * 2, STORE_RETRY_MAX_MS) : STORE_RETRY_MIN_MS;
     if (env_timer(env, &c->retry, env_jitter_ms(env, c->retry_ms)) < 0)
-        fail(c);
+        catchup_fail(c);
 }
 
 static void snapshot_from_page(struct catchup *c, const struct page *page)
@@ -438,8 +175,8 @@ static void snapshot_from_page(struct catchup *c, const struct page *page)
         if (!newest_add(&newest, page->entries[i]))
             break;
     }
-    give_snapshot(c, newest_entries(&newest), newest.n, MAX(page->head, room->seq),
-                  newest.is_cut || page->more);
+    catchup_give_snapshot(c, newest_entries(&newest), newest.n, MAX(page->head, room->seq),
+                          newest.is_cut || page->more);
 }
 
 static void changes_from_page(struct catchup *c, const struct page *page)
@@ -448,7 +185,7 @@ static void changes_from_page(struct catchup *c, const struct page *page)
     bool is_whole = n == page->n_entries && !page->more;
     uint64_t to = is_whole ? MAX(page->head, c->at) : page->entries[n - 1]->updated_seq;
 
-    give_page(c, page->entries, n, to, !is_whole || to < c->attach->room->seq);
+    catchup_give_page(c, page->entries, n, to, !is_whole || to < c->attach->room->seq);
 }
 
 static void on_page(void *arg, enum store_result result, const struct page *page)
@@ -475,7 +212,7 @@ static void on_page(void *arg, enum store_result result, const struct page *page
     case STORE_NOT_FOUND:
     case STORE_BAD_DATA:
     case STORE_FAILED:
-        fail(c);
+        catchup_fail(c);
         return;
     }
 }
@@ -490,7 +227,7 @@ static void read_page(struct catchup *c)
     if (c->kind == CATCHUP_SNAPSHOT) {
         query.kind = PAGE_BEFORE_SEQ;
         query.seq = INT64_MAX; /* the largest that the store's column holds */
-        query.limit = c->attach->replay_limit;
+        query.limit = snapshot_limit(c);
         query.live_messages_only = true;
         query.viewer = c->attach->user;
     } else {
@@ -616,7 +353,7 @@ static void set_cursor(struct catchup *c, enum catchup_kind kind, uint64_t last_
         return;
     }
     c->kind = kind;
-    c->at = c->began = last_seq;
+    c->at = c->known = last_seq;
     c->is_doubted = last_seq > room->seq + room->queue.n_items;
 }
 
@@ -628,18 +365,21 @@ int catchup_start(struct attach *attach)
     if (!c)
         return -ENOMEM;
     if ((attach->flags & ATTACH_SUBSCRIBE) && !(attach->flags & ATTACH_REATTACH))
-        send_subscribed(attach, 0);
+        catchup_say_subscribed(attach, 0);
     if ((attach->flags & ATTACH_CACHE) && !(attach->flags & ATTACH_REATTACH))
         send_cached(attach);
     if (!attach->catchup)
         return 0; /* could not be sent */
     if (attach->flags & ATTACH_REATTACH) {
         set_cursor(c, CATCHUP_LIVE, attach->last_seq, generation);
-    } else if (attach->flags & ATTACH_HAS_SEQ) {
+    } else if (old_missed(attach, &c->reach)) {
+        c->has_reach = true;
+        attach->room->host->metrics->reach_returns++;
+    } else if ((attach->flags & ATTACH_HAS_SEQ) && !old_was_cut(attach)) {
         set_cursor(c, CATCHUP_REPLAY, attach->last_seq, generation);
     } else if (attach->flags & ATTACH_NO_REPLAY) {
         c->at = attach->room->seq;
-        finish(c);
+        catchup_finish(c);
         return 0;
     }
     step(c);

@@ -76,6 +76,8 @@ static void on_tick(struct timer *timer, void *arg)
     if (now_ms / LIMITS_PRUNE_MS != (now_ms - HOST_TICK_MS) / LIMITS_PRUNE_MS)
         map_each(&host->rooms, prune_limits, &now_ms);
     lookups_prune(host->lookups, now_ms);
+    reaches_prune(&host->reaches, now_ms);
+    host->metrics->reach_notes = (int64_t)host->reaches.notes.count;
     host->metrics->search_pending = (int64_t)search_index_pending(host->search);
     if (!host->lease_is_confirmed)
         fences_probe(host);
@@ -119,6 +121,7 @@ int host_new(struct env *env, struct store *store, struct committer *committer,
     list_init(&host->gathers);
     list_init(&host->rooms_by_use);
     list_init(&host->all_gates);
+    reaches_init(&host->reaches);
     timer_init(&host->tick, on_tick, host);
     r = lookups_new(env, store, &host->lookups);
     if (r < 0)
@@ -154,6 +157,7 @@ void host_free(struct host *host)
     map_deinit(&host->rooms);
     map_deinit(&host->gates);
     map_deinit(&host->users);
+    reaches_deinit(&host->reaches);
     buf_deinit(&host->json);
     buf_deinit(&host->json2);
     buf_deinit(&host->wire);
@@ -199,6 +203,7 @@ void host_set_lease(struct host *host, bool is_confirmed)
 
 void host_drop_rooms(struct host *host)
 {
+    reaches_forget(&host->reaches);
     while (!list_empty(&host->rooms_by_use)) {
         host->metrics->moves_store++;
         room_close(list_first(&host->rooms_by_use, struct room_host, by_use), ROOM_END_MOVED);

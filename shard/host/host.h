@@ -12,6 +12,7 @@
 #include "common/base/env.h"
 #include "common/base/map.h"
 #include "shard/commit/committer.h"
+#include "shard/host/reach.h"
 #include "shard/store/store.h"
 
 struct expiry;
@@ -51,6 +52,7 @@ struct host {
     struct expiry *expiry;
     struct lookups *lookups; /* projects and keys, see lookup.h */
     struct search_index *search;
+    struct reaches reaches; /* how far old clients had come when they went */
 
     bool lease_is_confirmed;    /* nobody can have taken our place on the ring unnoticed */
     struct fences_probe *probe; /* under way; NULL: none */

@@ -1,6 +1,21 @@
 /* newest.c - see newest.h. */
 #include "shard/host/newest.h"
-#include "shard/limits.h"
+
+static bool has_room(const struct newest *newest, const struct entry *e)
+{
+    size_t bytes = newest->bytes + entry_size(e);
+
+    if (newest->n == 0 || (newest->n < newest->limit && bytes <= PAGE_MAX_BYTES))
+        return true;
+    return newest->has_reach && e->seq > newest->reach && newest->n < SNAPSHOT_REACH_MAX &&
+           bytes <= SNAPSHOT_REACH_BYTES;
+}
+
+bool newest_is_full(const struct newest *newest, uint64_t seq)
+{
+    return newest->is_cut ||
+           (newest->n >= newest->limit && (!newest->has_reach || seq <= newest->reach));
+}
 
 bool newest_add(struct newest *newest, struct entry *e)
 {
@@ -11,14 +26,13 @@ bool newest_add(struct newest *newest, struct entry *e)
         e = newer;
     if (!entry_is_live(e, newest->now_us) || !entry_is_visible(e, newest->viewer))
         return true;
-    if (newest->n == newest->limit ||
-        (newest->n > 0 && newest->bytes + entry_size(e) > PAGE_MAX_BYTES)) {
+    if (!has_room(newest, e)) {
         newest->is_cut = true;
         return false;
     }
     newest->bytes += entry_size(e);
     newest->n++;
-    newest->entries[SNAPSHOT_MAX - newest->n] = e;
+    newest->entries[SNAPSHOT_REACH_MAX - newest->n] = e;
     return true;
 }
 

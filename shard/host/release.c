@@ -34,6 +34,7 @@ static int take_in(struct room_host *room, const struct commit_result *result)
     struct entry *e = result->entry;
 
     room->seq = e->updated_seq;
+    seq_marks_put(&room->marks, (int64_t)env_now_ms(room->host->env), room->seq);
     tail_put(&room->tail, e);
     for (size_t i = 0; i < result->n_ops; i++) {
         const struct side_op *op = &result->ops[i];

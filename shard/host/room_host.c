@@ -10,6 +10,7 @@
 #include "common/cluster/ring.h"
 #include "shard/host/attach.h"
 #include "shard/host/change.h"
+#include "shard/host/old.h"
 #include "shard/host/presence.h"
 #include "shard/host/search_index.h"
 #include "shard/host/signal.h"
@@ -216,6 +217,25 @@ static void load_tail(struct room_host *room, const struct claim_result *claim)
         tail_put(&room->tail, claim->tail[i]);
 }
 
+/* When the room was at which number, before it came here: by the times of its newest messages.
+ */
+static void load_marks(struct room_host *room)
+{
+    int64_t now_ms = (int64_t)env_now_ms(room->host->env);
+    int64_t now_us = room_now_us(room);
+
+    memset(&room->marks, 0, sizeof(room->marks));
+    for (size_t i = 0; i < room->tail.count; i++) {
+        const struct entry *e = tail_at(&room->tail, i);
+        int64_t out_ms = now_ms - (now_us - e->created_us) / 1000 + SEQ_MARKS_SLACK_MS;
+
+        if (out_ms >= now_ms)
+            break;
+        seq_marks_put(&room->marks, out_ms, e->seq);
+    }
+    seq_marks_put(&room->marks, now_ms, room->seq);
+}
+
 static int load_restrictions(struct room_host *room, const struct claim_result *claim)
 {
     restrictions_deinit(&room->restrictions);
@@ -256,6 +276,7 @@ static int load(struct room_host *room, const struct claim_result *claim)
             return r;
     }
     load_tail(room, claim);
+    load_marks(room);
     return load_restrictions(room, claim);
 }
 
@@ -459,6 +480,8 @@ void room_close(struct room_host *room, enum room_end how)
         room->claim->room = NULL;
     room->claim = NULL;
 
+    if (how == ROOM_END_SLEEP)
+        old_on_sleep(room);
     farewell_fill(&farewell, room);
     list_for_each_safe(rg, next, &room->gates, in_room) end_gate(rg, how, &farewell);
     buf_deinit(&farewell.users);

@@ -28,6 +28,7 @@
 #include "shard/room/restrictions.h"
 #include "shard/room/roster.h"
 #include "shard/room/rules.h"
+#include "shard/room/seq_marks.h"
 #include "shard/room/tail.h"
 #include "shard/room/turnout.h"
 
@@ -62,7 +63,8 @@ struct room_host {
     struct members members;
     struct restrictions restrictions;
     struct tail tail;
-    uint64_t seq; /* head: everything up to here has been released */
+    uint64_t seq;           /* head: everything up to here has been released */
+    struct seq_marks marks; /* when it was what */
     struct skips skips;
     struct commit_queue queue;
 

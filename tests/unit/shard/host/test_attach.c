@@ -155,12 +155,13 @@ static void snapshot_forms(void **state)
         fx_say(g, 1, 3, "three", NULL);
         fx_run(&fx);
         fx_forget(g);
-        FX_ATTACH(g, .number = 9, .room = "g", .user = "ann", .flags = rows[i].flags,
+        FX_ATTACH(g, .number = 9, .room = "g", .user = "bob", .flags = rows[i].flags,
                   .limit = rows[i].limit);
         fx_run(&fx);
         buf_printf(&want,
                    "%sto 9 {subscription_succeeded currentSeq=3 subscriptionCount=2}\n"
-                   "attached 9 @3\n",
+                   "attached 9 @3\n"
+                   "ephemeral except=9 {member_joined userId=bob}\n",
                    rows[i].want);
         buf_put_char(&want, 0);
         fx_expect(g, want.data, rows[i].name);

@@ -1,6 +1,8 @@
 /* errors.c - error words, their statuses and their JSON body; see errors.h. */
 #include "common/json/errors.h"
 
+#include <stdio.h>
+
 #include "common/base/macros.h"
 #include "common/json/json_write.h"
 
@@ -23,6 +25,43 @@ enum error_code error_code_parse(struct slice word)
         if (slice_eq_str(word, infos[i].code))
             return (enum error_code)i;
     return ERROR_NONE;
+}
+
+/* Empty: the service had no text of its own for it. */
+static struct slice old_text(enum error_code code, struct slice detail)
+{
+    switch (code) {
+    case ERROR_muted:
+        return SLICE_LIT("You are muted and cannot send messages right now.");
+    case ERROR_banned:
+        return SLICE_LIT("You have been banned from this room.");
+    case ERROR_message_not_found:
+        return SLICE_LIT("message not found");
+    case ERROR_invalid_json:
+        return SLICE_LIT("Invalid message format or internal error");
+    case ERROR_bad_request:
+        return detail;
+    default:
+        return slice_of(NULL, 0);
+    }
+}
+
+struct slice error_frame_text(char text[ERROR_TEXT_MAX], enum error_code code,
+                              struct slice detail, uint64_t retry_after_ms)
+{
+    const char *word = error_info(code)->code;
+    struct slice old = old_text(code, detail);
+    int len;
+
+    if (old.len > 0)
+        return old;
+    if (retry_after_ms > 0)
+        len = snprintf(text, ERROR_TEXT_MAX, "%s: retry in %llus", word,
+                       (unsigned long long)(retry_after_ms + 999) / 1000);
+    else
+        len = snprintf(text, ERROR_TEXT_MAX, "%s%s%.*s", word, detail.len > 0 ? ": " : "",
+                       (int)detail.len, detail.len > 0 ? detail.data : "");
+    return slice_of(text, MIN((size_t)len, (size_t)ERROR_TEXT_MAX - 1));
 }
 
 void error_body_write(struct buf *out, enum error_code code, struct slice detail,

@@ -26,6 +26,13 @@ const struct error_info *error_info(enum error_code code);
 /* ERROR_NONE when the word is not in the table. */
 enum error_code error_code_parse(struct slice word);
 
+/* What an `error` frame says in `message`: the texts of the original service, which old clients
+ * compare or show; programs read `code`. detail may be empty. The answer lies in text, or is
+ * for ever. */
+#define ERROR_TEXT_MAX 256
+struct slice error_frame_text(char text[ERROR_TEXT_MAX], enum error_code code,
+                              struct slice detail, uint64_t retry_after_ms);
+
 /*
  * Appends {"error","type","title","status","detail","traceId"}. detail says which field is
  * wrong and how; empty: the title again. An empty traceId is left out (the gateway adds it to

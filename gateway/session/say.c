@@ -9,8 +9,6 @@
 #include "gateway/session/local_room.h"
 #include "gateway/session/sessions.h"
 
-#define MESSAGE_MAX 192
-
 struct say_ref say_ref_of(const struct session *s, const struct json_frame_head *head)
 {
     const struct attach *only = s->many_rooms ? NULL : session_only_attach(s);
@@ -31,21 +29,6 @@ static int send_buf(struct session *s, const struct buf *json)
 
 /* ---- errors (docs/errors.md) ---- */
 
-/* The old clients' form of a rate limit: they have no retryAfterMs. */
-static struct slice message_text(char text[MESSAGE_MAX], const char *code, const char *detail,
-                                 uint64_t retry_after_ms)
-{
-    int len;
-
-    if (retry_after_ms > 0)
-        len = snprintf(text, MESSAGE_MAX, "%s: retry in %llus", code,
-                       (unsigned long long)(retry_after_ms + 999) / 1000);
-    else
-        len = snprintf(text, MESSAGE_MAX, "%s%s%s", code, detail ? ": " : "",
-                       detail ? detail : "");
-    return slice_of(text, MIN((size_t)len, (size_t)MESSAGE_MAX - 1));
-}
-
 static void write_ref(struct json_writer *w, const struct say_ref *ref)
 {
     json_field_str_opt(w, "roomId", ref->room);
@@ -59,12 +42,13 @@ int say_error(struct session *s, enum error_code code, const char *detail,
     const struct error_info *info = error_info(code);
     AUTO_BUF out = BUF_INIT;
     struct json_writer w = json_writer(&out);
-    char text[MESSAGE_MAX];
+    char text[ERROR_TEXT_MAX];
 
     json_write_object(&w);
     json_field_str(&w, "type", SLICE_LIT("error"));
     json_field_str(&w, "code", slice_str(info->code));
-    json_field_str(&w, "message", message_text(text, info->code, detail, retry_after_ms));
+    json_field_str(&w, "message",
+                   error_frame_text(text, code, slice_str(detail), retry_after_ms));
     write_ref(&w, ref);
     json_field_bool(&w, "retryable", info->retryable);
     if (retry_after_ms > 0)

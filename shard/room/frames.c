@@ -222,19 +222,12 @@ void frame_error(struct buf *out, struct slice room, const struct frame_ref *ref
 {
     const struct error_info *info = error_info(code);
     struct json_writer w = json_writer(out);
-    char message[256];
-    int len;
+    char text[ERROR_TEXT_MAX];
 
-    if (code == ERROR_muted || code == ERROR_banned) /* what old clients show as it is */
-        len = snprintf(message, sizeof(message), "%s.", info->title);
-    else
-        len = detail.len ? snprintf(message, sizeof(message), "%s: %.*s", info->code,
-                                    (int)detail.len, detail.data)
-                         : snprintf(message, sizeof(message), "%s", info->code);
     json_write_object(&w);
     json_field_str(&w, "type", SLICE_LIT("error"));
     json_field_str(&w, "code", slice_str(info->code));
-    json_field_str(&w, "message", slice_of(message, MIN((size_t)len, sizeof(message) - 1)));
+    json_field_str(&w, "message", error_frame_text(text, code, detail, retry_after_ms));
     write_ref(&w, room, ref);
     json_field_bool(&w, "retryable", info->retryable);
     if (retry_after_ms)

@@ -300,6 +300,40 @@ static void frames_pass_both_ways(void **state)
     assert_int_equal(w.c.metrics.closed_lost, 1);
 }
 
+/* How long before its end a client may have been cut off already, by how it ended. */
+static void the_shard_learns_how_a_socket_ended(void **state)
+{
+    static const struct {
+        const char *name, *frame;
+        size_t len;
+        uint32_t doubt_ms;
+    } rows[] = {
+        {"1000", "\x88\x82" M "\x03\xe8", 8, OLD_CLIENT_CLOSED_DOUBT_MS},
+        {"1001", "\x88\x82" M "\x03\xe9", 8, OLD_CLIENT_CLOSED_DOUBT_MS},
+        {"no code", "\x88\x80" M, 6, OLD_CLIENT_CLOSED_DOUBT_MS},
+        {"4000: no pong for too long", "\x88\x82" M "\x0f\xa0", 8, OLD_CLIENT_DOUBT_MS},
+        {"the connection ends", "", 0, OLD_CLIENT_DOUBT_MS},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct msg *m;
+
+        world_open(&w, NULL);
+        knock_as("lobby", "ada", "\"member\"", "", "");
+        attach_and_live();
+        if (rows[i].len > 0)
+            fake_sink_send(&w.client, slice_of(rows[i].frame, rows[i].len));
+        else
+            stream_close(w.client.stream, false);
+        fake_env_run(&w.c.env);
+        m = fake_shard_expect(w.shard, MSG_DETACH);
+        CHECK_EQ(m->DETACH.doubt_ms, rows[i].doubt_ms, rows[i].name);
+        if (i + 1 < ARRAY_LEN(rows))
+            world_close(&w);
+    }
+}
+
 /* A masked text frame of the client (with a mask of zeroes). */
 static void say(const char *json)
 {
@@ -506,6 +540,7 @@ static void a_shutdown_with_people_at_the_door_is_clean(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(the_shard_learns_how_a_socket_ended, teardown),
         cmocka_unit_test_teardown(handshakes_are_checked, teardown),
         cmocka_unit_test_teardown(refusals_are_told_after_the_handshake, teardown),
         cmocka_unit_test_teardown(an_expired_token_is_called_so, teardown),

@@ -168,6 +168,9 @@ static void closing_detaches(void **state)
     CHECK_SLICE(m->DETACH.room, "r", "room");
     CHECK_SLICE(m->DETACH.project, "p", "project");
     CHECK_SLICE(m->DETACH.user, "ann", "user");
+    assert_int_equal(m->DETACH.is_old, 0);
+    assert_int_equal(m->DETACH.doubt_ms, OLD_CLIENT_DOUBT_MS);
+    assert_int_equal(m->DETACH.cursor, 1);
     assert_int_equal(w.c.metrics.attaches, 0);
     assert_int_equal(w.c.metrics.rooms, 0);
 }
@@ -251,6 +254,36 @@ static void a_catch_up_that_was_cut_goes_on_behind_what_was_given(void **state)
     assert_int_equal(a.flags, ATTACH_NATIVE | ATTACH_HAS_SEQ);
     assert_int_equal(a.last_seq, 20);
     assert_string_equal(a.generation, "g1");
+}
+
+/* Its shard is told that the cursor is none of the client's, which has never heard of one. */
+static void an_old_clients_catch_up_that_was_cut(void **state)
+{
+    struct session_params params = {.project = SLICE_LIT("p"), .user = SLICE_LIT("ann")};
+    struct enter_params enter = {.room = SLICE_LIT("r"), .attach_flags = ATTACH_AS_REPLAY};
+    struct fake_attach a;
+    const struct msg *m;
+
+    (void)state;
+    client_open_as(&w, &ann, &params, &enter);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_AS_REPLAY);
+    shard_to_attach(s0, &a, 0, 20, "replay");
+    fake_env_run(&w.c.env);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_AS_REPLAY | ATTACH_HAS_SEQ | ATTACH_CUT);
+    assert_int_equal(a.last_seq, 20);
+    shard_attached(s0, &a, 21);
+    fake_env_run(&w.c.env);
+    session_on_goodbye(ann.session);
+    client_close(&w, &ann);
+    fake_env_run(&w.c.env);
+    m = fake_shard_expect(s0, MSG_DETACH);
+    assert_int_equal(m->DETACH.is_old, 1);
+    assert_int_equal(m->DETACH.doubt_ms, OLD_CLIENT_CLOSED_DOUBT_MS);
+    assert_int_equal(m->DETACH.cursor, 21);
 }
 
 static void a_reset_moves_the_cursor_down(void **state)
@@ -345,6 +378,7 @@ int main(void)
         ONE(a_whisper_that_was_in_the_catch_up_is_dropped),
         ONE(a_catch_up_that_gave_nothing_starts_over),
         ONE(a_catch_up_that_was_cut_goes_on_behind_what_was_given),
+        ONE(an_old_clients_catch_up_that_was_cut),
         ONE(a_reset_moves_the_cursor_down),
         ONE(unsettled_frames_are_sent_again_in_order),
         ONE(answers_of_an_earlier_epoch_are_dropped),

@@ -337,6 +337,27 @@ static void whispers_to_others_are_left_out(void **state)
     assert_true(fx_got(b, "attached 6 @6"));
 }
 
+static void a_message_whose_time_is_over_is_told_as_such(void **state)
+{
+    (void)state;
+    said = 0;
+    fx_frame(a, 1, ++said, 0,
+             "{\"type\":\"message\",\"content\":\"brief\",\"expiresInSeconds\":60}");
+    fx_run(&fx);
+    enter(b, 5, 0);
+    pass(10000);
+    leave(b, 5, OLD_CLIENT_CLOSED_DOUBT_MS, 1);
+    pass(58000);
+    talk(1, 3);
+    enter(b, 6, 0);
+    fx_more(b, 6);
+    fx_run(&fx);
+    assert_true(fx_got(b, "[1 2 3]"));
+    assert_true(fx_got(b, "{message_expired"));
+    assert_true(fx_got(b, "{delete seq=2"));
+    assert_false(fx_got(b, "{message_deleted"));
+}
+
 /* Who keeps a cursor, wants no snapshot, or has missed nothing. */
 static void others_get_what_they_ask_for(void **state)
 {
@@ -382,6 +403,7 @@ int main(void)
         TEST(a_catch_up_that_was_cut_begins_again),
         TEST(deeper_than_memory_and_page_by_page),
         TEST(whispers_to_others_are_left_out),
+        TEST(a_message_whose_time_is_over_is_told_as_such),
         TEST(others_get_what_they_ask_for),
     };
 

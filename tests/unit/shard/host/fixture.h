@@ -25,8 +25,6 @@
 #include "tests/support/sim_store.h"
 #include "tests/support/test.h"
 
-#include "common/base/limits.h"
-
 #define FX_INCARNATION 77
 
 struct fx_gate {

@@ -134,6 +134,7 @@ static void an_old_socket_that_comes_back_gets_the_reactions_of_what_is_new(void
     fx_run(&fx);
     fx_expect(&fx.gates[1],
               "to 1 cur=3 {edit seq=3 userId=bob content=before}\n"
+              "to 1 {message_updated seq=3 userId=bob content=before}\n"
               "to 1 {reaction seq=3 userId=bob}\n"
               "to 1 cur=4 {message seq=2 userId=bob content=new}\n"
               "to 1 {reaction seq=4 userId=bob}\n"

@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-#include "common/base/limits.h"
 #include "shard/host/reach.h"
+#include "shard/limits.h"
 
 static const struct reach_key ann = {SLICE_LIT("p"), SLICE_LIT("r"), SLICE_LIT("ann")};
 

@@ -283,13 +283,15 @@ static void run_frame(struct attach *attach, const struct frame *frame)
 {
     struct command_error error;
     struct command command;
+    struct slice key = {0};
     struct op *op;
     int r;
 
     r = command_parse(frame->json, &command, &error);
+    if (!r)
+        key = change_key(&command);
     op = op_new(attach, frame->n, frame->flags & FRAME_RESENT,
-                r ? error.frame_id : command.frame_id,
-                r ? (struct slice){0} : change_key(&command));
+                r ? error.frame_id : command.frame_id, key);
     if (!op)
         attach_close(attach, 1013, "overloaded");
     else if (r)

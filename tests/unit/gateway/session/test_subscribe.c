@@ -366,40 +366,31 @@ static void all_rooms_together_are_bounded(void **state)
 
 /* ---- moves, sleep ---- */
 
+/* A room that is this shard's. */
+static void name_room_of(const struct fake_shard *shard, char ret[16])
+{
+    char object[32];
+
+    for (unsigned i = 0;; i++) {
+        snprintf(ret, 16, "r%u", i);
+        snprintf(object, sizeof(object), "room/p/%s", ret);
+        if (fake_cluster_owner(&w.c, 3, object) == shard)
+            break;
+    }
+}
+
 static void rooms_move_one_by_one(void **state)
 {
     struct fake_shard *from = &w.c.shards[0], *to = &w.c.shards[1];
     struct fake_attach a;
-    char room[16], object[32];
-    unsigned i = 0;
+    char room[16], other[16];
 
     (void)state;
     open_many(&ann, "ann", "");
-    /* One room of each shard. */
-    for (unsigned found = 0; found < 2; i++) {
-        struct fake_shard *owner;
-
-        snprintf(object, sizeof(object), "room/p/r%u", i);
-        owner = fake_cluster_owner(&w.c, 3, object);
-        if (owner == from && !(found & 1)) {
-            found |= 1;
-        } else {
-            continue;
-        }
-        snprintf(room, sizeof(room), "r%u", i);
-        subscribe(&ann, room, from, 5);
-        break;
-    }
-    for (i = 0;; i++) {
-        char other[16];
-
-        snprintf(object, sizeof(object), "room/p/o%u", i);
-        if (fake_cluster_owner(&w.c, 3, object) != to)
-            continue;
-        snprintf(other, sizeof(other), "o%u", i);
-        subscribe(&ann, other, to, 9);
-        break;
-    }
+    name_room_of(from, room);
+    subscribe(&ann, room, from, 5);
+    name_room_of(to, other);
+    subscribe(&ann, other, to, 9);
     fake_cluster_set_ring(&w.c, 2); /* the first shard leaves */
     fake_env_run(&w.c.env);
     a = shard_expect_attach(&w, to);

@@ -389,7 +389,7 @@ static void events_reach_sleeping_rooms_and_no_socket_that_is_not_in(void **stat
     (void)state;
     client_open(&w, &eve, "ann", "r"); /* has not been let in */
     fake_env_run(&w.c.env);
-    msg = fake_shard_expect(s0, MSG_ATTACH);
+    (void)fake_shard_expect(s0, MSG_ATTACH);
     user_rooms("", "");
     client_expect_nothing(&w, &eve);
     expect_done("");

@@ -298,6 +298,7 @@ static int push_change(struct fx *fx, int room, uint64_t seq, const struct mutat
 {
     AUTO(mutation_unref) struct mutation *mutation = mutation_new(from);
     uint8_t dedupe[DEDUPE_LEN] = {0};
+    int r;
 
     assert_non_null(mutation);
     p->entry = fx->rooms[room].images[seq];
@@ -306,7 +307,9 @@ static int push_change(struct fx *fx, int room, uint64_t seq, const struct mutat
     p->key = key ? dedupe : NULL;
     if (key)
         snprintf((char *)dedupe, sizeof(dedupe), "%s", key);
-    return committer_push(&fx->rooms[room].queue, p);
+    r = committer_push(&fx->rooms[room].queue, p);
+    p->key = NULL;
+    return r;
 }
 
 int fx_push_change_with(struct fx *fx, int room, unsigned tag, uint64_t seq,

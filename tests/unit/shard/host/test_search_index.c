@@ -96,7 +96,10 @@ static void answer(struct world *w, const char *has_row, const char *entries, co
     const struct query_rows rows = {.n_rows = 1, .n_columns = 3, .cells = cells};
     store_query_fn fn = w->fn;
 
-    assert_non_null(fn);
+    if (!fn) {
+        fail_msg("nothing has been asked");
+        return;
+    }
     w->fn = NULL;
     fn(w->arg, STORE_OK, &rows, false);
 }
@@ -105,7 +108,10 @@ static void answer_with(struct world *w, enum store_result result)
 {
     store_query_fn fn = w->fn;
 
-    assert_non_null(fn);
+    if (!fn) {
+        fail_msg("nothing has been asked");
+        return;
+    }
     w->fn = NULL;
     fn(w->arg, result, NULL, false);
 }

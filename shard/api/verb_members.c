@@ -163,7 +163,6 @@ static bool takes_last_owner(const struct room_host *room, enum member_role old_
 /* Gives call->verb.target the role call->verb.role. */
 static void change(struct call *call, struct room_host *room)
 {
-    struct actor target = room_actor(room, call->verb.target, 0);
     enum member_role old_role = members_role(&room->members, call->verb.target);
     enum member_role new_role = call->verb.role;
     struct change c = {.user = call->verb.target, .role = new_role, .actor = call->user};
@@ -178,10 +177,6 @@ static void change(struct call *call, struct room_host *room)
     }
     if (takes_last_owner(room, old_role, new_role)) {
         call_refuse(call, ERROR_last_owner, "", 0);
-        return;
-    }
-    if (old_role == ROLE_NONE && target.is_banned) {
-        call_refuse(call, ERROR_conflict, "the user is banned from the room", 0);
         return;
     }
     if (old_role == ROLE_NONE && members_count(&room->members) >= ROOM_MEMBERS_MAX) {

@@ -324,6 +324,7 @@ describe('moderation', () => {
     await refused('message_not_found', 'POST', '/reports', 'bob', { roomId, messageId: message.id + 1_000_000 });
     await refused('forbidden', 'POST', '/reports', 'eve', { roomId, messageId: message.id });
     assert.equal((await api('POST', '/reports', 'bob', { roomId, messageId: 'x' })).status, 400);
+    assert.deepEqual(await ok('POST', '/reports', 'bob', { roomId, messageId: message.id, reason: 'rude' }), { ok: true }, 'sent again it is the same report');
     for (const who of ['root', 'pmod', 'mod']) {
       const { reports } = await ok('GET', `/admin/reports?roomId=${roomId}`, who);
       assert.equal(reports.length, 1, who);
@@ -333,6 +334,10 @@ describe('moderation', () => {
     }
     await refused('forbidden', 'GET', `/admin/reports?roomId=${roomId}`, 'ann');
     await refused('forbidden', 'GET', '/admin/reports', 'eve');
+    for (const reason of ['very rude', undefined, undefined]) await ok('POST', '/reports', 'bob', { roomId, messageId: message.id, reason });
+    await ok('POST', '/reports', 'ann', { roomId, messageId: message.id, reason: 'rude' });
+    const list = (await ok('GET', `/admin/reports?roomId=${roomId}`, 'mod')).reports;
+    assert.deepEqual(list.map((r) => [r.user_id, r.reason]), [['ann', 'rude'], ['bob', null], ['bob', 'very rude'], ['bob', 'rude']]);
     const all = await ok('GET', '/admin/reports?limit=1', 'mod');
     assert.equal(all.reports.length, 1, 'a moderator of some room sees the reports of his rooms');
   });

@@ -179,6 +179,10 @@ static void change(struct call *call, struct room_host *room)
         call_refuse(call, ERROR_last_owner, "", 0);
         return;
     }
+    if (old_role == ROLE_NONE && room_actor(room, call->verb.target, 0).is_banned) {
+        call_refuse(call, ERROR_banned, "the user is banned from the room", 0);
+        return;
+    }
     if (old_role == ROLE_NONE && members_count(&room->members) >= ROOM_MEMBERS_MAX) {
         call_refuse(call, ERROR_too_many_members, "", 0);
         return;
@@ -193,7 +197,7 @@ static void change(struct call *call, struct room_host *room)
 void verb_member_add(struct call *call, struct room_host *room)
 {
     struct json_fields f = json_fields(call->params);
-    struct actor actor = call_actor(call, room), target;
+    struct actor actor = call_actor(call, room);
     struct slice role;
 
     call->verb.target = json_get_id(&f, "userId", ERROR_invalid_id);
@@ -204,11 +208,6 @@ void verb_member_add(struct call *call, struct room_host *room)
                          "role must be owner, admin, moderator, member or guest");
     if (json_fields_failed(&f)) {
         call_refuse_fields(call, &f);
-        return;
-    }
-    target = room_actor(room, call->verb.target, 0);
-    if (target.is_banned) {
-        call_refuse(call, ERROR_banned, "the user is banned from the room", 0);
         return;
     }
     /* Adding somebody again without naming a role leaves the one that he has. */

@@ -79,6 +79,7 @@ describe('confined', () => {
     await ok('POST', '/admin/ban', 'ada', { roomId: 'ban', userId: 'bob' });
     assert.equal(await word('POST', '/rooms/ban/members', 'ada', { userId: 'bob' }), 'banned');
     assert.equal(await word('POST', '/rooms/ban/members', 'root', { userId: 'bob' }), 'banned');
+    assert.equal(await word('POST', '/rooms/ban/members', 'eve', { userId: 'bob' }), 'forbidden', 'who may not add is not told of the ban');
     await post('ada', 'ban', 'giraffe @bob');
     for (const path of ['/rooms', '/inbox', '/notifications', '/search/conversations?q=giraffe']) assert.equal((await api('GET', path, 'bob')).text.includes('"ban"'), false, path);
     await ok('POST', '/admin/unban', 'ada', { roomId: 'ban', userId: 'bob' });

@@ -92,9 +92,6 @@ static void check(const struct command *command)
     case COMMAND_READ:
         FUZZ_CHECK(command->read_id >= 1 && command->read_id <= MESSAGE_ID_MAX);
         break;
-    case COMMAND_AGENT_TYPING:
-        FUZZ_CHECK(ident_is_valid(command->agent_typing.agent));
-        break;
     case COMMAND_TYPING:
         break;
     case COMMAND_NONE:

@@ -365,7 +365,7 @@ int catchup_start(struct attach *attach)
     if (!c)
         return -ENOMEM;
     if ((attach->flags & ATTACH_SUBSCRIBE) && !(attach->flags & ATTACH_REATTACH))
-        catchup_say_subscribed(attach, 0);
+        catchup_say_subscribed(attach, 0, 0);
     if ((attach->flags & ATTACH_CACHE) && !(attach->flags & ATTACH_REATTACH))
         send_cached(attach);
     if (!attach->catchup)

@@ -44,7 +44,7 @@ void catchup_fail(struct catchup *c)
     frames_run_held(attach);
 }
 
-void catchup_say_subscribed(struct attach *attach, uint64_t at)
+void catchup_say_subscribed(struct attach *attach, uint64_t at, uint64_t cursor)
 {
     struct room_host *room = attach->room;
     struct buf *json = &room->host->json;
@@ -52,7 +52,7 @@ void catchup_say_subscribed(struct attach *attach, uint64_t at)
     buf_clear(json);
     frame_subscription_succeeded(json, room->id, attach->socket_id, room->generation_text,
                                  MAX(at, room->seq), &room->roster);
-    attach_send(attach, 0, 0, buf_slice(json));
+    attach_send(attach, 0, cursor, buf_slice(json));
 }
 
 void catchup_finish(struct catchup *c)
@@ -60,6 +60,7 @@ void catchup_finish(struct catchup *c)
     struct attach *attach = c->attach;
     uint64_t at = c->at;
     bool was_resume = c->op != NULL;
+    uint64_t cursor = c->kind == CATCHUP_CHANGES ? at : 0; /* none of its frames has told it */
 
     catchup_release(c);
     if (was_resume) {
@@ -68,7 +69,7 @@ void catchup_finish(struct catchup *c)
     }
     token_streams_tell(attach);
     if (!(attach->flags & (ATTACH_REATTACH | ATTACH_SUBSCRIBE)))
-        catchup_say_subscribed(attach, at);
+        catchup_say_subscribed(attach, at, cursor);
     attach_become_live(attach, at);
 }
 

@@ -120,7 +120,7 @@ static void after_a_clean_close_all_that_was_missed_comes(void **state)
               "to 6 {message_updated seq=7 userId=ann content=new}\n"
               "to 6 {delete seq=8 userId=ann}\n"
               "to 6 {message_deleted seq=8 userId=ann}\n"
-              "to 6 {subscription_succeeded currentSeq=8 subscriptionCount=2}\n"
+              "to 6 cur=8 {subscription_succeeded currentSeq=8 subscriptionCount=2}\n"
               "attached 6 @8\n",
               "changes");
     assert_int_equal(fx.metrics.reach_returns, 1);
@@ -146,7 +146,7 @@ static void what_comes_meanwhile_follows_without_a_seam(void **state)
               "to 6 {edit seq=6 userId=ann content=new}\n"
               "to 6 {message_updated seq=6 userId=ann content=new}\n"
               "to 6 {message seq=5 userId=ann content=new}\n"
-              "to 6 {subscription_succeeded currentSeq=7 subscriptionCount=2}\n"
+              "to 6 cur=7 {subscription_succeeded currentSeq=7 subscriptionCount=2}\n"
               "attached 6 @7\n",
               "the rest");
     fx_say(a, 1, ++said, "6", NULL);

@@ -45,8 +45,8 @@ void catchup_give_page(struct catchup *catchup, struct entry *const *entries, si
 /* The newest messages as of `head`. */
 void catchup_give_snapshot(struct catchup *catchup, struct entry *const *entries, size_t n,
                            uint64_t head, bool has_more);
-/* subscription_succeeded. at: what the socket has been given; cursor: the same, or 0 when it has
- * been told. */
+/* subscription_succeeded. at: what the socket has been given; cursor: the same, or 0 when it
+ * has been told. */
 void catchup_say_subscribed(struct attach *attach, uint64_t at, uint64_t cursor);
 /* Caught up: the socket is live. */
 void catchup_finish(struct catchup *catchup);

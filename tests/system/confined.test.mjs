@@ -87,6 +87,21 @@ describe('confined', () => {
     assert.equal((await ok('GET', '/api/messages?roomId=ban', 'bob')).messages.length, 1);
   });
 
+  test('a room that is made anew gives out nothing of the deleted one, not even to who was in it', async () => {
+    await room('anew', ['bob', 'cyd']);
+    const m = await post('ada', 'anew', 'walrus @bob');
+    await ok('POST', '/reports', 'bob', { roomId: 'anew', messageId: m.id, reason: 'told in confidence' });
+    const sent = await call(cluster.http(), 'POST', '/upload', { token: tokens.ada, body: 'x'.repeat(600_000), headers: { 'Content-Type': 'text/plain', 'X-File-Name': 'a.txt', 'X-Room-Id': 'anew' } });
+    assert.equal((await api('GET', sent.json.file.url, 'bob')).status, 200, sent.text);
+    await ok('DELETE', '/rooms/anew', 'ada');
+    await ok('POST', '/rooms', 'eve', { id: 'anew', name: 'anew', type: 'group', members: [{ userId: 'bob' }] });
+    for (const who of ['eve', 'bob', 'ada']) assert.equal((await api('GET', sent.json.file.url, who)).status, 404, who);
+    assert.deepEqual((await ok('GET', '/admin/reports', 'eve')).reports, []);
+    assert.deepEqual((await ok('GET', '/admin/reports?roomId=anew', 'root')).reports, []);
+    for (const path of ['/api/messages?roomId=anew', '/search/messages?q=walrus', '/inbox', '/notifications', '/export/messages.json?roomId=anew']) assert.equal((await api('GET', path, 'bob')).text.replace('"query":"walrus"', '').includes('walrus'), false, path);
+    assert.deepEqual(await cluster.sql(`select count(*) from file_chunks where key = '${sent.json.file.key}'`), [['0']]);
+  });
+
   test('a token for one room neither reads nor changes what is noted of another', async () => {
     await Promise.all([room('mine', ['bob']), room('other', ['bob'])]);
     const pinned = await forge(cluster, 'bob', 600, { roomId: 'mine' });

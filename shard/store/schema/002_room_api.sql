@@ -87,6 +87,7 @@ CREATE TABLE reports (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (project_id, id)
 );
+CREATE INDEX reports_room ON reports (project_id, room_id, id);
 
 -- How far a user has read: message_no is that of the newest message up to seq, so that what is unread is a difference.
 CREATE TABLE read_state (
@@ -188,6 +189,7 @@ CREATE TABLE files (
 );
 -- What was begun and not finished is swept away, for all tenants at once.
 CREATE INDEX files_unfinished ON files (created_at) WHERE NOT ready;
+CREATE INDEX files_room ON files (project_id, room_id) WHERE room_id IS NOT NULL; -- they go with the room
 CREATE TABLE file_chunks (
     project_id text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,

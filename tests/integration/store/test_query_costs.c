@@ -134,7 +134,7 @@ static void no_query_walks_through_history(void **state)
         {"delivered", "'p', 1000007, 'cid'", 10},
         {"deliveries", "'p', 1000007, '', 1000", 0},
         {"follow_up_add", "'p', 'bob', 1000007, NULL, NULL, NULL, 1000", 10},
-        {"notification_read", "'p', 'bob', 1000101", 10},
+        {"notification_read", "'p', 'bob', 1000101, NULL", 10},
     };
     const char *const query[] = {"query"};
     struct pgx *x = *state;

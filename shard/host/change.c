@@ -16,6 +16,7 @@ struct pending_change {
     struct list link; /* room_host.changes */
     struct room_host *room;
     bool takes_owner; /* counts in room_host.owners_leaving */
+    bool restrains;   /* its subject may do less afterwards; counts in room_host.restraining */
     bool has_key;     /* of the call that asked for it */
     enum entry_kind kind;
     struct list own;      /* who started it: at most one struct change_wait */
@@ -52,6 +53,8 @@ static void unlink_change(struct pending_change *change)
 {
     if (change->room && change->takes_owner)
         change->room->owners_leaving--;
+    if (change->room && change->restrains)
+        change->room->restraining--;
     list_del(&change->link);
     change->room = NULL;
 }
@@ -252,6 +255,10 @@ int change_start(struct room_host *room, const struct change *change, struct cha
     if (c) {
         c->takes_owner = old_role == ROLE_OWNER && change->role != ROLE_OWNER;
         room->owners_leaving += c->takes_owner;
+        c->restrains = change->role < old_role ||
+                       (change->moderation &&
+                        (change->moderation->muted_us || change->moderation->banned_us));
+        room->restraining += c->restrains;
     }
     return r;
 }
@@ -266,6 +273,20 @@ void changes_cancel(struct room_host *room)
         tell(&c->behind, CHANGE_MOVED, ERROR_NONE);
         /* The committer still holds it and gives it back as dropped. */
     }
+}
+
+bool change_restrains(const struct room_host *room, struct slice user)
+{
+    const struct pending_change *c;
+
+    if (room->restraining == 0)
+        return false;
+    list_for_each(c, &room->changes, link)
+    {
+        if (c->restrains && slice_eq(c->subject, user))
+            return true;
+    }
+    return false;
 }
 
 /* A socket of the user that has no right to be here, or NULL. */

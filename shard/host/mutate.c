@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "shard/host/change.h"
 #include "shard/host/publish.h"
 #include "shard/metrics.h"
 #include "shard/room/extra.h"
@@ -60,6 +61,8 @@ static int check_actor(struct room_host *room, struct mutate *m)
         why = ERROR_bad_request;
         break;
     }
+    if (why == ERROR_NONE && change_restrains(room, m->user))
+        return refuse(m, ERROR_unavailable, "what you may do here is just being changed");
     return why == ERROR_NONE ? 0 : refuse(m, why, "");
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "common/base/limits.h"
+#include "shard/host/change.h"
 #include "shard/metrics.h"
 #include "shard/room/audience.h"
 #include "shard/room/extra.h"
@@ -193,6 +194,8 @@ int room_publish(struct room_host *room, struct publish *p)
     p->original = tail_find(&room->tail, p->dedupe);
     if (p->original)
         return PUBLISH_DUPLICATE;
+    if (change_restrains(room, p->user))
+        return refuse(p, ERROR_unavailable, "what you may do here is just being changed");
     r = check_content(room, p);
     if (r)
         return r;

@@ -84,6 +84,7 @@ struct room_host {
     struct reads reads;
     struct notices notices;
     struct list changes;   /* struct pending_change: not settled yet */
+    size_t restraining;    /* of those: after which somebody may do less */
     size_t owners_leaving; /* of those: how many take the owner role from somebody */
 
     /* Presence (presence.h, settle.h) and typing (typing.h). */

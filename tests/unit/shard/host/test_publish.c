@@ -196,6 +196,36 @@ static void a_user_may_send_sixty_a_minute_over_sockets_and_as_many_over_rest(vo
     fx_deinit(&fx);
 }
 
+/* What comes while he is being removed would be numbered behind his removal. */
+static void who_is_being_removed_writes_nothing_behind_it(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    fx_say(g, 2, 1, "before", "b1");
+    fx_call(g, CALL_MEMBER_REMOVE, "g", "ann", "", "{\"userId\":\"bob\"}");
+    fx_say(g, 2, 2, "behind", "b2");
+    fx_say(g, 2, 3, "before", "b1");
+    fx_say(g, 1, 1, "hers", "a1");
+    fx_run(&fx);
+    assert_true(fx_got(g, "content=before"));
+    assert_true(fx_got(g, "content=hers"));
+    assert_true(fx_got(g, "clientMessageId=b2 code=unavailable retryable=1"));
+    assert_false(fx_got(g, "content=behind"));
+    assert_true(fx_got(g, "close 2 1008 not_member"));
+    fx_forget(g);
+    fx_call(g, CALL_MEMBER_ADD, "g", "ann", "", "{\"userId\":\"bob\"}");
+    fx_run(&fx);
+    FX_ATTACH(g, .number = 3, .room = "g", .user = "bob", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_say(g, 3, 1, "again", "b2");
+    fx_run(&fx);
+    assert_true(fx_got(g, "content=again"));
+    fx_deinit(&fx);
+}
+
 static void only_moderators_write_announcements(void **state)
 {
     struct fx fx;
@@ -355,6 +385,7 @@ int main(void)
         cmocka_unit_test(what_the_gateway_sends_again_gets_only_the_acknowledgement),
         cmocka_unit_test(an_old_message_repeated_by_the_client_is_echoed_also_when_sent_again),
         cmocka_unit_test(a_user_may_send_sixty_a_minute_over_sockets_and_as_many_over_rest),
+        cmocka_unit_test(who_is_being_removed_writes_nothing_behind_it),
         cmocka_unit_test(only_moderators_write_announcements),
         cmocka_unit_test(without_a_database_writes_are_refused_in_bounded_time),
         cmocka_unit_test(replies_are_to_messages_of_the_room_and_keep_their_turn),

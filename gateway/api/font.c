@@ -20,7 +20,6 @@ void font_close(struct font_file *font)
         munmap(font->bytes, font->len);
     free(font);
 }
-DEFINE_AUTO(struct font_file, font_close)
 
 static int map(int fd, struct font_file *font)
 {
@@ -41,20 +40,20 @@ static int map(int fd, struct font_file *font)
 
 int font_open(const char *path, struct font_file **ret_font)
 {
-    AUTO(font_close) struct font_file *font = calloc(1, sizeof(*font));
-    int fd, r;
+    struct font_file *font;
+    int r, fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (!font)
-        return -ENOMEM;
-    fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    r = map(fd, font);
+    font = calloc(1, sizeof(*font));
+    r = font ? map(fd, font) : -ENOMEM;
     close(fd);
     if (r == 0)
         r = ttf_init(&font->ttf, slice_of(font->bytes, font->len));
-    if (r < 0)
+    if (r < 0) {
+        font_close(font);
         return r;
-    *ret_font = TAKE(font);
+    }
+    *ret_font = font;
     return 0;
 }

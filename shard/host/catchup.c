@@ -81,12 +81,19 @@ static size_t fit(struct entry *const *entries, size_t n)
 {
     size_t bytes = 0, i;
 
-    for (i = 0; i < n && i < RESUME_PAGE; i++) {
+    for (i = 0; i < n; i++) {
         bytes += entry_size(entries[i]);
         if (i > 0 && bytes > PAGE_MAX_BYTES)
             break;
     }
     return i;
+}
+
+static uint32_t page_entries(const struct catchup *c)
+{
+    uint32_t n = c->attach->room->host->config.page_entries;
+
+    return n > 0 ? MIN(n, (uint32_t)RESUME_PAGE) : RESUME_PAGE;
 }
 
 static void page_from_tail(struct catchup *c)
@@ -98,7 +105,7 @@ static void page_from_tail(struct catchup *c)
     size_t n = 0, fits;
     uint64_t to = MAX(room->seq, c->at);
 
-    for (; n < RESUME_PAGE && at != TAIL_NONE; at = tail_next(tail, at))
+    for (; n < page_entries(c) && at != TAIL_NONE; at = tail_next(tail, at))
         entries[n++] = tail_touched(tail, at);
     fits = fit(entries, n);
     if (n > 0 && (fits < n || at != TAIL_NONE))
@@ -233,7 +240,7 @@ static void read_page(struct catchup *c)
     } else {
         query.kind = PAGE_CHANGED_AFTER;
         query.seq = c->at;
-        query.limit = RESUME_PAGE;
+        query.limit = page_entries(c);
     }
     c->is_reading = true;
     r = store->ops->page(store, &query, on_page, c);

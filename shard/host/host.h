@@ -27,6 +27,7 @@ struct host_config {
     struct slice node_id;  /* ours on the ring; borrowed */
     uint64_t incarnation;  /* of this process start: the fence of every room that it claims */
     uint64_t room_idle_ms; /* a room without traffic for that long leaves */
+    uint32_t page_entries; /* in a page of a catch-up; 0: RESUME_PAGE, which is also the most */
     uint32_t tail_entries; /* newest entries kept in memory, */
     uint32_t tail_bytes;   /* and their bytes */
     uint32_t rate_scale;   /* multiplies message rates */

@@ -102,6 +102,9 @@ static void build(struct sim_shard *s)
         .node_id = slice_str(s->name),
         .incarnation = s->incarnation,
         .room_idle_ms = sim_chance(&s->world->sim.rng, 500) ? 1500 : 60000,
+        .page_entries = sim_chance(&s->world->sim.rng, 500)
+                            ? (uint32_t)sim_range(&s->world->sim.rng, 1, 20)
+                            : 0,
         .tail_entries = (uint32_t)sim_range(&s->world->sim.rng, 8, 600),
         .tail_bytes = 1u << 20,
         .rate_scale = 1000000,

@@ -39,12 +39,13 @@ static const char *must_refuse(const struct pm_model *model, const struct pm_op 
     return NULL;
 }
 
-/* Words that are right when the message was deleted while the operation was under way. */
-static bool may_refuse(const struct pm_model *model, const struct pm_op *op, struct slice code)
+/* Words that are right when the message was deleted while the operation was under way, or when
+ * its time was over. */
+static bool may_refuse(const struct client *c, const struct pm_op *op, struct slice code)
 {
-    const struct pm_message *m = visible_target(model, op);
+    const struct pm_message *m = visible_target(c->model, op);
 
-    if (!m || !m->stored.is_deleted)
+    if (!m || !(m->stored.is_deleted || pm_is_over(m, client_now_us(c))))
         return false;
     if (op->kind == PM_EDIT || op->kind == PM_REACTION)
         return slice_eq_str(code, "message_deleted");
@@ -69,7 +70,7 @@ void answer_on_refusal(struct client *c, const struct pm_op *op, const json_t *f
     const char *word = must_refuse(c->model, op);
 
     c->n_refused++;
-    if (!(word && slice_eq_str(code, word)) && !may_refuse(c->model, op, code))
+    if (!(word && slice_eq_str(code, word)) && !may_refuse(c, op, code))
         complain(c, op, "was refused for a wrong reason", frame);
 }
 

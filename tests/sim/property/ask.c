@@ -1,8 +1,10 @@
 /* ask.c - see ask.h. */
 #include "tests/sim/property/ask.h"
 
-#include <stdio.h>
+#include <inttypes.h>
 #include <stdlib.h>
+
+#include "common/base/buf.h"
 
 #define PENDING_MAX 10
 #define RECENT 25 /* most changes are of young messages */
@@ -56,27 +58,32 @@ static void aim(const struct client *c, struct pm_op *op, const struct pm_messag
     op->target_was_gone = seen && seen->is_deleted;
 }
 
-/* "<#number> some words", a mention now and then, sometimes long. */
+/* How often a text is as long as may be; then a few dozens of them fill a page. */
+static unsigned long_per_mille(const struct client *c)
+{
+    return c->world->options.seed % 5 == 0 ? 700 : 20;
+}
+
+/* "<#number> some words", a mention now and then. */
 static void write_text(const struct client *c, struct pm_op *op)
 {
-    size_t padding = sim_chance(rng_of(c), 50) ? 3000 : pick(c, 40);
-    char head[128];
-    int len;
+    AUTO_BUF text = BUF_INIT;
+    size_t n = sim_chance(rng_of(c), long_per_mille(c)) ? 3900 : pick(c, 40);
 
-    len = snprintf(head, sizeof(head), "<#%llu> some words", (unsigned long long)op->number);
+    buf_printf(&text, "<#%" PRIu64 "> some words", op->number);
     if (sim_chance(rng_of(c), 300)) {
         unsigned user = pick(c, PM_USERS);
 
         op->mentions = UINT32_C(1) << user | UINT32_C(1) << PM_USERS; /* @channel */
-        len += snprintf(head + len, sizeof(head) - (size_t)len, " @u%u @channel", user);
+        buf_printf(&text, " @u%u @channel", user);
     }
-    op->text = malloc((size_t)len + padding + 2);
+    for (size_t i = 0; i < n; i++)
+        buf_put_str(&text, i == 0 ? " " : "\xe2\x82\xac");
+    if (n == 1)
+        text.len--; /* the server trims */
+    op->text = slice_dup(buf_slice(&text));
     if (!op->text)
         abort();
-    memcpy(op->text, head, (size_t)len);
-    memset(op->text + len, ' ', 1);
-    memset(op->text + len + 1, 'x', padding);
-    op->text[(size_t)len + (padding ? padding + 1 : 0)] = 0; /* it is trimmed by the server */
 }
 
 static void choose_audience(const struct client *c, struct pm_op *op)
@@ -104,6 +111,8 @@ static void ask_create(struct client *c, unsigned room)
         aim(c, op, parent);
     if (sim_chance(rng_of(c), 250))
         choose_audience(c, op);
+    if (sim_chance(rng_of(c), 100))
+        op->expires_in_s = 60 + pick(c, 30);
     client_ask(c, op);
 }
 

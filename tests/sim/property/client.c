@@ -21,6 +21,11 @@ static struct client *client_of(struct sim_socket *s)
     return container_of(s, struct client, socket);
 }
 
+int64_t client_now_us(const struct client *c)
+{
+    return env_wall_us(&c->world->database.env);
+}
+
 static void complain(const struct client *c, const char *what, struct slice text)
 {
     sim_violation(&c->world->check, "%s: %s: %.*s", c->name, what,
@@ -128,7 +133,8 @@ void client_resume(struct client *c, unsigned room)
                "{\"type\":\"resume\",\"roomId\":\"%s\",\"frameId\":\"resume\","
                "\"generation\":\"%s\",\"lastSeq\":%" PRIu64 "}",
                c->world->rooms[room], v->generation,
-               sim_range(rng, v->seq > 50 ? v->seq - 50 : 0, v->seq));
+               sim_chance(rng, 300) ? 0
+                                    : sim_range(rng, v->seq > 50 ? v->seq - 50 : 0, v->seq));
     say(c, buf_slice(&buf));
 }
 

@@ -34,6 +34,7 @@ struct client {
 void client_init(struct client *client, struct sim_world *world, struct pm_model *model,
                  const struct client_config *config, unsigned index);
 void client_deinit(struct client *client);
+int64_t client_now_us(const struct client *client); /* by the clock of the store */
 /* Sends it now, and again until it is answered. */
 void client_ask(struct client *client, struct pm_op *op);
 /* Sends `resume` from somewhere it has been. */

@@ -151,6 +151,24 @@ struct pm_message *pm_by_id(const struct pm_model *model, unsigned room, int64_t
     return low < r->n_messages && r->messages[low]->id == id ? r->messages[low] : NULL;
 }
 
+#define OVER_US 1000000 /* clocks differ by less */
+
+bool pm_is_over(const struct pm_message *m, int64_t now_us)
+{
+    return m->expires_us != 0 && !m->stored.is_deleted && m->expires_us - OVER_US <= now_us;
+}
+
+bool pm_is_buried(const struct pm_model *model, unsigned room, int64_t now_us)
+{
+    const struct pm_room *r = &model->rooms[room];
+
+    for (size_t i = 0; i < r->n_messages; i++) {
+        if (pm_is_over(r->messages[i], now_us))
+            return false;
+    }
+    return true;
+}
+
 bool pm_may_see(const struct pm_op *create, unsigned user)
 {
     return create->audience == 0 || (create->audience >> user & 1);

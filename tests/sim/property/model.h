@@ -113,6 +113,10 @@ uint64_t pm_text_find(struct pm_model *model, struct slice text);
 void pm_on_commit(struct pm_model *model, const struct batch_room *room);
 struct pm_message *pm_by_seq(const struct pm_model *model, unsigned room, uint64_t seq);
 struct pm_message *pm_by_id(const struct pm_model *model, unsigned room, int64_t id);
+/* Its time is over or about to be: it may be shown or not, and will be buried. */
+bool pm_is_over(const struct pm_message *message, int64_t now_us);
+/* No message of the room is in that state. */
+bool pm_is_buried(const struct pm_model *model, unsigned room, int64_t now_us);
 bool pm_may_see(const struct pm_op *create, unsigned user);
 /* The event, when it is committed; else NULL, and a violation. */
 const struct pm_event *pm_event(struct pm_model *model, unsigned room, uint64_t seq,

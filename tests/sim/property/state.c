@@ -48,7 +48,7 @@ static void read_reactions(struct pm_model *model, struct slice text, struct pm_
 void state_of_entry(struct pm_model *model, const struct entry *e, struct pm_state *ret_state)
 {
     struct slice text = e->content;
-    char bytes[8192];
+    char bytes[16384];
 
     *ret_state = (struct pm_state){.version = e->version,
                                    .is_deleted = e->deleted_us != 0,

@@ -98,7 +98,7 @@ static bool advance(struct view *v, const json_t *frame, uint64_t seq, uint64_t 
 
 /* ---- rows ---- */
 
-static void put_row(struct view *v, const struct row *row)
+static struct view_message *put_row(struct view *v, const struct row *row)
 {
     struct view_message *m = find(v, row->message->id);
 
@@ -117,6 +117,8 @@ static void put_row(struct view *v, const struct row *row)
     m->mentions = row->mentions;
     memcpy(m->counts, row->counts, sizeof(m->counts));
     memcpy(m->mine, row->mine, sizeof(m->mine));
+    m->is_echo = false;
+    return m;
 }
 
 /* The counts beside the rows are those in the rows. */
@@ -271,7 +273,7 @@ static void on_message(struct view *v, const json_t *frame)
         complain(v, frame, "is new and has no text");
     row.is_deleted = false; /* an old client does not know that; it is told by `delete` */
     if (!is_known)
-        put_row(v, &row);
+        put_row(v, &row)->is_echo = row.message->seq <= v->floor;
 }
 
 /* What changes the message: the next number, and the message that it is about. NULL: does not
@@ -290,8 +292,9 @@ static struct view_message *changed(struct view *v, const json_t *frame, const c
     if (!advance(v, frame, seq, seq))
         return NULL;
     m = find(v, target->id);
-    /* A snapshot leaves out what is deleted, which can still be deleted for good. */
-    if (!m && target->seq > v->floor && v->is_native && !fact->is_hard)
+    /* A page leaves out what is deleted, which can still be deleted for good, and what will be
+     * buried any moment. */
+    if (!m && target->seq > v->floor && v->is_native && !fact->is_hard && !target->expires_us)
         complain(v, frame, "changes what was never shown");
     return m;
 }
@@ -511,7 +514,7 @@ static void compare_message(const struct view *v, struct view_message *have,
         differ(v, m, "another version");
     if (have->is_edited != (m->now.version > 1))
         differ(v, m, "edited, or not");
-    if (are_reactions_told)
+    if (are_reactions_told && !have->is_echo)
         compare_reactions(v, have, m);
 }
 

@@ -17,7 +17,8 @@ struct view_message {
     uint64_t text; /* number of the operation that wrote it; 0: deleted */
     uint32_t version;
     bool is_deleted, is_edited, is_marked; /* marked: used by view_compare() */
-    uint32_t mentions;                     /* users, as bits */
+    bool is_echo; /* an old client's own, older than its snapshot: known without reactions */
+    uint32_t mentions; /* users, as bits */
     int counts[PM_EMOJI];
     bool mine[PM_EMOJI];
 };

@@ -22,12 +22,12 @@ static const char *must_refuse(const struct pm_model *model, const struct pm_op 
 {
     const struct pm_message *m = visible_target(model, op);
 
-    if (op->kind == PM_DELETE && op->is_hard && op->user != PM_ADMIN)
-        return "forbidden";
     if (op->target_id == 0)
         return NULL;
     if (!m)
         return "message_not_found";
+    if (op->kind == PM_DELETE && op->is_hard && op->user != PM_ADMIN)
+        return "forbidden";
     if (op->kind == PM_EDIT && m->op->user != op->user)
         return op->target_was_gone ? "message_deleted" : "forbidden";
     if (op->kind == PM_DELETE && m->op->user != op->user && !has_office(op))
@@ -36,6 +36,8 @@ static const char *must_refuse(const struct pm_model *model, const struct pm_op 
         return "message_deleted";
     if (op->target_was_gone && op->kind == PM_CREATE)
         return "message_not_found";
+    if (op->kind == PM_CREATE && m->op->audience && (op->asked & ~m->op->audience))
+        return "invalid_visibility"; /* it would tell others of the whisper */
     return NULL;
 }
 
@@ -95,10 +97,12 @@ static void check_changed(struct client *c, const struct pm_op *op, const json_t
     uint64_t seq = frame_u64(frame, "seq");
     const struct pm_event *event = pm_event(c->model, op->room, seq, c->name);
     const struct pm_message *m = visible_target(c->model, op);
+    /* What is so already has no number of its own, but an edit always has one. */
+    bool has_number = op->kind == PM_EDIT || !json_is_true(json_object_get(frame, "duplicate"));
 
     if (!m || (int64_t)frame_u64(frame, "id") != m->id || (event && event->target != m->seq))
         complain(c, op, "was acknowledged with the numbers of another message", frame);
-    else if (!json_is_true(json_object_get(frame, "duplicate")))
+    else if (has_number)
         pm_learn(c->model, op->room, seq, m->id, &fact, c->name);
 }
 

@@ -90,15 +90,16 @@ static void choose_audience(const struct client *c, struct pm_op *op)
 {
     unsigned n = 1 + pick(c, 3);
 
-    op->audience = UINT32_C(1) << op->user;
+    op->asked = UINT32_C(1) << op->user;
     while (n > 0) {
         unsigned user = pick(c, PM_USERS);
 
-        if (op->audience >> user & 1)
+        if (op->asked >> user & 1)
             continue;
-        op->audience |= UINT32_C(1) << user;
+        op->asked |= UINT32_C(1) << user;
         n--;
     }
+    op->audience = op->asked;
 }
 
 static void ask_create(struct client *c, unsigned room)
@@ -111,6 +112,8 @@ static void ask_create(struct client *c, unsigned room)
         aim(c, op, parent);
     if (sim_chance(rng_of(c), 250))
         choose_audience(c, op);
+    if (parent && !op->asked) /* a reply is for those who may see what it replies to */
+        op->audience = parent->op->audience;
     if (sim_chance(rng_of(c), 100))
         op->expires_in_s = 60 + pick(c, 30);
     client_ask(c, op);

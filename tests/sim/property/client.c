@@ -51,20 +51,18 @@ static const char *name_of(const struct client *c, unsigned user)
     return c->world->users[user];
 }
 
-static void write_create(const struct client *c, struct json_writer *w, const struct pm_op *op,
-                         const char *key)
+static void write_create(const struct client *c, struct json_writer *w, const struct pm_op *op)
 {
-    json_field_str(w, "clientMessageId", slice_str(key));
     if (op->target_id)
         json_field_i64(w, "parentId", op->target_id);
     if (op->expires_in_s)
         json_field_u64(w, "expiresInSeconds", op->expires_in_s);
-    if (op->audience == 0)
+    if (op->asked == 0)
         return;
     json_field_str(w, "visibility", SLICE_LIT("whisper"));
     json_field_array(w, "visibleTo");
     for (unsigned i = 0; i < PM_USERS; i++) {
-        if (i != op->user && (op->audience >> i & 1))
+        if (i != op->user && (op->asked >> i & 1))
             json_write_str(w, slice_str(name_of(c, i)));
     }
     json_write_array_end(w);
@@ -97,10 +95,11 @@ static void send_op(struct client *c, const struct pm_op *op)
     json_field_str(&w, "roomId", slice_str(c->world->rooms[op->room]));
     json_field_str(&w, "userId", slice_str(name_of(c, PM_OWNER))); /* is never identity */
     json_field_str(&w, "frameId", slice_str(key));
+    json_field_str(&w, "clientMessageId", slice_str(key));
     if (op->text)
         json_field_str(&w, "content", slice_str(op->text));
     if (op->kind == PM_CREATE)
-        write_create(c, &w, op, key);
+        write_create(c, &w, op);
     else
         write_change(&w, op);
     json_write_object_end(&w);

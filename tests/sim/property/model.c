@@ -307,6 +307,19 @@ static bool facts_agree(const struct pm_fact *a, const struct pm_fact *b)
     return true;
 }
 
+/* However often it was sent: its key is known. */
+static void check_once(struct pm_model *model, const struct pm_fact *fact, uint64_t seq)
+{
+    struct pm_op *op = fact->kind == PM_EDIT ? pm_op_find(model, fact->text) : NULL;
+
+    if (!op)
+        return;
+    if (op->seq && op->seq != seq)
+        sim_violation(model->check, "op %" PRIu64 " is done at %" PRIu64 " and at %" PRIu64,
+                      op->number, op->seq, seq);
+    op->seq = seq;
+}
+
 void pm_learn(struct pm_model *model, unsigned room, uint64_t seq, int64_t target_id,
               const struct pm_fact *fact, const char *who)
 {
@@ -323,6 +336,7 @@ void pm_learn(struct pm_model *model, unsigned room, uint64_t seq, int64_t targe
                       who, room, seq, target_id, event->target);
         return;
     }
+    check_once(model, fact, seq);
     if (event->fact.kind == PM_NONE) {
         event->fact = *fact;
         model->n_learned++;

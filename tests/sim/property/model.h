@@ -33,13 +33,14 @@ struct pm_op {
     int64_t target_id; /* of the message that is changed; of the parent of a new one, or 0 */
     char *text;        /* CREATE, EDIT: begins with <#number>, so is unique */
     uint32_t mentions; /* users named in it, as bits; PM_USERS stands for a group */
-    uint32_t audience; /* CREATE of a whisper: users, the author too; 0: everybody */
+    uint32_t asked;    /* CREATE: the audience that it names, the author too; 0: none */
+    uint32_t audience; /* who may see it by that, and by what it replies to; 0: everybody */
     unsigned expires_in_s;
     bool is_hard, is_added;
     unsigned emoji;
 
     bool target_was_gone; /* as the client saw it when it asked */
-    uint64_t seq;         /* of the message (CREATE, committed); else 0 */
+    uint64_t seq;         /* at which it was done: CREATE, when committed; EDIT, when learned */
 };
 
 /* The part of a message that changes. */

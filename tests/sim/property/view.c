@@ -60,7 +60,7 @@ void view_forget(struct view *v)
 
 void view_disconnected(struct view *v)
 {
-    v->has_asked = v->is_resuming = false;
+    v->has_asked = v->is_resuming = v->is_subscribed = false;
     v->expiring = 0;
     if (!v->is_native)
         view_forget(v);
@@ -181,12 +181,14 @@ static void on_snapshot(struct view *v, const json_t *frame)
     uint64_t first;
 
     take_generation(v, frame);
-    if (v->has_cursor) /* native: asked for a replay; old: is connected already */
+    /* A native client that has a cursor has asked for a replay. An old one whose connection is
+     * cut in the middle of its snapshot and what follows gets both again. */
+    if (v->is_native ? v->has_cursor : v->is_subscribed)
         complain(v, frame, "is a snapshot that nobody asked for");
     first = take_messages(v, frame, &bytes);
-    if (n > v->limit)
+    if (n > v->limit && v->is_native) /* an old client's reaches back to where it was */
         complain(v, frame, "has more messages than asked for");
-    v->floor = is_cut && (n == v->limit || bytes > PAGE_BYTES) ? first - 1 : 0;
+    v->floor = is_cut && (n >= v->limit || bytes > PAGE_BYTES) ? first - 1 : 0;
     v->seq = frame_u64(frame, "currentSeq");
     v->has_cursor = true;
 }
@@ -317,8 +319,12 @@ static void on_edit(struct view *v, const json_t *frame)
     m->text = fact.text;
     m->version = (uint32_t)frame_u64(frame, "version");
     m->mentions = mentions;
-    m->is_edited =
-        m->version > 1; /* an old client is also told so of what only got reactions */
+    m->is_edited = m->version > 1;
+    if (!v->is_subscribed) { /* behind its snapshot an old client is told all of what it may
+                                have missed: reactions follow one by one */
+        memset(m->counts, 0, sizeof(m->counts));
+        memset(m->mine, 0, sizeof(m->mine));
+    }
 }
 
 static void bury(struct view_message *m)
@@ -438,6 +444,7 @@ static void on_cached(struct view *v, const json_t *frame)
 static void on_subscribed(struct view *v, const json_t *frame)
 {
     take_generation(v, frame);
+    v->is_subscribed = true;
 }
 
 static const struct {

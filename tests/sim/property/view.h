@@ -34,6 +34,7 @@ struct view {
     uint64_t floor; /* messages up to here may be missing */
     size_t limit;   /* messages in a snapshot, as asked for */
     bool has_cursor;
+    bool is_subscribed;
     bool has_asked;   /* a `resume` was sent on this connection: live frames may be old news */
     bool is_resuming; /* and is not answered yet */
     bool is_patchy;   /* old clients: was given a form that such a client does not understand */

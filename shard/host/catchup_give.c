@@ -281,7 +281,10 @@ void catchup_give_snapshot(struct catchup *c, struct entry *const *entries, size
         frame_replay(json, &page, &range);
     else
         frame_snapshot(json, &page, c->is_reset || (attach->flags & ATTACH_AS_REPLAY));
-    send_frame(c, buf_slice(json), c->has_reach ? c->reach : head, true);
+    /* Never 0, which would leave the gateway without a cursor: a catch-up that is cut by the
+     * end of this process would start as if nothing had been shown. Entry 1 as it was made is
+     * in the snapshot. */
+    send_frame(c, buf_slice(json), c->has_reach ? MAX(c->reach, 1u) : head, true);
     if (!attach->catchup)
         return;
     if (c->has_reach) {

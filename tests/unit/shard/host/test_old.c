@@ -285,6 +285,18 @@ static void a_catch_up_that_was_cut_begins_again(void **state)
     assert_true(fx_got(b, "to 6 cur=6 {replay")); /* a cursor of its own */
 }
 
+/* Should it be cut, its gateway must know that the client has a snapshot already. */
+static void the_snapshot_of_one_who_had_nothing_has_a_cursor(void **state)
+{
+    (void)state;
+    said = 0;
+    enter(b, 5, 0);
+    pass(1000);
+    talk(1, 3);
+    enter(b, 6, 0);
+    expect_line(b, "to 6 cur=1 {history");
+}
+
 static void deeper_than_memory_and_page_by_page(void **state)
 {
     char text[16];
@@ -401,6 +413,7 @@ int main(void)
         TEST(a_room_that_slept_in_between),
         TEST(a_room_that_moved_while_the_socket_stayed),
         TEST(a_catch_up_that_was_cut_begins_again),
+        TEST(the_snapshot_of_one_who_had_nothing_has_a_cursor),
         TEST(deeper_than_memory_and_page_by_page),
         TEST(whispers_to_others_are_left_out),
         TEST(a_message_whose_time_is_over_is_told_as_such),

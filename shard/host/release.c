@@ -208,6 +208,21 @@ static void release(struct room_host *room, const struct commit_result *result)
     room_touch(room);
 }
 
+/* What was found in the store has a number that this room has not reached: a batch that was
+ * lost has come through after all, when its parts had been given up. Nobody has been shown what
+ * lies between, and the next batch would find another head. So it is read again, now. */
+static void check_behind(struct room_host *room, const struct commit_result *result)
+{
+    uint64_t seq = result->change_seq ? result->change_seq : result->entry->seq;
+
+    if (seq <= room->seq)
+        return;
+    log_info("room is behind the store", L_SLICE("room", room->object), L_U64("seq", room->seq),
+             L_U64("found", seq));
+    room->host->metrics->moves_fence++;
+    room_close(room, ROOM_END_MOVED);
+}
+
 static void on_settled(void *owner, const struct commit_result *result)
 {
     struct room_host *room = owner;
@@ -215,6 +230,8 @@ static void on_settled(void *owner, const struct commit_result *result)
 
     if (result->outcome == COMMIT_DONE && room->state != ROOM_CLOSED)
         release(room, result);
+    if (result->outcome == COMMIT_DUPLICATE && room->state != ROOM_CLOSED)
+        check_behind(room, result);
     if (request)
         request->on_settled(request, result);
 }

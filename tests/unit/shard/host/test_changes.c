@@ -3,6 +3,7 @@
 #include "tests/unit/shard/host/fixture.h"
 
 #include "shard/host/newest.h"
+#include "shard/room/dedupe.h"
 
 /* ann (1, native) and bob (2) in g on the first gateway, cid (1) on the second; nothing noted
  * yet. */
@@ -143,6 +144,64 @@ static void an_old_socket_that_comes_back_gets_the_reactions_of_what_is_new(void
     fx_deinit(&fx);
 }
 
+/* ann's message is committed by a batch that its room has given up. */
+static void commit_behind_its_back(struct fx *fx, const char *client_id)
+{
+    struct entry from = {.kind = ENTRY_MESSAGE,
+                         .seq = 1,
+                         .updated_seq = 1,
+                         .id = 7,
+                         .created_us = 1,
+                         .version = 1,
+                         .user = SLICE_LIT("ann"),
+                         .client_id = slice_str(client_id),
+                         .content = SLICE_LIT("lost")};
+    AUTO(entry_unref) struct entry *e = NULL;
+    struct batch_room room = {.project = SLICE_LIT("p"),
+                              .room = SLICE_LIT("g"),
+                              .fence = sim_room_row(fx_row(fx, "g"))->fence,
+                              .new_seq = 1,
+                              .last_id = 7,
+                              .last_created_us = 1,
+                              .message_count = 1,
+                              .entries = &e,
+                              .n_entries = 1};
+    struct batch batch = {.rooms = &room, .n_rooms = 1};
+    struct sim_commit *commit;
+    bool is_duplicate;
+
+    dedupe_key(DEDUPE_CLIENT, from.user, from.client_id, from.dedupe);
+    e = entry_new(&from);
+    assert_non_null(e);
+    commit = sim_commit_new(&batch);
+    assert_int_equal(sim_commit_start(fx->server.db, commit, &is_duplicate), STORE_OK);
+    assert_true(commit->committed[0]);
+    sim_commit_finish(fx->server.db, commit, 1);
+    sim_commit_free(commit);
+}
+
+static void a_room_that_is_behind_the_store_reads_it_again(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    commit_behind_its_back(&fx, "c1");
+    fx_frame(g, 1, 1, FRAME_RESENT,
+             "{\"type\":\"message\",\"content\":\"lost\",\"clientMessageId\":\"c1\"}");
+    fx_run(&fx);
+    fx_expect(g, "moved room/p/g\n", "not an answer that overtakes the event");
+    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann",
+              .flags = ATTACH_REATTACH | ATTACH_NATIVE, .generation = "g1");
+    fx_frame(g, 1, 1, FRAME_RESENT,
+             "{\"type\":\"message\",\"content\":\"lost\",\"clientMessageId\":\"c1\"}");
+    fx_run(&fx);
+    assert_true(fx_got(g, "to 1 cur=1 {message seq=1 userId=ann content=lost"));
+    assert_true(fx_got(g, "done=1"));
+    fx_deinit(&fx);
+}
+
 /* Between a commit and its answer the store is ahead of the tail; else it is behind. */
 static void a_snapshot_takes_the_newer_of_two_images(void **state)
 {
@@ -174,6 +233,7 @@ int main(void)
         cmocka_unit_test(nothing_is_settled_behind_what_a_leaving_room_has_dropped),
         cmocka_unit_test(the_repeat_of_a_deleted_message_brings_no_empty_message),
         cmocka_unit_test(an_old_socket_that_comes_back_gets_the_reactions_of_what_is_new),
+        cmocka_unit_test(a_room_that_is_behind_the_store_reads_it_again),
         cmocka_unit_test(a_snapshot_takes_the_newer_of_two_images),
     };
 

@@ -139,8 +139,9 @@
  * long messages would cost megabytes. Default of FLUXY_TAIL_ENTRIES and FLUXY_TAIL_BYTES. */
 #define TAIL_ENTRIES 512
 #define TAIL_BYTES (1 * MIB)
-/* Bytes of the entries in one page (snapshot, replay, history); the page ends early. Their JSON
- * is at most six times as long, which must fit into LINK_MESSAGE_MAX. */
+/* Bytes of the entries in one page (snapshot, history; half as many in a replay, which has each
+ * text twice); the page ends early. Their JSON is at most six times as long, which must fit
+ * into LINK_MESSAGE_MAX. */
 #define PAGE_MAX_BYTES (512 * KIB)
 /* Settings of one room: every message is compared with the blocked words, and all of it travels
  * with the room. */

@@ -76,14 +76,18 @@ static struct catchup *catchup_new(struct attach *attach)
 
 /* ---- from memory ---- */
 
-/* How many of the first n entries fit into a page. At least one. */
-static size_t fit(struct entry *const *entries, size_t n)
+/* How many of the first n entries fit into a page. At least one. A replay tells each twice, as
+ * event and as message. */
+static size_t fit(const struct catchup *c, struct entry *const *entries, size_t n)
 {
+    size_t max_bytes = c->attach->flags & ATTACH_NATIVE || c->kind == CATCHUP_REPLAY
+                           ? PAGE_MAX_BYTES / 2
+                           : PAGE_MAX_BYTES;
     size_t bytes = 0, i;
 
     for (i = 0; i < n; i++) {
         bytes += entry_size(entries[i]);
-        if (i > 0 && bytes > PAGE_MAX_BYTES)
+        if (i > 0 && bytes > max_bytes)
             break;
     }
     return i;
@@ -107,7 +111,7 @@ static void page_from_tail(struct catchup *c)
 
     for (; n < page_entries(c) && at != TAIL_NONE; at = tail_next(tail, at))
         entries[n++] = tail_touched(tail, at);
-    fits = fit(entries, n);
+    fits = fit(c, entries, n);
     if (n > 0 && (fits < n || at != TAIL_NONE))
         to = entries[fits - 1]->updated_seq;
     catchup_give_page(c, entries, fits, to, to < room->seq);
@@ -188,7 +192,7 @@ static void snapshot_from_page(struct catchup *c, const struct page *page)
 
 static void changes_from_page(struct catchup *c, const struct page *page)
 {
-    size_t n = fit(page->entries, page->n_entries);
+    size_t n = fit(c, page->entries, page->n_entries);
     bool is_whole = n == page->n_entries && !page->more;
     uint64_t to = is_whole ? MAX(page->head, c->at) : page->entries[n - 1]->updated_seq;
 

@@ -140,7 +140,8 @@ static void on_delivery(struct sim *sim, void *arg)
     if (errand->connection == s->number) {
         s->stream.queued_bytes -= errand->blob->len;
         on_blob(s, errand->blob, errand->connection);
-        if (errand->connection == s->number && s->is_full && s->stream.queued_bytes == 0)
+        if (errand->connection == s->number && s->session && s->is_full &&
+            s->stream.queued_bytes == 0)
             drained(s);
     }
     blob_unref(errand->blob);
@@ -199,15 +200,27 @@ static void gone(struct sim_socket *s)
     s->events->on_gone(s);
 }
 
+/* The close frame comes behind what was written before it. */
+static void on_close_frame(struct sim_socket *s, uint64_t number)
+{
+    (void)number;
+    gone(s);
+    dial_later(s);
+}
+
 static void on_session_close(void *owner, unsigned code, struct slice reason)
 {
     struct sim_socket *s = owner;
 
+    if (s->world->options.is_talkative)
+        sim_trace(s->world, "%s is closed: %u %.*s", s->name, code, (int)reason.len,
+                  reason.data ? reason.data : "");
     if (code == 1008)
         sim_violation(&s->world->check, "%s: closed for good: %.*s", s->name, (int)reason.len,
                       reason.data);
-    gone(s);
-    dial_later(s);
+    s->session = NULL;
+    s->arrives_ms = MAX(s->arrives_ms, sim_of(s)->now_ms);
+    sim_socket_after(s, s->arrives_ms - sim_of(s)->now_ms, on_close_frame, 0);
 }
 
 static void on_session_pause(void *owner, bool paused)

@@ -61,7 +61,7 @@ static void aim(const struct client *c, struct pm_op *op, const struct pm_messag
 /* How often a text is as long as may be; then a few dozens of them fill a page. */
 static unsigned long_per_mille(const struct client *c)
 {
-    return c->world->options.seed % 5 == 0 ? 700 : 20;
+    return c->world->options.seed % 10 == 0 ? 400 : 10;
 }
 
 /* "<#number> some words", a mention now and then. */

@@ -99,7 +99,8 @@ void frame_acknowledge_repeat(struct op *op, const struct entry *original)
         acknowledge_repeat_of_deleted(op, original, buf_slice(&host->json2));
         return;
     }
-    if (has_had_echo(op, original)) {
+    /* One that is committed and not released yet (its batch is in doubt) comes in its turn. */
+    if (original->seq > room->seq || has_had_echo(op, original)) {
         op_settle(op, buf_slice(&host->json2), slice_of(NULL, 0));
         return;
     }

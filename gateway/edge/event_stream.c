@@ -68,8 +68,9 @@ static void say_close(struct api_request *req, struct slice reason)
 {
     AUTO_BUF event = BUF_INIT;
 
-    buf_printf(&event, "data: {\"type\":\"close\",\"reason\":\"%.*s\"}\n\n", (int)reason.len,
-               reason.data);
+    buf_put_str(&event, "data: {\"type\":\"close\",\"reason\":\"");
+    buf_put_slice(&event, reason);
+    buf_put_str(&event, "\"}\n\n");
     if (!buf_failed(&event) && api_reply_part(req, buf_slice(&event)) >= 0)
         api_reply_end(req);
     else

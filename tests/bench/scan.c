@@ -169,6 +169,10 @@ static void take_member(const struct span *key, const struct span *value, struct
         if (is(key, "type"))
             ret->kind = kind_of(value);
         break;
+    case 5:
+        if (is(key, "toSeq"))
+            (void)read_number(&p, value->p + value->len, &ret->to_seq);
+        break;
     case 7:
         if (is(key, "content"))
             found->content = *value;

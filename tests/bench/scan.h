@@ -37,6 +37,7 @@ struct scan {
     uint32_t n;
     uint64_t due_ns; /* 0 for an ack */
     uint64_t seq;
+    uint64_t to_seq; /* of a `skip`: the last number that it covers; 0: seq alone */
 };
 
 void scan_frame(const char *p, size_t len, struct scan *ret);

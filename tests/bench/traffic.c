@@ -238,6 +238,8 @@ void traffic_on_frame(void *owner, uint32_t conn, const struct scan *scan, uint6
     }
     if (scan->has_seq)
         check_seq(&t->result.checks, &t->members[conn], scan->seq);
+    if (scan->to_seq > scan->seq) /* a run of numbers that are not shown */
+        t->members[conn].last_seq = scan->to_seq;
     if (scan->kind == SCAN_MESSAGE)
         on_message(t, conn, scan, at_ns);
 }

@@ -21,7 +21,8 @@
 #define ATTACH_OBSERVER 0x40u  /* reads without being here: no part of presence */
 #define ATTACH_SUBSCRIBE 0x80u /* subscription_succeeded precedes the catch-up */
 #define ATTACH_CUT                                                                             \
-    0x100u /* with HAS_SEQ: the cursor is not the client's own, its catch-up was cut there */
+    0x100u /* with HAS_SEQ or REATTACH: the cursor is not the client's own, its catch-up was   \
+              cut there */
 
 /* FRAME.flags */
 #define FRAME_RESENT                                                                           \

@@ -242,7 +242,8 @@ static void fill_start(const struct attach *a, struct msg_ATTACH *out)
     const struct attach_fresh *fresh = a->fresh;
 
     if (!fresh) {
-        out->flags = ATTACH_REATTACH | (a->is_observer ? ATTACH_OBSERVER : 0);
+        out->flags = ATTACH_REATTACH | (a->is_observer ? ATTACH_OBSERVER : 0) |
+                     (a->was_cut && !a->is_native ? ATTACH_CUT : 0);
         out->last_seq = a->cursor;
         out->generation = generation_of(a);
         return;
@@ -306,6 +307,7 @@ void attach_restart(struct attach *a)
     a->owes_more = false;
     if (a->unacked)
         unacked_rewind(a->unacked);
+    a->was_cut |= a->state == ATTACH_STATE_CATCHING;
     if (a->state != ATTACH_STATE_WAITING) {
         set_state(a, ATTACH_STATE_WAITING);
         if (a->fresh)
@@ -533,6 +535,7 @@ void attach_on_attached(struct attach *a, const struct msg_ATTACHED *in)
     a->cursor = in->seq;
     free(a->fresh);
     a->fresh = NULL;
+    a->was_cut = false;
     set_state(a, ATTACH_STATE_LIVE);
     local_room_on_live(a->room);
     attach_flush(a);

@@ -53,6 +53,7 @@ struct attach {
     uint8_t framing;          /* the session's */
     bool no_presence;         /* frames about who is here are left out */
     bool is_observer : 1;     /* reads without being here */
+    bool was_cut : 1;         /* its last re-attach ended before it was live */
     bool is_subscription : 1; /* in sessions.subscriptions */
 
     struct map_node subscription; /* by session and room */

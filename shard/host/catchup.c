@@ -364,7 +364,10 @@ static void set_cursor(struct catchup *c, enum catchup_kind kind, uint64_t last_
         return;
     }
     c->kind = kind;
-    c->at = c->known = last_seq;
+    c->at = last_seq;
+    /* Below a cursor where a catch-up was cut may be what its next page would have brought, as
+     * it had changed: an old socket may not know any of it. */
+    c->known = old_was_cut(c->attach) ? 0 : last_seq;
     c->is_doubted = last_seq > room->seq + room->queue.n_items;
 }
 

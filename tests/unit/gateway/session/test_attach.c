@@ -286,6 +286,37 @@ static void an_old_clients_catch_up_that_was_cut(void **state)
     assert_int_equal(m->DETACH.cursor, 21);
 }
 
+static void a_re_attach_that_was_cut_says_so(void **state)
+{
+    struct session_params params = {
+        .project = SLICE_LIT("p"), .user = SLICE_LIT("ann"), .roles = SLICE_LIT("member")};
+    struct enter_params enter = {.room = SLICE_LIT("r")};
+    struct fake_attach a;
+
+    (void)state;
+    client_open_as(&w, &ann, &params, &enter);
+    a = shard_expect_attach(&w, s0);
+    shard_attached(s0, &a, 10);
+    fake_env_run(&w.c.env);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_REATTACH);
+    shard_to_attach(s0, &a, 0, 12, "twelve");
+    fake_env_run(&w.c.env);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_REATTACH | ATTACH_CUT);
+    assert_int_equal(a.last_seq, 12);
+    shard_attached(s0, &a, 12);
+    fake_env_run(&w.c.env);
+    fake_shard_break(s0);
+    fake_env_advance(&w.c.env, 200);
+    a = shard_expect_attach(&w, s0);
+    assert_int_equal(a.flags, ATTACH_REATTACH);
+}
+
 static void a_reset_moves_the_cursor_down(void **state)
 {
     struct fake_attach a;
@@ -379,6 +410,7 @@ int main(void)
         ONE(a_catch_up_that_gave_nothing_starts_over),
         ONE(a_catch_up_that_was_cut_goes_on_behind_what_was_given),
         ONE(an_old_clients_catch_up_that_was_cut),
+        ONE(a_re_attach_that_was_cut_says_so),
         ONE(a_reset_moves_the_cursor_down),
         ONE(unsettled_frames_are_sent_again_in_order),
         ONE(answers_of_an_earlier_epoch_are_dropped),

@@ -144,6 +144,32 @@ static void an_old_socket_that_comes_back_gets_the_reactions_of_what_is_new(void
     fx_deinit(&fx);
 }
 
+/* What changed between two pages was left to the second one, which never came. */
+static void an_old_socket_whose_coming_back_was_cut_is_told_both_ways(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    fx_say(g, 2, 1, "one", NULL);
+    fx_say(g, 2, 2, "two", NULL);
+    fx_run(&fx);
+    change(&fx, g, 2, 3, "edit", 1, ",\"content\":\"ONE\"");
+    fx_run(&fx);
+    fx_forget(&fx.gates[1]);
+    FX_ATTACH(&fx.gates[1], .number = 1, .room = "g", .user = "cid",
+              .flags = ATTACH_REATTACH | ATTACH_CUT, .last_seq = 2, .generation = "g1");
+    fx_run(&fx);
+    fx_expect(&fx.gates[1],
+              "to 1 cur=3 {message seq=1 userId=bob content=ONE}\n"
+              "to 1 cur=3 {edit seq=3 userId=bob content=ONE}\n"
+              "to 1 {message_updated seq=3 userId=bob content=ONE}\n"
+              "attached 1 @3\n",
+              "cut");
+    fx_deinit(&fx);
+}
+
 /* ann's message is committed by a batch that its room has given up. */
 static void commit_behind_its_back(struct fx *fx, const char *client_id)
 {
@@ -233,6 +259,7 @@ int main(void)
         cmocka_unit_test(nothing_is_settled_behind_what_a_leaving_room_has_dropped),
         cmocka_unit_test(the_repeat_of_a_deleted_message_brings_no_empty_message),
         cmocka_unit_test(an_old_socket_that_comes_back_gets_the_reactions_of_what_is_new),
+        cmocka_unit_test(an_old_socket_whose_coming_back_was_cut_is_told_both_ways),
         cmocka_unit_test(a_room_that_is_behind_the_store_reads_it_again),
         cmocka_unit_test(a_snapshot_takes_the_newer_of_two_images),
     };

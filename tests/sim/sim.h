@@ -72,7 +72,10 @@ void sim_node_pause(struct sim_node *node, bool paused); /* SIGSTOP, SIGCONT */
 void sim_node_deinit(struct sim_node *node);
 /* Between two nodes: no byte passes and no connection opens, both ways, until healed; TCP keeps
  * what was sent. */
-void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool cut);
+void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool is_cut);
+/* Only what the one sends to the other waits; between them no connection opens. */
+void sim_partition_one_way(struct sim *sim, struct sim_node *from, struct sim_node *to,
+                           bool is_cut);
 void sim_heal_partitions(struct sim *sim);
 /* Resets every connection between the two. */
 void sim_reset_connections(struct sim_node *a, struct sim_node *b);

@@ -47,6 +47,14 @@ static const struct sim_faults profiles[] = {
      .partition = 2,
      .store_cut = 3,
      .lost_commits = 100},
+    {.step_ms = 1200, .split = 6, .partition = 1, .crash_shard = 1, .registry_down = 1},
+    {.step_ms = 600,
+     .split = 4,
+     .pause_shard = 2,
+     .reset_links = 2,
+     .store_cut = 2,
+     .leave_shard = 1,
+     .lost_commits = 30},
 };
 
 static void choose(struct sim_world *w)
@@ -151,7 +159,7 @@ void sim_cluster_heal(struct sim_world *w)
     w->server.locked_per_mille = 0;
     sim_server_set_stalled(&w->server, false);
     sim_server_set_up(&w->server, true);
-    sim_heal_partitions(&w->sim);
+    sim_split_heal_all(w);
     for (size_t i = 0; i < w->n_shards; i++) {
         struct sim_shard *shard = &w->shards[i];
 

@@ -205,9 +205,10 @@ static void strike(struct sim_world *w)
     const struct sim_faults *f = &w->faults;
     size_t g = sim_range(&w->sim.rng, 0, w->n_gateways - 1);
     size_t s = sim_range(&w->sim.rng, 0, w->n_shards - 1);
-    const unsigned weights[] = {
-        f->crash_shard, f->crash_gateway, f->pause_shard, f->leave_shard, f->partition,
-        f->reset_links, f->registry_down, f->store_down,  f->store_stall, f->store_cut};
+    const unsigned weights[] = {f->crash_shard,   f->crash_gateway, f->pause_shard,
+                                f->leave_shard,   f->partition,     f->reset_links,
+                                f->registry_down, f->store_down,    f->store_stall,
+                                f->store_cut,     f->split};
     unsigned total = 0;
     uint64_t dice;
     size_t which = 0;
@@ -247,8 +248,11 @@ static void strike(struct sim_world *w)
     case 8:
         store_stall(w);
         break;
-    default:
+    case 9:
         store_cut(w, s);
+        break;
+    default:
+        sim_split(w);
         break;
     }
 }

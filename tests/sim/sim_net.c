@@ -41,23 +41,24 @@ struct packet {
     struct blob *blob;
 };
 
+/* Nothing from one node reaches the other. */
 struct cut {
     struct list link;
-    struct sim_node *a, *b;
+    const struct sim_node *from, *to;
 };
 
 static struct list cuts = {&cuts, &cuts};
 
-static bool is_cut(const struct sim_node *a, const struct sim_node *b)
+static struct cut *find_cut(const struct sim_node *from, const struct sim_node *to)
 {
     struct cut *cut;
 
     list_for_each(cut, &cuts, link)
     {
-        if ((cut->a == a && cut->b == b) || (cut->a == b && cut->b == a))
-            return true;
+        if (cut->from == from && cut->to == to)
+            return cut;
     }
-    return false;
+    return NULL;
 }
 
 /* noinline, and no free for clang's analyzer: neither compiler sees that the count keeps an end
@@ -130,7 +131,7 @@ static bool must_wait(const struct sim_stream *end, const struct packet *packet)
 {
     if (end->node->paused || (end->paused && packet->kind == PACKET_BYTES))
         return true;
-    return end->far && is_cut(end->node, end->far);
+    return end->far && find_cut(end->far, end->node);
 }
 
 /* Takes what was held, in order, as far as nothing stands in the way any more. */
@@ -277,7 +278,8 @@ static void on_dial(struct sim *sim, void *arg)
     }
     if (from->closed || !from->node->up) {
         /* nobody waits for it any more */
-    } else if (target && (is_cut(from->node, target) || target->paused)) {
+    } else if (target && (target->paused || find_cut(from->node, target) ||
+                          find_cut(target, from->node))) {
         send_packet(from, PACKET_END, NULL, STREAM_END_TIMEOUT);
     } else if (!target) {
         send_packet(from, PACKET_END, NULL, STREAM_END_REFUSED);
@@ -401,27 +403,28 @@ void sim_net_release(struct sim *sim)
     sim_after(sim, 0, on_heal, NULL);
 }
 
-void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool cut)
+void sim_partition_one_way(struct sim *sim, struct sim_node *from, struct sim_node *to,
+                           bool is_cut)
 {
-    struct cut *known, *next;
+    struct cut *known = find_cut(from, to);
 
-    list_for_each_safe(known, next, &cuts, link)
-    {
-        if ((known->a == a && known->b == b) || (known->a == b && known->b == a)) {
-            list_del(&known->link);
-            free(known);
-        }
-    }
-    if (cut) {
+    if (known && !is_cut) {
+        list_del(&known->link);
+        free(known);
+        sim_net_release(sim);
+    } else if (!known && is_cut) {
         known = malloc(sizeof(*known));
         if (!known)
             abort();
-        known->a = a;
-        known->b = b;
+        *known = (struct cut){.from = from, .to = to};
         list_add_tail(&cuts, &known->link);
-    } else {
-        sim_net_release(sim);
     }
+}
+
+void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool is_cut)
+{
+    sim_partition_one_way(sim, a, b, is_cut);
+    sim_partition_one_way(sim, b, a, is_cut);
 }
 
 void sim_heal_partitions(struct sim *sim)

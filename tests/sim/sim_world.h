@@ -61,7 +61,7 @@ struct sim_shard {
 struct sim_faults {
     unsigned step_ms; /* mean pause between two faults */
     unsigned crash_shard, crash_gateway, pause_shard, leave_shard;
-    unsigned partition, reset_links, registry_down, store_down, store_stall, store_cut;
+    unsigned partition, split, reset_links, registry_down, store_down, store_stall, store_cut;
     unsigned lost_commits, locked_rows; /* per mille of batches, all the time */
 };
 
@@ -114,6 +114,9 @@ void sim_shard_reap(struct sim_shard *shard);
 /* SIGTERM: leaves the ring, hands over, stops by itself. */
 void sim_shard_leave(struct sim_shard *shard);
 void sim_nemesis_start(struct sim_world *world);
+/* sim_split.c: some part of the network fails, one way or both, for a while. */
+void sim_split(struct sim_world *world);
+void sim_split_heal_all(struct sim_world *world);
 void sim_trace(struct sim_world *world, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #define SIM_PROJECT "demo"

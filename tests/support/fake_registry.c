@@ -35,7 +35,7 @@ static void server_hint(struct fake_registry_server *server)
 
     list_for_each(f, &server->clients, link)
     {
-        if (!f->cut)
+        if (!f->cut && !f->deaf)
             env_later(f->env, &f->hint);
     }
 }
@@ -91,13 +91,14 @@ static void request_on_timer(struct timer *timer, void *arg)
             q->r = -ETIMEDOUT;
         else
             q->r = f->server->down ? -ENOTCONN : request_happen(q);
-        if (env_timer(f->env, timer, f->cut ? TIMEOUT_MS : f->delay_ms - f->delay_ms / 2) < 0)
+        if (env_timer(f->env, timer,
+                      f->cut || f->deaf ? TIMEOUT_MS : f->delay_ms - f->delay_ms / 2) < 0)
             abort();
         return;
     }
     f->requests[q->op] = NULL;
     view = registry_model_view(&f->server->model, f->server->wall_ms(f->server->arg));
-    if (f->cut && q->r >= 0)
+    if ((f->cut || f->deaf) && q->r >= 0)
         q->r = -ETIMEDOUT; /* it has happened, and nobody knows */
     if (f->registry.events)
         f->registry.events->on_reply(f->registry.owner, q->op, q->r, q->r < 0 ? NULL : &view);
@@ -213,7 +214,7 @@ static void fake_on_hint(struct later *later, void *arg)
     struct fake_registry *f = arg;
 
     (void)later;
-    if (!f->cut && !f->server->down && f->registry.events)
+    if (!f->cut && !f->deaf && !f->server->down && f->registry.events)
         f->registry.events->on_hint(f->registry.owner);
 }
 

@@ -25,6 +25,7 @@ struct fake_registry {
     struct list link;
     uint64_t delay_ms; /* from an operation to its reply; half of it until it happens */
     bool cut;          /* this client cannot reach the server: operations time out */
+    bool deaf; /* what it sends arrives and happens, but it hears no answer and no hint */
     unsigned counts[REGISTRY_OP_COUNT]; /* operations begun */
     struct fake_registry_request *requests[REGISTRY_OP_COUNT];
     struct later hint;

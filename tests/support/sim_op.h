@@ -29,6 +29,7 @@ struct sim_store {
     struct env *env;
     struct list ops; /* struct op: not answered yet */
     int64_t clock_offset_us;
+    bool is_cut_off;
 };
 
 union op_fn {

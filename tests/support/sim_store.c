@@ -212,12 +212,14 @@ static int op_start(struct op *op)
     struct sim_server *server = op->server;
     uint64_t request = sim_server_latency(server);
 
-    if (!server->is_up && sim_server_random(server) % 2 == 0) {
+    bool is_reached = server->is_up && !op->store->is_cut_off;
+
+    if (!is_reached && sim_server_random(server) % 2 == 0) {
         op_free(op);
         return -ENOTCONN;
     }
     list_add_tail(&op->store->ops, &op->in_store);
-    op->fate = server->is_up ? choose_fate(server, op->kind) : SIM_UNAVAILABLE;
+    op->fate = is_reached ? choose_fate(server, op->kind) : SIM_UNAVAILABLE;
     if (op->fate == SIM_UNAVAILABLE || op->fate == SIM_FAILED ||
         op->fate == SIM_UNKNOWN_NEVER) {
         op->result = op->fate == SIM_FAILED        ? STORE_FAILED
@@ -430,7 +432,9 @@ static int64_t sim_clock_offset_us(struct store *s)
 
 static bool sim_is_available(struct store *s)
 {
-    return container_of(s, struct sim_store, store)->server->is_up;
+    struct sim_store *store = container_of(s, struct sim_store, store);
+
+    return store->server->is_up && !store->is_cut_off;
 }
 
 static const struct store_ops sim_store_ops = {
@@ -502,6 +506,13 @@ void sim_store_cut(struct store *s)
         op_cut(op, is_running && op->commit &&
                        (op->commit->is_started || sim_server_random(store->server) % 2 == 0));
     }
+}
+
+void sim_store_set_cut_off(struct store *s, bool is_cut_off)
+{
+    container_of(s, struct sim_store, store)->is_cut_off = is_cut_off;
+    if (is_cut_off)
+        sim_store_cut(s);
 }
 
 void sim_store_set_clock_offset(struct store *s, int64_t offset_us)

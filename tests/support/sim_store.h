@@ -67,4 +67,6 @@ struct store *sim_store_new(struct sim_server *server, struct env *env);
 void sim_store_free(struct store *store);
 /* All connections of this store break: calls fail, batches are unknown. */
 void sim_store_cut(struct store *store);
+/* Cut off from the server until told otherwise: its connections break, calls fail. */
+void sim_store_set_cut_off(struct store *store, bool is_cut_off);
 void sim_store_set_clock_offset(struct store *store, int64_t offset_us);

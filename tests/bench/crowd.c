@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "tests/bench/httpc.h"
 #include "tests/bench/net.h"
+#include "tests/bench/setup.h"
 #include "tests/bench/tool.h"
 
 #define GATHER_STALL_NS (20 * NS_PER_SEC)
@@ -86,7 +86,6 @@ static const struct net_events crowd_net_events = {on_open, on_payload, on_lost}
 struct crowd *crowd_new(const struct load_options *o, crowd_frame_fn on_frame, void *owner)
 {
     struct crowd *crowd = must_calloc(1, sizeof(*crowd));
-    struct rlimit files;
 
     crowd->o = o;
     crowd->on_frame = on_frame;
@@ -97,13 +96,7 @@ struct crowd *crowd_new(const struct load_options *o, crowd_frame_fn on_frame, v
     for (uint32_t i = 0; i < crowd->n; i++)
         crowd->clients[i].fd = -1;
     crowd->net = net_new(&crowd_net_events, crowd, crowd->n);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &files); /* checked by what follows */
-        if (files.rlim_max < crowd->n + 16)
-            die("%u connections need more open files than the limit of %llu", crowd->n,
-                (unsigned long long)files.rlim_max);
-    }
+    setup_open_files(crowd->n);
     return crowd;
 }
 
@@ -123,45 +116,18 @@ void crowd_free(struct crowd *crowd)
     free(crowd);
 }
 
-static char *mint(struct httpc *h, const struct load_options *o, const char *user,
-                  const char *role)
-{
-    char header[256], body[256];
-    const char *answer, *token;
-    int status;
-
-    snprintf(header, sizeof(header), "X-Fluxy-Api-Key: %s\r\n", o->api_key);
-    snprintf(body, sizeof(body), "{\"userId\":\"%s\",\"roles\":[\"%s\"],\"ttlSeconds\":86400}",
-             user, role);
-    status = httpc_post(h, "/auth/token", header, body, &answer);
-    token = strstr(answer, "\"token\":");
-    if (status != 200 || !token || !(token = strchr(token + 8, '"')))
-        die("POST /auth/token for %s: %d %.200s", user, status, answer);
-    return strndup(token + 1, strcspn(token + 1, "\""));
-}
-
 static void make_rooms(struct crowd *crowd, struct httpc *h)
 {
     const struct load_options *o = crowd->o;
-    char user[128], body[256];
-    struct text header = {0};
+    char name[128];
     char *token;
 
-    snprintf(user, sizeof(user), "%s-host", o->prefix);
-    token = mint(h, o, user, "admin");
-    text_addf(&header, "Authorization: Bearer %s\r\n", token);
+    snprintf(name, sizeof(name), "%s-host", o->prefix);
+    token = setup_mint(h, o->api_key, name, "admin");
     for (uint32_t i = 0; i < o->rooms; i++) {
-        const char *answer;
-        int status;
-
-        snprintf(body, sizeof(body),
-                 "{\"id\":\"%s-r%u\",\"name\":\"bench %u\",\"type\":\"public\"}", o->prefix, i,
-                 i);
-        status = httpc_post(h, "/rooms", header.p, body, &answer);
-        if (status != 200)
-            die("POST /rooms: %d %.200s", status, answer);
+        snprintf(name, sizeof(name), "%s-r%u", o->prefix, i);
+        setup_room(h, token, name);
     }
-    free(header.p);
     free(token);
 }
 
@@ -179,7 +145,7 @@ void crowd_prepare(struct crowd *crowd)
         char user[128];
 
         snprintf(user, sizeof(user), "%s-u%u", o->prefix, i);
-        crowd->tokens[i] = mint(&h, o, user, "member");
+        crowd->tokens[i] = setup_mint(&h, o->api_key, user, "member");
     }
     httpc_close(&h);
 }

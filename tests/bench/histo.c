@@ -13,7 +13,7 @@ static unsigned bucket_of(uint64_t ns)
     return ((octave + 1) << HISTO_SUB_BITS) + (unsigned)((ns >> octave) & (HISTO_SUB - 1));
 }
 
-static uint64_t middle_of(unsigned bucket)
+uint64_t histo_middle(unsigned bucket)
 {
     unsigned octave;
 
@@ -42,7 +42,7 @@ uint64_t histo_quantile(const struct histo *h, double q)
     for (unsigned i = 0; i < HISTO_BUCKETS; i++) {
         seen += h->count[i];
         if (seen > rank) {
-            uint64_t v = middle_of(i);
+            uint64_t v = histo_middle(i);
 
             return v < h->max_ns ? v : h->max_ns;
         }

@@ -21,3 +21,6 @@ void histo_add(struct histo *h, uint64_t ns);
 
 /* @q in 0..1. The middle of the bucket that holds the quantile; 0 when nothing was added. */
 uint64_t histo_quantile(const struct histo *h, double q);
+
+/* The middle of @bucket: what a value in it is taken for. */
+uint64_t histo_middle(unsigned bucket);

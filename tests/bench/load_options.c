@@ -1,13 +1,13 @@
 /* load_options.c - the command line of the load generator. */
 #include "tests/bench/load_options.h"
 
-#include <arpa/inet.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/macros.h"
+#include "tests/bench/setup.h"
 #include "tests/bench/tool.h"
 
 static const char usage_text[] =
@@ -100,18 +100,9 @@ static enum load_mode parse_mode(const char *word)
 
 static void parse_url(struct load_options *o, const char *url)
 {
-    struct sockaddr_in *addr = &o->target[o->n_targets];
-    char host[64];
-    unsigned port;
-
     if (o->n_targets == LOAD_MAX_TARGETS)
         die("more than %d --url", LOAD_MAX_TARGETS);
-    addr->sin_family = AF_INET;
-    if (sscanf(url, "http://%63[0-9.]:%5u", host, &port) != 2 || port > UINT16_MAX ||
-        inet_pton(AF_INET, host, &addr->sin_addr) != 1)
-        die("--url: '%s' is not http://ADDRESS:PORT", url);
-    addr->sin_port = htons((uint16_t)port);
-    o->n_targets++;
+    setup_address(url, &o->target[o->n_targets++]);
 }
 
 static uint32_t count_of(const char *what, const char *s, double min, double max)

@@ -147,6 +147,10 @@ static enum scan_kind kind_of(const struct span *type)
         return SCAN_READY;
     if (is(type, "error"))
         return SCAN_ERROR;
+    if (is(type, "replay"))
+        return SCAN_REPLAY;
+    if (is(type, "goaway"))
+        return SCAN_GOAWAY;
     return SCAN_OTHER;
 }
 
@@ -220,12 +224,12 @@ static const char *walk_member(const char *p, const char *end, struct scan *ret,
     return p < end && *p == ',' ? p + 1 : NULL;
 }
 
-void scan_frame(const char *p, size_t len, struct scan *ret)
+static void scan_object(const char *p, size_t len, enum scan_kind kind, struct scan *ret)
 {
     const char *end = p + len;
     struct found found = {0};
 
-    *ret = (struct scan){.kind = SCAN_OTHER};
+    *ret = (struct scan){.kind = kind};
     p = skip_blank(p, end);
     if (p >= end || *p != '{') {
         ret->kind = SCAN_BAD;
@@ -237,6 +241,16 @@ void scan_frame(const char *p, size_t len, struct scan *ret)
         read_marker(found.content.p, found.content.len, ret);
     else if ((ret->kind == SCAN_ACK || ret->kind == SCAN_ERROR) && found.client_id.p)
         read_client_id(found.client_id.p, found.client_id.len, ret);
+}
+
+void scan_frame(const char *p, size_t len, struct scan *ret)
+{
+    scan_object(p, len, SCAN_OTHER, ret);
+}
+
+void scan_row(const char *p, size_t len, struct scan *ret)
+{
+    scan_object(p, len, SCAN_MESSAGE, ret);
 }
 
 void scan_raw(const char *p, size_t len, struct scan *ret)

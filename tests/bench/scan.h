@@ -25,6 +25,8 @@ enum scan_kind {
     SCAN_ACK,     /* the sender's acknowledgement */
     SCAN_READY,   /* subscription_succeeded: the socket is in the room */
     SCAN_ERROR,   /* an error frame */
+    SCAN_REPLAY,  /* what was missed, or a snapshot */
+    SCAN_GOAWAY,  /* the gateway wants the socket to go elsewhere */
     SCAN_BAD,     /* not a JSON object */
 };
 
@@ -41,6 +43,9 @@ struct scan {
 };
 
 void scan_frame(const char *p, size_t len, struct scan *ret);
+
+/* A message as it stands in a list or a replay: no `type`. */
+void scan_row(const char *p, size_t len, struct scan *ret);
 
 /* A floor's frame: the content itself and nothing else. */
 void scan_raw(const char *p, size_t len, struct scan *ret);

@@ -7,15 +7,14 @@
  * stdout; the status is 1 when a socket was told more often than --most times in a second, or
  * does not know in the end how many there are.
  */
-#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "tests/bench/httpc.h"
 #include "tests/bench/net.h"
+#include "tests/bench/setup.h"
 #include "tests/bench/tool.h"
 
 #define TARGETS_MAX 16
@@ -130,48 +129,23 @@ static void on_lost(void *owner, struct net_client *net, const char *why)
 
 /* ---- setting up ---- */
 
-static char *mint(struct httpc *h, const struct options *o, const char *user, const char *role)
-{
-    char header[256], body[256];
-    const char *answer, *token;
-    int status;
-
-    snprintf(header, sizeof(header), "X-Fluxy-Api-Key: %s\r\n", o->api_key);
-    snprintf(body, sizeof(body), "{\"userId\":\"%s\",\"roles\":[\"%s\"],\"ttlSeconds\":86400}",
-             user, role);
-    status = httpc_post(h, "/auth/token", header, body, &answer);
-    token = strstr(answer, "\"token\":");
-    if (status != 200 || !token || !(token = strchr(token + 8, '"')))
-        die("POST /auth/token for %s: %d %.200s", user, status, answer);
-    return strndup(token + 1, strcspn(token + 1, "\""));
-}
-
 static void prepare(struct storm *s)
 {
     const struct options *o = s->o;
-    struct text header = {0};
-    char user[128], body[256];
-    const char *answer;
+    char user[128];
     struct httpc h;
     char *token;
-    int status;
 
     httpc_open(&h, &o->target[0]);
     snprintf(user, sizeof(user), "%s-host", o->prefix);
-    token = mint(&h, o, user, "admin");
-    text_addf(&header, "Authorization: Bearer %s\r\n", token);
-    snprintf(body, sizeof(body), "{\"id\":\"%s\",\"name\":\"storm\",\"type\":\"public\"}",
-             o->prefix);
-    status = httpc_post(&h, "/rooms", header.p, body, &answer);
-    if (status != 200)
-        die("POST /rooms: %d %.200s", status, answer);
+    token = setup_mint(&h, o->api_key, user, "admin");
+    setup_room(&h, token, o->prefix);
     for (uint32_t i = 0; i < o->joins; i++) {
         snprintf(user, sizeof(user), "%s-u%u", o->prefix, i);
-        s->clients[i].token = mint(&h, o, user, "member");
+        s->clients[i].token = setup_mint(&h, o->api_key, user, "member");
         s->clients[i].is_native = i * 100 < o->joins * o->native_percent;
     }
     httpc_close(&h);
-    free(header.p);
     free(token);
 }
 
@@ -275,19 +249,9 @@ static const char help[] =
 
 static void add_target(struct options *o, const char *url)
 {
-    static const char scheme[] = "http://";
-    struct sockaddr_in *addr = &o->target[o->n_targets];
-    char host[64];
-    unsigned port;
-
-    if (o->n_targets == TARGETS_MAX || strncmp(url, scheme, sizeof(scheme) - 1) != 0 ||
-        sscanf(url + sizeof(scheme) - 1, "%63[0-9.]:%u", host, &port) != 2 || port > 65535)
-        die("--url: '%s' is not http://ADDRESS:PORT, or there are too many", url);
-    addr->sin_family = AF_INET;
-    addr->sin_port = htons((uint16_t)port);
-    if (inet_pton(AF_INET, host, &addr->sin_addr) != 1)
-        die("--url: '%s' is no address", host);
-    o->n_targets++;
+    if (o->n_targets == TARGETS_MAX)
+        die("--url: more than %d", TARGETS_MAX);
+    setup_address(url, &o->target[o->n_targets++]);
 }
 
 static void parse(struct options *o, int argc, char **argv)
@@ -330,19 +294,6 @@ static void parse(struct options *o, int argc, char **argv)
         die("--url and --api-key are needed\n%s", help);
 }
 
-static void raise_file_limit(uint32_t joins)
-{
-    struct rlimit files;
-
-    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-        return;
-    files.rlim_cur = files.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &files); /* checked by what follows */
-    if (files.rlim_max < joins + 16)
-        die("%u connections need more open files than the limit of %llu", joins,
-            (unsigned long long)files.rlim_max);
-}
-
 int main(int argc, char **argv)
 {
     static const struct net_events events = {on_open, on_payload, on_lost};
@@ -353,7 +304,7 @@ int main(int argc, char **argv)
     bool ok;
 
     parse(&o, argc, argv);
-    raise_file_limit(o.joins);
+    setup_open_files(o.joins);
     s.clients = must_calloc(o.joins, sizeof(*s.clients));
     for (uint32_t i = 0; i < o.joins; i++)
         s.clients[i].net.fd = -1;

@@ -17,6 +17,7 @@
 #include "tests/bench/check.h"
 #include "tests/bench/histo.h"
 #include "tests/bench/scan.h"
+#include "tests/bench/waits.h"
 
 static const struct {
     const char *frame;
@@ -56,6 +57,8 @@ static const struct {
     {"{\"type\":\"ack\",\"duplicate\":false}", {.kind = SCAN_ACK}},
     {"{\"type\":\"subscription_succeeded\",\"members\":[]}", {.kind = SCAN_READY}},
     {"{\"type\":\"error\",\"message\":\"no\"}", {.kind = SCAN_ERROR}},
+    {"{\"type\":\"replay\",\"events\":[{\"seq\":4}],\"toSeq\":4}", {.kind = SCAN_REPLAY}},
+    {"{\"type\":\"goaway\",\"afterMs\":5}", {.kind = SCAN_GOAWAY}},
     {"{\"type\":\"membership\",\"seq\":2}", {.kind = SCAN_OTHER, .has_seq = true, .seq = 2}},
     {"{\"type\":\"message\",\"seq\":99999999999999999999999}", {.kind = SCAN_MESSAGE}},
     {"{\"type\":\"message\",\"content\":\"~~1:2\"}", {.kind = SCAN_MESSAGE}},
@@ -88,6 +91,24 @@ static void facts_are_read_from_frames(void **state)
         scan_frame(frames[i].frame, strlen(frames[i].frame), &got);
         assert_same_scan(&got, &frames[i].want);
     }
+}
+
+static void a_row_is_a_message_without_a_type(void **state)
+{
+    static const char row[] =
+        "{\"id\":3,\"content\":\"~~1:2:3~~x\",\"kind\":\"text\",\"seq\":8}";
+    const struct scan want = {.kind = SCAN_MESSAGE,
+                              .has_seq = true,
+                              .seq = 8,
+                              .has_mark = true,
+                              .sender = 1,
+                              .n = 2,
+                              .due_ns = 3};
+    struct scan got;
+
+    (void)state;
+    scan_row(row, strlen(row), &got);
+    assert_same_scan(&got, &want);
 }
 
 /* Every prefix of every frame, in memory that ends with it (a sanitizer sees a read beyond). */
@@ -199,6 +220,55 @@ static void quantiles_are_within_two_percent(void **state)
     assert_true(histo_quantile(&h, 1.0) > UINT64_MAX / 100 * 98);
 }
 
+static void a_message_waits_for_its_ack_and_for_everybody(void **state)
+{
+    struct waits_figures f;
+    struct waits w;
+
+    (void)state;
+    waits_init(&w, 2, 3);
+    for (uint64_t k = 0; k < 6; k++)
+        assert_int_equal(waits_due(&w, 1000 + k * 10), k);
+    for (uint64_t k = 0; k < 5; k++) {
+        waits_acked(&w, k, 1000 + k * 10 + 4);
+        waits_acked(&w, k, 9999); /* a second one changes nothing */
+        for (uint64_t member = 0; member < 3; member++)
+            waits_seen(&w, k, 1000 + k * 10 + 5 + member * (k == 3));
+    }
+    waits_seen(&w, 0, 9999); /* nobody was left */
+    waits_acked(&w, 77, 1);  /* never sent */
+    assert_int_equal(waits_first_open(&w, 0, 6), 5);
+    waits_seen(&w, 5, 1060);
+    waits_seen(&w, 5, 1061);
+    waits_seen(&w, 5, 1062);
+    assert_int_equal(waits_first_open(&w, 0, 6), 5);
+
+    waits_figures_init(&f, &w, 1, 6, 1150);
+    assert_int_equal(f.n, 5);
+    assert_int_equal(f.unsettled, 1);
+    assert_int_equal(f.acked, 4);
+    assert_int_equal(f.room_ns[0], 5);
+    assert_int_equal(f.room_ns[1], 100); /* the open one, up to now */
+    assert_int_equal(f.ack.max_ns, 4);
+    assert_int_equal(f.wait.max_ns, 100);
+    waits_figures_deinit(&f);
+    waits_deinit(&w);
+}
+
+static void quantiles_of_a_list_are_by_nearest_rank(void **state)
+{
+    uint64_t values[100];
+
+    (void)state;
+    for (uint64_t i = 0; i < 100; i++)
+        values[i] = 100 - i;
+    assert_int_equal(waits_quantile(values, 100, 0.5), 50);
+    assert_int_equal(waits_quantile(values, 100, 0.99), 99);
+    assert_int_equal(waits_quantile(values, 100, 1.0), 100);
+    assert_int_equal(waits_quantile(values, 1, 0.99), 1);
+    assert_int_equal(waits_quantile(values, 0, 0.99), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -208,6 +278,9 @@ int main(void)
         cmocka_unit_test(seq_must_rise_by_one),
         cmocka_unit_test(members_must_agree_on_seq),
         cmocka_unit_test(quantiles_are_within_two_percent),
+        cmocka_unit_test(a_row_is_a_message_without_a_type),
+        cmocka_unit_test(a_message_waits_for_its_ack_and_for_everybody),
+        cmocka_unit_test(quantiles_of_a_list_are_by_nearest_rank),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

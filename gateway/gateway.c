@@ -5,8 +5,7 @@
  *                                                       +-- sessions ---------------+-- front
  * -- accept (x2)
  *
- * Draining: /readyz fails, after a wait the listeners close, then the sockets
- * are told 1012 at a bounded rate, and at a deadline what is left is cut.
+ * How it ends: drain.h.
  */
 #include "gateway/gateway.h"
 
@@ -27,13 +26,13 @@
 #include "common/net/tls.h"
 #include "gateway/api/admit.h"
 #include "gateway/api/api.h"
+#include "gateway/drain.h"
 #include "gateway/edge/accept.h"
 #include "gateway/link/calls.h"
 #include "gateway/link/link_pool.h"
 #include "gateway/metrics.h"
 #include "gateway/session/session.h"
 
-#define DRAIN_TICK_MS 100
 #define ADDRESS_TEXT 300 /* a DNS name, brackets, a port */
 
 struct gateway {
@@ -55,9 +54,7 @@ struct gateway {
     struct front *front;
     struct accept *http, *https;
     struct admin *admin;
-    bool draining;
-    uint64_t drain_began_ms;
-    struct timer drain_timer;
+    struct drain drain;
 };
 
 /* ---- ring: membership -> links, and back what links see ---- */
@@ -124,7 +121,7 @@ static bool is_ready(void *owner)
 {
     const struct gateway *g = owner;
 
-    return !g->draining && ring_count(membership_ring(g->membership)) > 0 &&
+    return !g->drain.has_begun && ring_count(membership_ring(g->membership)) > 0 &&
            link_pool_live(g->pool) > 0;
 }
 
@@ -132,7 +129,7 @@ static bool readiness(void *owner, struct buf *reasons)
 {
     const struct gateway *g = owner;
 
-    if (g->draining)
+    if (g->drain.has_begun)
         buf_put_str(reasons, "draining\n");
     if (ring_count(membership_ring(g->membership)) == 0)
         buf_put_str(reasons, "no ring is known\n");
@@ -166,7 +163,7 @@ static void write_status(void *owner, struct buf *out)
     json_write_object(&w);
     json_field_str(&w, "node", slice_str(g->config->node_id));
     json_field_str(&w, "version", SLICE_LIT(FLUXY_VERSION));
-    json_field_bool(&w, "draining", g->draining);
+    json_field_bool(&w, "draining", g->drain.has_begun);
     json_field_bool(&w, "registry", membership_is_registry_up(g->membership));
     json_field_object(&w, "ring");
     json_field_u64(&w, "epoch", ring_identity(ring).epoch);
@@ -193,52 +190,28 @@ static void open_stream(void *owner, struct api_request *req)
 
 static const struct api_hooks api_hooks = {is_ready, live_links, open_stream};
 
-/* ---- draining ---- */
+/* ---- signals ---- */
 
-static void stop_listening(struct gateway *g)
+static void close_doors(void *owner)
 {
+    struct gateway *g = owner;
+
     accept_free(TAKE(g->http));
     accept_free(TAKE(g->https));
-    front_drain(g->front);
 }
 
-static void on_drain_tick(struct timer *timer, void *arg)
+static void on_drained(void *owner)
 {
-    struct gateway *g = arg;
-    struct env *env = loop_env(g->loop);
-    uint64_t passed_ms = env_now_ms(env) - g->drain_began_ms;
-    size_t per_tick = (size_t)g->config->drain_rate * DRAIN_TICK_MS / 1000;
-    size_t left;
+    struct gateway *g = owner;
 
-    if (passed_ms < g->config->drain_wait_ms) {
-        left = 1;
-    } else {
-        stop_listening(g);
-        left = sessions_close_some(g->sessions, 1012, SLICE_LIT("drain"),
-                                   MAX(per_tick, (size_t)1));
-        left += front_open_count(g->front);
-    }
-    if (left == 0 || passed_ms >= g->config->drain_wait_ms + g->config->drain_timeout_ms) {
-        log_info("drained", L_U64("left", left), L_U64("ms", passed_ms));
-        loop_stop(g->loop);
-    } else if (env_timer(env, timer, DRAIN_TICK_MS) < 0) {
-        loop_stop(g->loop);
-    }
+    loop_stop(g->loop);
 }
 
 static void on_terminate(void *arg)
 {
     struct gateway *g = arg;
 
-    if (g->draining) {
-        log_warn("told to stop twice: stopping at once");
-        loop_stop(g->loop);
-        return;
-    }
-    log_info("draining", L_U64("sessions", sessions_count(g->sessions)));
-    g->draining = true;
-    g->drain_began_ms = env_now_ms(loop_env(g->loop));
-    on_drain_tick(&g->drain_timer, g);
+    drain_begin(&g->drain);
 }
 
 static void on_hangup(void *arg)
@@ -365,6 +338,23 @@ static int build_cluster(struct gateway *g)
     return r;
 }
 
+static void build_drain(struct gateway *g)
+{
+    const struct gateway_config *c = g->config;
+    struct drain_parts parts = {.env = loop_env(g->loop),
+                                .sessions = g->sessions,
+                                .front = g->front,
+                                .metrics = &g->metrics,
+                                .wait_ms = (uint64_t)c->drain_wait_ms,
+                                .timeout_ms = (uint64_t)c->drain_timeout_ms,
+                                .rate = (uint32_t)c->drain_rate,
+                                .close_doors = close_doors,
+                                .on_end = on_drained,
+                                .owner = g};
+
+    drain_init(&g->drain, &parts);
+}
+
 static int build_service(struct gateway *g)
 {
     const struct gateway_config *c = g->config;
@@ -398,7 +388,10 @@ static int build_service(struct gateway *g)
     front.api = g->api;
     front.admit = g->admit;
     front.sessions = g->sessions;
-    return front_new(&front, &g->front);
+    r = front_new(&front, &g->front);
+    if (r == 0)
+        build_drain(g);
+    return r;
 }
 
 static int listen_on(struct gateway *g, const struct config_address *address,
@@ -462,7 +455,6 @@ int gateway_new(const struct gateway_config *config, struct gateway **ret_gatewa
     if (!g)
         return -ENOMEM;
     g->config = config;
-    timer_init(&g->drain_timer, on_drain_tick, g);
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         int r = steps[i](g);
 
@@ -487,8 +479,7 @@ void gateway_free(struct gateway *g)
 {
     if (!g)
         return;
-    if (g->loop)
-        env_timer_cancel(loop_env(g->loop), &g->drain_timer);
+    drain_cancel(&g->drain);
     admin_free(g->admin);
     accept_free(g->http);
     accept_free(g->https);

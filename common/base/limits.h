@@ -202,6 +202,15 @@
 #define SOCKET_QUEUE_HARD (1 * MIB)
 /* Below this a paused producer (catch-up pages) goes on. */
 #define SOCKET_QUEUE_LOW (64 * KIB)
+/* A gateway that goes: from the moment at which a native client is to open its next socket to
+ * the end of the old one; so many are told, and closed, in one turn. */
+#define DEPART_OVERLAP_MS 5000
+#define DEPART_TOLD_PER_CALL 500
+#define DEPART_CLOSES_PER_CALL 500
+/* When a client is asked to come back that was closed because we restart (an event stream), and
+ * because there was no room for it: at random, the latter between once and twice this. */
+#define RETURN_SPREAD_MS 1000u
+#define RETURN_OVERLOADED_MS 2000u
 /* Event streams: a comment this often, so that nobody on the way takes them for dead (default
  * of FLUXY_EVENT_STREAM_HEARTBEAT), and how long a client waits before it comes back. */
 #define EVENT_STREAM_BEAT_MS 30000

@@ -1,7 +1,8 @@
 // The chat page: one room over one WebSocket, in plain JavaScript.
 //
 // It shows what a careful client does: a clientMessageId on every message, kept until the ack; a timeline ordered by
-// seq; reconnecting with jitter and `lastSeq`, so that nothing is missed; a hole in the live numbers is asked for.
+// seq; reconnecting with jitter and `lastSeq`, so that nothing is missed; a hole in the live numbers is asked for; when the
+// server says `goaway` the next socket is there before the old one is closed.
 
 const $ = (id) => document.getElementById(id);
 const PAGE = 50;
@@ -17,7 +18,7 @@ const room = {
   rows: new Map(), // seq -> <li>
   pending: new Map(), // clientMessageId -> {text, li}
   typing: new Map(), // user -> time at which it fades
-  socket: null, state: 'idle', attempt: 0, heard: 0, left: true, retry: 0, typedAt: 0,
+  socket: null, next: null, state: 'idle', attempt: 0, heard: 0, left: true, retry: 0, typedAt: 0,
 };
 
 function setState(state) {
@@ -171,7 +172,8 @@ function onReplay(frame) {
     room.oldest = Infinity;
     room.seq = 0;
   }
-  for (const message of frame.messages || []) if (!message.deletedAt) show(message);
+  // Rows that the socket before this one has brought are known.
+  for (const message of frame.messages || []) if (!message.deletedAt && !(message.updatedSeq <= room.seq && frame.fromSeq !== undefined)) show(message);
   room.seq = Math.max(room.seq, frame.toSeq ?? frame.currentSeq ?? 0);
   if (frame.hasMore === false && (frame.fromSeq === undefined || frame.reset)) markStart();
 }
@@ -198,7 +200,8 @@ function renderTyping() {
 const handlers = {
   history: onReplay,
   replay: onReplay,
-  subscription_succeeded(frame) {
+  subscription_succeeded(frame, socket) {
+    if (socket === room.next) changeOver();
     if (frame.generation) room.generation = frame.generation;
     room.attempt = 0;
     setState('live');
@@ -219,6 +222,11 @@ const handlers = {
     renderTyping();
   },
   error: fail,
+  goaway(frame, socket) {
+    if (socket !== room.socket) return;
+    clearTimeout(room.retry);
+    room.retry = setTimeout(connect, frame.reconnectAfterMs);
+  },
 };
 
 // ---- the connection ----
@@ -226,19 +234,27 @@ const handlers = {
 function leave(reason) {
   room.left = true;
   clearTimeout(room.retry);
-  const socket = room.socket;
+  for (const socket of [room.socket, room.next]) socket?.close(1000);
   room.socket = null;
-  socket?.close(1000);
+  room.next = null;
   setState('closed');
   $('chat').hidden = true;
   $('join').hidden = false;
   $('join-error').textContent = reason || '';
 }
 
+/** The new socket has everything: the old one, which the server wants to close, is not needed any more. */
+function changeOver() {
+  const old = room.socket;
+  room.socket = room.next;
+  room.next = null;
+  old?.close(1000);
+}
+
 /** Full jitter, so that a restart of the server does not bring everybody back in one instant. */
 function reconnect() {
   if (room.left) return;
-  setState('reconnecting');
+  if (!room.socket) setState('reconnecting');
   const cap = Math.min(10000, 250 * 2 ** room.attempt++);
   room.retry = setTimeout(connect, Math.random() * cap);
 }
@@ -251,7 +267,7 @@ async function connect() {
     reconnect();
     return;
   }
-  if (room.left) return;
+  if (room.left || room.next) return;
   const query = new URLSearchParams({ token: room.token, replay: 'connect', replayLimit: String(PAGE) });
   if (room.seq > 0) {
     query.set('lastSeq', String(room.seq));
@@ -259,21 +275,23 @@ async function connect() {
   }
   const scheme = location.protocol === 'https:' ? 'wss:' : 'ws:';
   const socket = new WebSocket(`${scheme}//${location.host}/ws/room/${room.id}?${query}`, 'fluxy.v1');
-  room.socket = socket;
+  room[room.socket ? 'next' : 'socket'] = socket; // beside one that is still there: see goaway
   room.heard = Date.now();
   socket.onopen = () => {
     if (room.socket === socket) setState(room.seq > 0 ? 'catching up' : 'connecting');
   };
   socket.onmessage = (event) => {
-    if (room.socket !== socket) return;
+    if (room.socket !== socket && room.next !== socket) return;
     room.heard = Date.now();
     const frame = JSON.parse(event.data);
-    handlers[frame.type]?.(frame);
+    handlers[frame.type]?.(frame, socket);
   };
   socket.onclose = (event) => {
-    if (room.socket !== socket) return;
-    room.socket = null;
-    if (event.code === 1008 && event.reason !== 'token_expired') leave(`The server closed the room: ${event.reason || 'refused'}`);
+    if (room.next === socket) room.next = null;
+    else if (room.socket === socket) room.socket = null;
+    else return;
+    if (!room.socket && room.next) changeOver(); // it is on its way
+    else if (event.code === 1008 && event.reason !== 'token_expired') leave(`The server closed the room: ${event.reason || 'refused'}`);
     else reconnect();
   };
 }
@@ -281,9 +299,9 @@ async function connect() {
 setInterval(() => {
   renderTyping();
   if (room.socket && Date.now() - room.heard > SILENCE_MS) {
-    const socket = room.socket;
+    for (const socket of [room.socket, room.next]) socket?.close(4000);
     room.socket = null;
-    socket.close(4000);
+    room.next = null;
     reconnect();
   }
 }, 1000);

@@ -63,11 +63,18 @@ static enum error_code error_of(unsigned code, struct slice reason)
     }
 }
 
-/* A reason is a word of ours. */
-static void say_close(struct api_request *req, struct slice reason)
+/* A reason is a word of ours. Who is sent away for our sake is told when to come back: not all
+ * in one moment. */
+static void say_close(struct event_stream *s, struct api_request *req, unsigned code,
+                      struct slice reason)
 {
     AUTO_BUF event = BUF_INIT;
+    char retry[32] = "";
 
+    if (code == WS_CODE_RESTART || code == WS_CODE_OVERLOADED)
+        snprintf(retry, sizeof(retry), "retry: %llu\n",
+                 (unsigned long long)session_return_delay_ms(s->front->parts.env, code));
+    buf_put_str(&event, retry);
     buf_put_str(&event, "data: {\"type\":\"close\",\"reason\":\"");
     buf_put_slice(&event, reason);
     buf_put_str(&event, "\"}\n\n");
@@ -86,7 +93,7 @@ static void finish(struct event_stream *s, unsigned code, struct slice reason)
     if (s->has_failed)
         api_reply_abort(req);
     else if (s->has_begun)
-        say_close(req, reason);
+        say_close(s, req, code, reason);
     else
         api_reply_error(req, error_of(code, reason), slice_of(NULL, 0));
 }

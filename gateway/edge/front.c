@@ -122,6 +122,11 @@ void front_open_stream(struct front *front, struct api_request *req)
     event_stream_open(front, req);
 }
 
+void front_end_keep_alive(struct front *front)
+{
+    front->http.draining = true;
+}
+
 void front_drain(struct front *front)
 {
     front->draining = true;

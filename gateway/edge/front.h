@@ -45,6 +45,8 @@ bool front_take(struct front *front, struct stream *stream, const struct ip *pee
 /* api_hooks.open_stream: a request for an event stream. */
 void front_open_stream(struct front *front, struct api_request *req);
 
+/* The gateway will go: answers end their connections, which come back elsewhere. */
+void front_end_keep_alive(struct front *front);
 /* No new sockets from now on (1012); connections end with their next answer. Open sockets stay.
  */
 void front_drain(struct front *front);

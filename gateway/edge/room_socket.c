@@ -22,6 +22,7 @@ struct room_socket {
     struct token_refresh *refresh; /* NULL: none is under way */
     struct later dead;
     bool let_in; /* counts as a socket that was open */
+    bool was_in; /* has had a session */
 };
 
 static void socket_free_now(struct later *later, void *arg)
@@ -40,11 +41,30 @@ static void socket_forget(struct room_socket *s, unsigned code)
     env_free_later(s->front->parts.env, &s->dead);
 }
 
+/* Nobody has been let in for want of room: the session, which would say when to come back, does
+ * not exist. */
+static void say_return(struct room_socket *s)
+{
+    struct front *front = s->front;
+    AUTO(blob_unref) struct blob *frame = NULL;
+    char json[SESSION_GOAWAY_TEXT];
+
+    session_goaway_text(json, "overload",
+                        session_return_delay_ms(front->parts.env, WS_CODE_OVERLOADED));
+    frame = framing_build(FRAMING_WEBSOCKET, slice_str(json), 0);
+    front->parts.metrics->goaways_overload++;
+    if (frame && ws_conn_send(s->ws, frame) < 0)
+        return; /* the close frame will not get through either */
+}
+
 static void socket_close(struct room_socket *s, unsigned code, struct slice reason)
 {
-    struct ws_conn *ws = TAKE(s->ws);
+    struct ws_conn *ws;
     struct session *session = TAKE(s->session);
 
+    if (!session && !s->was_in && s->ws && code == WS_CODE_OVERLOADED)
+        say_return(s);
+    ws = TAKE(s->ws);
     if (session)
         session_close(session);
     if (ws)
@@ -192,6 +212,7 @@ static int enter(struct room_socket *s, const struct socket_query *query,
     int r =
         session_open(front->parts.sessions, &params, &sink, &session_events, s, &s->session);
 
+    s->was_in = r == 0;
     if (r != 0 || query->many_rooms)
         return r;
     return query->user[0] ? session_enter_user_channel(s->session, trace)

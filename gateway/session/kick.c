@@ -57,6 +57,7 @@ static bool fits(const struct session *s, const struct msg_KICK *in)
 static void doom(struct kick *kick, struct session *s)
 {
     s->is_doomed = true;
+    s->is_departing = false;
     list_del(&s->link);
     list_add_tail(&kick->doomed, &s->link);
 }
@@ -92,16 +93,23 @@ static void doom_user_sockets(struct kick *kick, struct sessions *all,
     }
 }
 
-/* Of a whole project: rare, and one walk over what is open. */
-static void doom_all(struct kick *kick, struct sessions *all, const struct msg_KICK *in)
+static void doom_of(struct kick *kick, struct list *sessions, const struct msg_KICK *in)
 {
     struct session *s, *next;
 
-    list_for_each_safe(s, next, &all->open, link)
+    list_for_each_safe(s, next, sessions, link)
     {
         if (fits(s, in))
             doom(kick, s);
     }
+}
+
+/* Of a whole project: rare, and one walk over what is open. */
+static void doom_all(struct kick *kick, struct sessions *all, const struct msg_KICK *in)
+{
+    doom_of(kick, &all->open, in);
+    doom_of(kick, &all->departure.overlapping, in);
+    doom_of(kick, &all->departure.ending, in);
 }
 
 /* ---- ending them ---- */

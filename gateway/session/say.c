@@ -96,6 +96,22 @@ int say_pong(struct session *s)
     return session_send(s, slice_of(text, (size_t)len));
 }
 
+void session_goaway_text(char ret_json[SESSION_GOAWAY_TEXT], const char *reason,
+                         uint64_t after_ms)
+{
+    snprintf(ret_json, SESSION_GOAWAY_TEXT,
+             "{\"type\":\"goaway\",\"reason\":\"%s\",\"reconnectAfterMs\":%llu}", reason,
+             (unsigned long long)after_ms);
+}
+
+int say_goaway(struct session *s, const char *reason, uint64_t after_ms)
+{
+    char json[SESSION_GOAWAY_TEXT];
+
+    session_goaway_text(json, reason, after_ms);
+    return session_send(s, slice_str(json));
+}
+
 static int say_token(struct session *s, struct slice type, struct slice frame_id)
 {
     AUTO_BUF out = BUF_INIT;

@@ -27,5 +27,7 @@ int say_ended(struct session *session, unsigned code, struct slice reason,
               const struct say_ref *ref) MUST_CHECK;
 int say_unsubscribed(struct session *session, const struct say_ref *ref) MUST_CHECK;
 int say_pong(struct session *session) MUST_CHECK;
+/* The client shall open its next socket after that time, elsewhere or here. */
+int say_goaway(struct session *session, const char *reason, uint64_t after_ms) MUST_CHECK;
 int say_token_expiring(struct session *session) MUST_CHECK;
 int say_token_refreshed(struct session *session, struct slice frame_id) MUST_CHECK;

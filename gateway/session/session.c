@@ -11,6 +11,7 @@
 #include "gateway/session/say.h"
 #include "gateway/session/sessions.h"
 #include "gateway/session/token_life.h"
+#include "gateway/ws/ws_conn.h"
 
 /* ---- life ---- */
 
@@ -97,6 +98,7 @@ int session_open(struct sessions *all, const struct session_params *params,
 static void shut(struct session *s)
 {
     s->is_closed = true;
+    depart_on_left(s);
     while (!list_empty(&s->attaches))
         attach_leave(list_first(&s->attaches, struct attach, of_session));
     token_life_end(s);
@@ -117,10 +119,37 @@ void session_close(struct session *s)
         shut(s);
 }
 
+uint64_t session_return_delay_ms(struct env *env, unsigned code)
+{
+    uint64_t random = env_random_u64(env);
+
+    if (code == WS_CODE_RESTART) /* they are closed one after another as it is */
+        return random % RETURN_SPREAD_MS;
+    return RETURN_OVERLOADED_MS + random % RETURN_OVERLOADED_MS;
+}
+
+/* The close frame has no room for a time. Who does not read would not read this either; an
+ * event stream has a way of its own to say it. */
+static void say_return(struct session *s, unsigned code, struct slice reason)
+{
+    uint64_t after_ms;
+    int r;
+
+    if (!s->stream || code != WS_CODE_OVERLOADED || slice_eq_str(reason, "slow_consumer"))
+        return;
+    after_ms = session_return_delay_ms(s->all->env, code);
+    s->all->metrics->goaways_overload++;
+    r = say_goaway(s, "overload", after_ms);
+    (void)r; /* it is closed anyway */
+}
+
 void session_end(struct session *s, unsigned code, struct slice reason)
 {
     if (s->is_closed)
         return;
+    say_return(s, code, reason);
+    if (s->is_closed)
+        return; /* the sink has failed, and has been told */
     shut(s);
     s->events->on_close(s->owner, code, reason);
 }

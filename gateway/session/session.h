@@ -76,10 +76,24 @@ DEFINE_AUTO(struct sessions, sessions_free)
 
 /* How many are open. */
 size_t sessions_count(const struct sessions *sessions);
-/* Ends at most max sessions with this code and reason (through on_close) and returns how many
- * are left: a gateway that goes down calls it at a bounded rate. */
-size_t sessions_close_some(struct sessions *sessions, unsigned code, struct slice reason,
-                           size_t max);
+/* The gateway goes: from now on each session is told when to come back elsewhere, `rate` of
+ * them a second, or as many as it takes for all of it to be over in this time. Returns the
+ * rate. */
+uint32_t sessions_depart(struct sessions *sessions, uint32_t rate, uint64_t time_ms);
+/* Does what of it is due: tells, and closes (1012, through on_close) those whose time is over.
+ * since_ms: the last call was so long ago; no more are closed than the rate allows in that
+ * time. Returns how many are left. */
+size_t sessions_depart_some(struct sessions *sessions, uint64_t since_ms);
+
+/* How long a client that is closed with this code is asked to stay away: at random, so that
+ * those who go together do not come together. */
+uint64_t session_return_delay_ms(struct env *env, unsigned code);
+
+#define SESSION_GOAWAY_TEXT 128 /* bytes of such a frame */
+/* The frame that tells it, for those who have no session. reason: a word of ours, below 32
+ * bytes. */
+void session_goaway_text(char ret_json[SESSION_GOAWAY_TEXT], const char *reason,
+                         uint64_t after_ms);
 
 /* Who has been let in. Everything is copied. */
 struct session_params {

@@ -378,6 +378,7 @@ int sessions_new(struct env *env, struct link_pool *pool, struct gateway_metrics
     map_init(&all->users);
     map_init(&all->texts);
     list_init(&all->open);
+    departure_init(&all->departure);
     list_init(&all->pending);
     list_init(&all->unbound);
     list_init(&all->work);
@@ -406,7 +407,7 @@ void sessions_free(struct sessions *all)
 {
     if (!all)
         return;
-    assert(list_empty(&all->open));
+    assert(all->n_open == 0);
     link_pool_set_user(all->pool, LINK_USER_SESSIONS, NULL, NULL);
     kicks_drop(all);
     env_timer_cancel(all->env, &all->work_timer);
@@ -418,12 +419,5 @@ void sessions_free(struct sessions *all)
 
 size_t sessions_count(const struct sessions *all)
 {
-    return all->n_open;
-}
-
-size_t sessions_close_some(struct sessions *all, unsigned code, struct slice reason, size_t max)
-{
-    while (max-- > 0 && !list_empty(&all->open))
-        session_end(list_first(&all->open, struct session, link), code, reason);
     return all->n_open;
 }

@@ -10,6 +10,7 @@
 #include "gateway/link/link_pool.h"
 #include "gateway/metrics.h"
 #include "gateway/session/attach_table.h"
+#include "gateway/session/depart.h"
 #include "gateway/session/intern.h"
 #include "gateway/session/local_user.h"
 #include "gateway/session/missed.h"
@@ -32,8 +33,10 @@ struct sessions {
     struct map rooms;             /* struct local_room, by project and room */
     struct map users;             /* struct local_user, by project and user */
     struct map texts;             /* struct intern_text */
-    struct list open;             /* struct session, but for those that a kick is ending */
+    struct list open;             /* struct session, but for those that a kick is ending, and
+                                     those that have been told to depart */
     size_t n_open;
+    struct departure departure;
     struct list pending; /* struct attach: something of it has a deadline or waits for a queue
                             to drain */
     struct list unbound; /* struct local_room without a link */
@@ -56,7 +59,8 @@ struct sessions {
 
 struct session {
     struct sessions *all;
-    struct list link;      /* sessions.open, kick.doomed, or sessions.gone_sessions */
+    struct list link;      /* sessions.open, a list of the departure, kick.doomed, or
+                              sessions.gone_sessions */
     struct stream *stream; /* NULL: events.write */
     const struct session_events *events;
     void *owner;
@@ -74,16 +78,18 @@ struct session {
     int64_t expires_s; /* of the token, by the wall clock; 0: never */
     uint8_t socket_id[SOCKET_ID_LEN];
     uint32_t unsettled_bytes; /* of all attaches */
+    uint32_t depart_ms; /* when its client is to come back, from the departure's beginning */
     uint16_t n_attaches;
     uint16_t n_over; /* attaches with too much unsettled; not read while above 0 */
     uint8_t framing; /* enum framing */
-    bool is_paused;
-    bool is_native;
-    bool many_rooms; /* subscribes; else it is in one room for life */
-    bool is_token_warned;
-    bool is_closed;
+    bool is_paused : 1;
+    bool is_native : 1;
+    bool many_rooms : 1; /* subscribes; else it is in one room for life */
+    bool is_token_warned : 1;
+    bool is_closed : 1;
     bool is_doomed : 1;    /* on a kick's list */
     bool said_goodbye : 1; /* the client has closed it in order */
+    bool is_departing : 1; /* told to come back elsewhere */
 };
 
 /* ---- sessions.c ---- */

@@ -318,9 +318,12 @@ static void a_drain_ends_streams(void **state)
     (void)state;
     open_stream();
     front_drain(w.front);
-    assert_int_equal(sessions_close_some(w.sessions, 1012, SLICE_LIT("drain"), 10), 0);
+    sessions_depart(w.sessions, 1, 10000);
+    assert_int_equal(sessions_depart_some(w.sessions, 0), 0);
     fake_env_run(&w.c.env);
-    assert_true(world_has(&w, "data: {\"type\":\"close\",\"reason\":\"drain\"}\n\n"));
+    assert_false(world_has(&w, "goaway"));
+    assert_true(world_has(&w, "\ndata: {\"type\":\"close\",\"reason\":\"drain\"}\n\n"));
+    assert_non_null(strstr(strstr((char *)w.client.in.data, "retry: ") + 1, "retry: "));
     assert_true(w.client.closed);
     assert_int_equal(w.c.metrics.http_connections, 0);
     ask("GET", "", "", "");

@@ -343,20 +343,6 @@ static void a_large_room_is_attached_again_in_slices_without_a_miss(void **state
     assert_int_equal(w.c.metrics.rooms, 0);
 }
 
-static void a_gateway_that_goes_down_closes_at_a_bounded_rate(void **state)
-{
-    (void)state;
-    client_open_live(&w, &ann, "ann", "r", s0, 5);
-    client_open_live(&w, &bob, "bob", "r2", s0, 5);
-    assert_int_equal(sessions_close_some(w.sessions, 1012, SLICE_LIT("drain"), 1), 1);
-    assert_int_equal(ann.code, 1012);
-    assert_string_equal(ann.reason, "drain");
-    assert_int_equal(bob.code, 0);
-    assert_int_equal(sessions_close_some(w.sessions, 1012, SLICE_LIT("drain"), 100), 0);
-    assert_int_equal(bob.code, 1012);
-    assert_int_equal(sessions_count(w.sessions), 0);
-}
-
 #define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 #define TWO(test) cmocka_unit_test_setup_teardown(test, setup_two, teardown)
 
@@ -376,7 +362,6 @@ int main(void)
         ONE(a_frame_that_crosses_the_sleep_is_sent_again),
         ONE(a_sleeping_room_is_attached_again_over_a_new_link),
         ONE(a_large_room_is_attached_again_in_slices_without_a_miss),
-        ONE(a_gateway_that_goes_down_closes_at_a_bounded_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

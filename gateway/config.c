@@ -80,8 +80,9 @@ static const struct config_option options[] = {
     CONFIG_MS(
         struct gateway_config, drain_wait_ms, "FLUXY_DRAIN_WAIT", "0s", 0, 3600000,
         "SIGTERM: how long /readyz fails before connections are refused (for load balancers)"),
-    CONFIG_INT(struct gateway_config, drain_rate, "FLUXY_DRAIN_RATE", "500", 1, 1000000,
-               "SIGTERM: sockets that go elsewhere per second; more if the time would not be enough"),
+    CONFIG_INT(
+        struct gateway_config, drain_rate, "FLUXY_DRAIN_RATE", "500", 1, 1000000,
+        "SIGTERM: sockets that go elsewhere per second; more if the time would not be enough"),
     CONFIG_MS(struct gateway_config, drain_timeout_ms, "FLUXY_DRAIN_TIMEOUT", "60s", 0, 3600000,
               "SIGTERM: what is left after this long is cut"),
     CONFIG_WORD(struct gateway_config, log_level, "FLUXY_LOG_LEVEL", "info",

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/base/broken.h"
 #include "common/base/log.h"
 #include "gateway/gateway.h"
 
@@ -27,6 +28,9 @@ static int run(const struct gateway_config *config)
     (void)log_level_parse(config->log_level, &level); /* one of the table's words */
     log_init(STDERR_FILENO, config->node_id);
     log_set_level(level);
+    if (broken_name())
+        log_error("BROKEN BUILD: a promise is broken on purpose, for tests only",
+                  L_STR("break", broken_name()));
     raise_descriptor_limit(config->max_connections);
     if (gateway_new(config, &gateway) < 0)
         return EXIT_FAILURE;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/broken.h"
 #include "common/base/log.h"
 #include "shard/commands.h"
 #include "shard/config.h"
@@ -16,6 +17,9 @@ static int run(const struct shard_config *config)
     (void)log_level_parse(config->log_level, &level); /* one of the table's words */
     log_init(STDERR_FILENO, config->node_id);
     log_set_level(level);
+    if (broken_name())
+        log_error("BROKEN BUILD: a promise is broken on purpose, for tests only",
+                  L_STR("break", broken_name()));
     if (shard_new(config, &shard) < 0)
         return EXIT_FAILURE;
     return shard_run(shard) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/broken.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
@@ -396,6 +397,9 @@ void config_help(struct buf *out, const char *program, const char *summary,
     buf_printf(out,
                "Usage: %s [--help | --version]\n%s\n\nConfigured by environment variables:\n\n",
                program, summary);
+    if (broken_name())
+        buf_printf(out, "BROKEN BUILD: %s is broken on purpose, for tests only\n\n",
+                   broken_name());
     for (size_t i = 0; i < n; i++) {
         const struct config_option *o = &options[i];
 
@@ -439,7 +443,8 @@ int config_start(const char *program, const char *summary, const struct config_o
         return CONFIG_EXIT;
     }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        printf("%s %s\n", program, FLUXY_VERSION);
+        printf("%s %s%s%s\n", program, FLUXY_VERSION, broken_name() ? " BROKEN BUILD: " : "",
+               broken_name() ? broken_name() : "");
         return CONFIG_EXIT;
     }
     if (argc > 1) {

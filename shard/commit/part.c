@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/base/broken.h"
 #include "common/base/limits.h"
 #include "shard/commit/commit_priv.h"
 #include "shard/limits.h"
@@ -307,6 +308,8 @@ bool part_build(struct commit_part *part, int64_t now_us)
     row->keys = part->keys;
     row->ops = part->ops;
     part->state = PART_WAITING;
+    if (IS_BROKEN(BREAK_OUTPUT_GATE) && part->n_rows > 0)
+        finish_items(part);
     if (part->n_rows > 0)
         return true;
     part_finish_empty(part);

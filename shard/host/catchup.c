@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "common/base/broken.h"
 #include "common/base/log.h"
 #include "shard/host/newest.h"
 #include "shard/host/old.h"
@@ -364,7 +365,7 @@ static void set_cursor(struct catchup *c, enum catchup_kind kind, uint64_t last_
         return;
     }
     c->kind = kind;
-    c->at = last_seq;
+    c->at = IS_BROKEN(BREAK_REPLAY) ? MIN(last_seq + 1, MAX(room->seq, last_seq)) : last_seq;
     /* Below a cursor where a catch-up was cut may be what its next page would have brought, as
      * it had changed: an old socket may not know any of it. */
     c->known = old_was_cut(c->attach) ? 0 : last_seq;

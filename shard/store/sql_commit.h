@@ -5,8 +5,19 @@
  */
 #pragma once
 
+#include "common/base/broken.h"
+
 /* May the row with this ordinal of a room be written? */
 #define COMMIT_VERDICT(ord) "((SELECT array_agg(t.ok ORDER BY t.ord) FROM tried t))[" ord "]"
+
+/* A row that has moved on, or that another shard has claimed, takes no part. */
+#if IS_BROKEN(BREAK_COMPARE_AND_SET)
+#define COMMIT_COMPARE ""
+#define COMMIT_CONFLICT " ON CONFLICT DO NOTHING"
+#else
+#define COMMIT_COMPARE "  AND r.last_seq = i.expect_seq AND r.fence = i.fence"
+#define COMMIT_CONFLICT ""
+#endif
 
 /* $1..$8 per room: project, room, fence, expected seq, new seq, last id, last created, messages
  * ever. `arrays` and `columns`: further ones per room; `sets`: what is done with them. */
@@ -17,8 +28,7 @@
     "  ) WITH ORDINALITY AS i(project_id, room_id, fence, expect_seq, new_seq, last_id,"       \
     "  last_created_at, message_count" columns ", ord)"                                        \
     " LEFT JOIN LATERAL (SELECT true AS ok FROM rooms r"                                       \
-    "  WHERE r.project_id = i.project_id AND r.room_id = i.room_id"                            \
-    "  AND r.last_seq = i.expect_seq AND r.fence = i.fence"                                    \
+    "  WHERE r.project_id = i.project_id AND r.room_id = i.room_id" COMMIT_COMPARE             \
     "  FOR NO KEY UPDATE SKIP LOCKED) l ON true), "                                            \
     "moved AS ("                                                                               \
     " UPDATE rooms r SET last_seq = w.new_seq, last_id = w.last_id,"                           \
@@ -44,7 +54,7 @@
     "  AS e(ord, project_id, room_id, seq, id, created_at, kind, parent_id, dedupe, user_id,"  \
     "  client_id, content, extra, expires_at, version, message_no, flags, visible_to,"         \
     "  reactions)"                                                                             \
-    " WHERE " COMMIT_VERDICT("e.ord") ")"
+    " WHERE " COMMIT_VERDICT("e.ord") COMMIT_CONFLICT ")"
 
 /* The row is looked for by order, which only the primary key has; while the table is small,
  * other indexes would seem as good for an equality. Its place holds: we have the room's row.
@@ -73,7 +83,7 @@
     " SELECT k.project_id, k.room_id, k.key, k.seq, k.target_seq"                                                      \
     " FROM unnest($43::integer[], $44::text[], $45::text[], $46::uuid[], $47::bigint[], $48::bigint[])"                \
     "  AS k(ord, project_id, room_id, key, seq, target_seq)"                                                           \
-    " WHERE " COMMIT_VERDICT("k.ord") ")"
+    " WHERE " COMMIT_VERDICT("k.ord") COMMIT_CONFLICT ")"
 /* clang-format on */
 
 /* $49..$55 per room: is another message pinned (or none), which, when, by whom; type, name,

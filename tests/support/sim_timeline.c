@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "common/base/broken.h"
 #include "tests/support/sim_rows.h"
 
 /* ---- keys ---- */
@@ -46,8 +47,11 @@ bool sim_change_exists(const struct sim_room *room, const uint8_t key[DEDUPE_LEN
 
 void sim_change_add(struct sim_room *room, const struct batch_key *key, int64_t now_us)
 {
-    struct sim_change *change = sim_must(calloc(1, sizeof(*change)));
+    struct sim_change *change;
 
+    if (IS_BROKEN(BREAK_COMPARE_AND_SET) && sim_change_exists(room, key->key))
+        return;
+    change = sim_must(calloc(1, sizeof(*change)));
     memcpy(change->key, key->key, DEDUPE_LEN);
     change->seq = key->seq;
     change->target = key->target;
@@ -152,10 +156,17 @@ void sim_timeline_grow(struct sim_room *room, uint64_t seq)
 
 void sim_timeline_append(struct sim_room *room, struct entry *entry)
 {
-    struct sim_key *key = sim_must(calloc(1, sizeof(*key)));
+    struct sim_key *key;
 
-    assert(entry->seq > room->n_entries);
-    sim_timeline_grow(room, entry->seq);
+    if (IS_BROKEN(BREAK_COMPARE_AND_SET)) {
+        sim_timeline_grow(room, entry->seq);
+        if (room->entries[entry->seq - 1] || sim_key_exists(room, entry->dedupe))
+            return;
+    } else {
+        assert(entry->seq > room->n_entries);
+        sim_timeline_grow(room, entry->seq);
+    }
+    key = sim_must(calloc(1, sizeof(*key)));
     room->entries[entry->seq - 1] = entry_ref(entry);
     key->entry = entry;
     if (map_insert(&room->keys, &key->node, hash_bytes(entry->dedupe, DEDUPE_LEN)) < 0)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "common/base/broken.h"
 #include "tests/support/test.h"
 
 struct values {
@@ -235,6 +236,17 @@ static void help_lists_every_option(void **state)
     assert_non_null(strstr(out.data, "default: 60s"));
 }
 
+static void nothing_is_broken_in_a_build_that_was_not_asked_to_be(void **state)
+{
+    AUTO_BUF out = BUF_INIT;
+
+    (void)state;
+    assert_null(broken_name());
+    config_help(&out, "gateway", "Talks to clients.", options, N);
+    buf_put_char(&out, '\0');
+    assert_null(strstr(out.data, "BROKEN"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +258,7 @@ int main(void)
         cmocka_unit_test(missing_value_is_a_problem),
         cmocka_unit_test(secret_from_a_file),
         cmocka_unit_test(help_lists_every_option),
+        cmocka_unit_test(nothing_is_broken_in_a_build_that_was_not_asked_to_be),
     };
 
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);

@@ -75,6 +75,7 @@ bench:
 	@$(PACKAGES) build run node
 	@deploy/tools/node --fetch
 	@tests/bench/run $(ARGS)
+	@test -n "$(ARGS)" || FLUXY_BUILD_DIR=build-bench tests/bench/returns
 
 clean:
 	rm -rf build build-*

@@ -7,7 +7,7 @@ PACKAGES := deploy/packages/install
 NINJA := ninja
 ARGS ?=
 
-.PHONY: help deps build run test test-long lint format fuzz bench sim property clean
+.PHONY: help deps build run test test-long lint format fuzz bench bench-stalls sim property clean
 
 help:
 	@echo 'make run        a cluster on this machine, in the foreground (ARGS="--gateways 3")'
@@ -19,6 +19,7 @@ help:
 	@echo 'make property   what clients see against a model, over 1,000 seeds (ARGS="--seed 42 -v" replays one)'
 	@echo 'make fuzz       every fuzz target for a while (SECONDS_EACH=60)'
 	@echo 'make bench      our figures beside the floor, in one run'
+	@echo 'make bench-stalls  how long clients wait when something happens to the cluster'
 	@echo 'make test-long  the long campaigns: seeds, fuzzing, kill loops'
 	@echo 'make deps       all packages that any target needs'
 	@echo 'make clean      remove the builds; the data of make run in .data/ stays'
@@ -76,6 +77,11 @@ bench:
 	@deploy/tools/node --fetch
 	@tests/bench/run $(ARGS)
 	@test -n "$(ARGS)" || FLUXY_BUILD_DIR=build-bench tests/bench/returns
+
+bench-stalls:
+	@$(PACKAGES) build run node
+	@deploy/tools/node --fetch
+	@tests/bench/stalls $(ARGS)
 
 clean:
 	rm -rf build build-*

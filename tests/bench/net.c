@@ -168,6 +168,17 @@ void net_send(struct net *net, struct net_client *c, const char *p, size_t len)
         send_frame(net, c, WS_TEXT, p, len);
 }
 
+void net_leave(struct net *net, struct net_client *c)
+{
+    static const char normal[] = {0x03, (char)0xe8};
+
+    if (c->open && !c->wants_write) {
+        send_frame(net, c, WS_CLOSE, normal, sizeof(normal));
+        (void)send(c->fd, c->out + c->out_off, c->out_len - c->out_off, MSG_NOSIGNAL);
+    }
+    net_close(net, c); /* one that hears no goodbye sees the end of the connection */
+}
+
 /* Input. */
 
 /* One frame at @p. Its whole length; 0 when more bytes are needed; -1 when it is bad. */

@@ -46,6 +46,8 @@ void net_connect(struct net *net, struct net_client *c, uint32_t id,
                  const struct sockaddr *addr, socklen_t addr_len, const char *request,
                  size_t request_len);
 void net_close(struct net *net, struct net_client *c);
+/* Says goodbye (1000) first, if there is room for it. */
+void net_leave(struct net *net, struct net_client *c);
 
 /* Queues one masked text frame. */
 void net_send(struct net *net, struct net_client *c, const char *p, size_t len);

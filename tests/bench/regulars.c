@@ -14,6 +14,36 @@
 #define BACK_FIRST_NS (NS_PER_SEC / 10) /* full jitter over this, doubled at each try... */
 #define BACK_MOST_NS (NS_PER_SEC * 2)   /* ...up to this */
 
+static void write_message(struct regulars *r, uint32_t i, const struct regular_pending *p)
+{
+    struct regular *c = &r->clients[i];
+    size_t start;
+
+    text_clear(&r->text);
+    text_addf(&r->text, "{\"type\":\"message\",\"clientMessageId\":\"%u-%u\",\"content\":\"", i,
+              p->n);
+    start = r->text.len;
+    text_addf(&r->text, "%c%c%u:%u:%llu%c%c", SCAN_MARK, SCAN_MARK, i, p->n,
+              (unsigned long long)p->due_ns, SCAN_MARK, SCAN_MARK);
+    while (r->text.len - start < r->o->size)
+        text_add(&r->text, "x", 1);
+    text_add(&r->text, "\"}", 2);
+    net_send(r->net, &c->sockets[c->current].net, r->text.p, r->text.len);
+}
+
+/* Everything that is not acknowledged, in order. */
+static void repeat_all(struct regulars *r, uint32_t i)
+{
+    struct regular *c = &r->clients[i];
+
+    for (uint32_t k = 0; k < c->n_pending; k++) {
+        c->pending[k].retry_at_ns = 0;
+        c->pending[k].repeats++;
+        r->counts.repeated++;
+        write_message(r, i, &c->pending[k]);
+    }
+}
+
 static void on_open(void *owner, struct net_client *net)
 {
     (void)owner;
@@ -26,14 +56,26 @@ static uint64_t jitter_ns(struct regulars *r, uint64_t most_ns)
     return (r->random >> 33) % (most_ns + 1);
 }
 
+/* When to try again: at once, then with full jitter over times that double. */
+static uint64_t back_off(struct regulars *r, uint32_t tries)
+{
+    uint64_t most = BACK_FIRST_NS << (tries < 5 ? tries : 5);
+
+    return now_ns() + jitter_ns(r, most < BACK_MOST_NS ? most : BACK_MOST_NS);
+}
+
 static void on_lost(void *owner, struct net_client *net, const char *why)
 {
     struct regulars *r = owner;
-    struct regular *c = &r->clients[net->id];
-    uint64_t most = BACK_FIRST_NS << (c->tries < 5 ? c->tries : 5);
+    uint32_t i = net->id / 2, socket = net->id % 2;
+    struct regular *c = &r->clients[i];
 
     if (!c->was_in)
-        die("connection %u of %u could not enter its room: %s", net->id, r->n, why);
+        die("connection %u of %u could not enter its room: %s", i, r->n, why);
+    if (socket != c->current) { /* the old one is still there */
+        c->next_at_ns = back_off(r, c->tries);
+        return;
+    }
     if (c->is_in) {
         c->is_in = false;
         c->tries = 0;
@@ -41,11 +83,31 @@ static void on_lost(void *owner, struct net_client *net, const char *why)
         r->counts.closed++;
         if (!r->first_loss[0])
             snprintf(r->first_loss, sizeof(r->first_loss), "%s", why);
-        most = BACK_FIRST_NS;
     }
-    if (most > BACK_MOST_NS)
-        most = BACK_MOST_NS;
-    c->back_at_ns = now_ns() + jitter_ns(r, most);
+    c->next_at_ns = 0;
+    if (c->sockets[1 - socket].net.fd >= 0)
+        c->current = 1 - socket; /* it is on its way */
+    else
+        c->back_at_ns = back_off(r, c->tries);
+}
+
+void regulars_use(struct regulars *r, uint32_t i, uint32_t socket)
+{
+    struct regular *c = &r->clients[i];
+
+    if (socket != c->current) {
+        net_leave(r->net, &c->sockets[c->current].net);
+        c->current = socket;
+        r->counts.changed++;
+    } else if (!c->was_in) {
+        r->n_in++;
+    } else if (!c->is_in) {
+        r->away--;
+        r->counts.returned++;
+    }
+    c->is_in = c->was_in = true;
+    c->tries = 0;
+    repeat_all(r, i);
 }
 
 static const struct net_events net_events = {on_open, regulars_on_payload, on_lost};
@@ -62,11 +124,11 @@ struct regulars *regulars_new(const struct regulars_options *o,
     r->random = now_ns();
     r->clients = must_calloc(r->n, sizeof(*r->clients));
     for (uint32_t i = 0; i < r->n; i++) {
-        r->clients[i].net.fd = -1;
+        r->clients[i].sockets[0].net.fd = r->clients[i].sockets[1].net.fd = -1;
         check_member_init(&r->clients[i].check, o->members);
     }
-    r->net = net_new(&net_events, r, r->n);
-    setup_open_files(r->n);
+    r->net = net_new(&net_events, r, 2 * r->n);
+    setup_open_files(2 * r->n);
     return r;
 }
 
@@ -77,7 +139,8 @@ void regulars_free(struct regulars *r)
     for (uint32_t i = 0; i < r->n; i++) {
         struct regular *c = &r->clients[i];
 
-        net_close(r->net, &c->net);
+        net_close(r->net, &c->sockets[0].net);
+        net_close(r->net, &c->sockets[1].net);
         check_member_deinit(&c->check);
         check_order_deinit(&c->order);
         free(c->pending);
@@ -113,13 +176,16 @@ static void prepare(struct regulars *r)
 }
 
 /* Each try goes to the next gateway: the one that was lost may be gone for good. */
-static void connect_one(struct regulars *r, uint32_t i)
+static void connect_one(struct regulars *r, uint32_t i, uint32_t socket)
 {
     const struct regulars_options *o = r->o;
     struct regular *c = &r->clients[i];
     const struct sockaddr_in *addr = &o->target[(i + c->moves++) % o->n_targets];
 
-    c->back_at_ns = 0;
+    c->sockets[socket].is_subscribed = false;
+    c->sockets[socket].has_replay = !c->was_in;
+    c->sockets[socket].has_seq = c->was_in;
+    c->sockets[socket].seq = c->check.last_seq;
     text_clear(&r->text);
     text_addf(&r->text, "GET /ws/room/%s-r%u?v=1&token=%s", o->prefix, i % o->rooms, c->token);
     if (c->was_in)
@@ -132,8 +198,8 @@ static void connect_one(struct regulars *r, uint32_t i)
               "Connection: Upgrade\r\nSec-WebSocket-Key: Zmx1eHktbG9hZC1nZW4uMQ==\r\n"
               "Sec-WebSocket-Version: 13\r\n\r\n",
               ntohs(addr->sin_port));
-    net_connect(r->net, &c->net, i, (const struct sockaddr *)addr, sizeof(*addr), r->text.p,
-                r->text.len);
+    net_connect(r->net, &c->sockets[socket].net, 2 * i + socket, (const struct sockaddr *)addr,
+                sizeof(*addr), r->text.p, r->text.len);
 }
 
 void regulars_gather(struct regulars *r)
@@ -144,7 +210,7 @@ void regulars_gather(struct regulars *r)
     prepare(r);
     while (r->n_in < r->n) {
         while (started < r->n && started - r->n_in < r->o->opening)
-            connect_one(r, started++);
+            connect_one(r, started++, 0);
         net_turn(r->net, GATHER_TURN_NS);
         if (r->n_in != seen) {
             seen = r->n_in;
@@ -157,23 +223,6 @@ void regulars_gather(struct regulars *r)
 }
 
 /* ---- sending ---- */
-
-static void write_message(struct regulars *r, uint32_t i, const struct regular_pending *p)
-{
-    struct regular *c = &r->clients[i];
-    size_t start;
-
-    text_clear(&r->text);
-    text_addf(&r->text, "{\"type\":\"message\",\"clientMessageId\":\"%u-%u\",\"content\":\"", i,
-              p->n);
-    start = r->text.len;
-    text_addf(&r->text, "%c%c%u:%u:%llu%c%c", SCAN_MARK, SCAN_MARK, i, p->n,
-              (unsigned long long)p->due_ns, SCAN_MARK, SCAN_MARK);
-    while (r->text.len - start < r->o->size)
-        text_add(&r->text, "x", 1);
-    text_add(&r->text, "\"}", 2);
-    net_send(r->net, &c->net, r->text.p, r->text.len);
-}
 
 void regulars_send(struct regulars *r, uint32_t sender, uint32_t n, uint64_t due_ns)
 {
@@ -190,26 +239,22 @@ void regulars_send(struct regulars *r, uint32_t sender, uint32_t n, uint64_t due
     c->n_pending++;
 }
 
-void regulars_repeat_all(struct regulars *r, uint32_t i)
-{
-    struct regular *c = &r->clients[i];
-
-    for (uint32_t k = 0; k < c->n_pending; k++) {
-        c->pending[k].retry_at_ns = 0;
-        r->counts.repeated++;
-        write_message(r, i, &c->pending[k]);
-    }
-}
-
 static void tick_one(struct regulars *r, uint32_t i, uint64_t now)
 {
     struct regular *c = &r->clients[i];
 
     if (c->back_at_ns != 0 && now >= c->back_at_ns) {
+        c->back_at_ns = 0;
         c->tries++;
         r->counts.attempts++;
-        connect_one(r, i);
+        connect_one(r, i, c->current);
         return;
+    }
+    if (c->next_at_ns != 0 && now >= c->next_at_ns) {
+        c->next_at_ns = 0;
+        c->tries++;
+        r->counts.attempts++;
+        connect_one(r, i, 1 - c->current);
     }
     for (uint32_t k = 0; c->is_in && k < c->n_pending; k++) {
         struct regular_pending *p = &c->pending[k];
@@ -217,6 +262,7 @@ static void tick_one(struct regulars *r, uint32_t i, uint64_t now)
         if (p->retry_at_ns == 0 || now < p->retry_at_ns)
             continue;
         p->retry_at_ns = 0;
+        p->repeats++;
         r->counts.repeated++;
         write_message(r, i, p);
     }
@@ -262,6 +308,11 @@ void regulars_take_silences(struct regulars *r, uint64_t *ret_ns)
         ret_ns[i] = open > c->silence_ns ? open : c->silence_ns;
         c->silence_ns = 0;
     }
+}
+
+const char *regulars_first_wrong(const struct regulars *r)
+{
+    return r->first_wrong;
 }
 
 const char *regulars_first_error(const struct regulars *r)

@@ -37,13 +37,15 @@ struct regulars_events {
 };
 
 struct regulars_counts {
-    uint64_t closed;    /* sockets that were lost after they were in their rooms */
+    uint64_t closed;    /* times that a client who was in its room was left without a socket */
+    uint64_t changed;   /* went over to another socket without such a time */
     uint64_t attempts;  /* to come back */
     uint64_t returned;  /* came back */
     uint64_t resets;    /* cursors that the server could not continue */
     uint64_t retryable; /* error frames that ask for another try */
     uint64_t refused;   /* error frames that do not, or that name no message of ours */
     uint64_t repeated;  /* frames sent again, for either reason */
+    uint64_t echoes;    /* what was sent again, shown to its sender again */
     uint64_t stray;     /* acknowledgements of what nobody waits for */
     uint64_t goaway;    /* frames that ask to go elsewhere */
 };
@@ -69,7 +71,9 @@ uint32_t regulars_away(const struct regulars *r);
  * for each client. A silence that has not ended counts up to now. */
 void regulars_take_silences(struct regulars *r, uint64_t *ret_ns);
 
-/* The first text of that sort, or "". */
+/* The first text of that sort, or "": a frame that broke a promise, an error frame, the end of
+ * a socket. */
+const char *regulars_first_wrong(const struct regulars *r);
 const char *regulars_first_error(const struct regulars *r);
 const char *regulars_first_loss(const struct regulars *r);
 

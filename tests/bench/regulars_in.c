@@ -1,5 +1,6 @@
 /* regulars_in.c - frames from the server: counted, checked, and passed on once. */
 #include <jansson.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,19 @@ static void note_error(struct regulars *r, const char *p, size_t len)
 {
     if (!r->first_error[0])
         snprintf(r->first_error, sizeof(r->first_error), "%.*s", (int)len, p);
+}
+
+/* What was wrong with the first frame that broke a promise. */
+__attribute__((format(printf, 2, 3))) static void note_wrong(struct regulars *r,
+                                                             const char *fmt, ...)
+{
+    va_list ap;
+
+    if (r->first_wrong[0])
+        return;
+    va_start(ap, fmt);
+    (void)vsnprintf(r->first_wrong, sizeof(r->first_wrong), fmt, ap); /* cut is as good */
+    va_end(ap);
 }
 
 static struct regular_pending *find_pending(struct regular *c, uint32_t n)
@@ -118,7 +132,16 @@ static void take_generation(struct regular *c, const json_t *frame)
         strcpy(c->generation, text);
 }
 
-static void take_ready(struct regulars *r, uint32_t i, const char *p, size_t len)
+static void look_whether_in(struct regulars *r, uint32_t i, uint32_t socket)
+{
+    struct regular_socket *k = &r->clients[i].sockets[socket];
+
+    if (k->is_subscribed && k->has_replay)
+        regulars_use(r, i, socket);
+}
+
+static void take_ready(struct regulars *r, uint32_t i, uint32_t socket, const char *p,
+                       size_t len)
 {
     struct regular *c = &r->clients[i];
     json_t *frame = parse(r, p, len);
@@ -127,18 +150,12 @@ static void take_ready(struct regulars *r, uint32_t i, const char *p, size_t len
         return;
     take_generation(c, frame);
     if (!c->was_in) {
-        c->was_in = true;
-        c->check.has_seq = true;
-        c->check.last_seq = number_of(frame, "currentSeq");
-        r->n_in++;
-    } else if (!c->is_in) {
-        r->away--;
-        r->counts.returned++;
+        c->sockets[socket].has_seq = true;
+        c->sockets[socket].seq = c->check.last_seq = number_of(frame, "currentSeq");
     }
     json_decref(frame);
-    c->is_in = true;
-    c->tries = 0;
-    regulars_repeat_all(r, i);
+    c->sockets[socket].is_subscribed = true;
+    look_whether_in(r, i, socket);
 }
 
 static void take_event(struct regulars *r, uint32_t i, const json_t *event, uint64_t at_ns)
@@ -162,27 +179,47 @@ static void take_event(struct regulars *r, uint32_t i, const json_t *event, uint
 }
 
 /* What was missed, (fromSeq, toSeq]. */
-static void take_replay(struct regulars *r, uint32_t i, const char *p, size_t len,
-                        uint64_t at_ns)
+static void take_replay(struct regulars *r, uint32_t i, uint32_t socket, const char *p,
+                        size_t len, uint64_t at_ns)
 {
     struct regular *c = &r->clients[i];
+    struct regular_socket *k = &c->sockets[socket];
     json_t *frame = parse(r, p, len), *event;
-    size_t k;
+    size_t n;
 
     if (!frame)
         return;
     take_generation(c, frame);
     if (json_is_true(json_object_get(frame, "reset"))) {
         r->counts.resets++;
-        c->check.last_seq = number_of(frame, "currentSeq");
-    } else if (number_of(frame, "fromSeq") > c->check.last_seq) {
+        k->seq = c->check.last_seq = number_of(frame, "currentSeq");
+    } else if (number_of(frame, "fromSeq") > k->seq) {
         r->checks.seq_gap++;
+        note_wrong(r, "client %u, connection %u: a replay from %llu behind %llu", i, c->moves,
+                   (unsigned long long)number_of(frame, "fromSeq"), (unsigned long long)k->seq);
     } else {
-        json_array_foreach(json_object_get(frame, "events"), k, event)
+        json_array_foreach(json_object_get(frame, "events"), n, event)
             take_event(r, i, event, at_ns);
-        if (number_of(frame, "toSeq") > c->check.last_seq)
-            c->check.last_seq = number_of(frame, "toSeq");
+        k->seq = number_of(frame, "toSeq");
+        if (k->seq > c->check.last_seq)
+            c->check.last_seq = k->seq;
     }
+    k->has_replay = !json_is_true(json_object_get(frame, "more"));
+    json_decref(frame);
+    look_whether_in(r, i, socket);
+}
+
+static void take_goaway(struct regulars *r, uint32_t i, uint32_t socket, const char *p,
+                        size_t len)
+{
+    struct regular *c = &r->clients[i];
+    json_t *frame = parse(r, p, len);
+
+    if (!frame)
+        return;
+    r->counts.goaway++;
+    if (socket == c->current && c->sockets[1 - socket].net.fd < 0)
+        c->next_at_ns = now_ns() + number_of(frame, "reconnectAfterMs") * (NS_PER_SEC / 1000);
     json_decref(frame);
 }
 
@@ -211,38 +248,81 @@ static void take_error(struct regulars *r, uint32_t i, const struct scan *scan, 
     json_decref(frame);
 }
 
+/* What a client has sent again and the server has already comes once more, to this client only,
+ * in front of the acknowledgement. */
+static bool is_echo(struct regular *c, uint32_t i, const struct scan *scan)
+{
+    const struct regular_pending *p =
+        scan->kind == SCAN_MESSAGE && scan->has_mark && scan->sender == i
+            ? find_pending(c, scan->n)
+            : NULL;
+
+    return p && p->repeats > 0;
+}
+
+/*
+ * Every socket has to bring the numbers of its room one after another. False: another socket of
+ * this client has brought this one before.
+ */
+static bool is_news(struct regulars *r, uint32_t i, uint32_t socket, const struct scan *scan)
+{
+    struct regular *c = &r->clients[i];
+    struct regular_socket *k = &c->sockets[socket];
+    uint64_t to = scan->to_seq > scan->seq ? scan->to_seq : scan->seq;
+
+    if (!k->has_seq)
+        return true; /* before it is in the room for the first time */
+    if (scan->seq <= k->seq && is_echo(c, i, scan)) {
+        r->counts.echoes++;
+        return false;
+    }
+    if (scan->seq <= k->seq) {
+        r->checks.seq_back++;
+        note_wrong(r, "client %u, connection %u: seq %llu behind %llu", i, c->moves,
+                   (unsigned long long)scan->seq, (unsigned long long)k->seq);
+        return true; /* to be found out as a double */
+    }
+    if (scan->seq != k->seq + 1) {
+        r->checks.seq_gap++;
+        note_wrong(r, "client %u, connection %u: seq %llu behind %llu", i, c->moves,
+                   (unsigned long long)scan->seq, (unsigned long long)k->seq);
+    }
+    k->seq = to;
+    if (to <= c->check.last_seq)
+        return false;
+    c->check.last_seq = to;
+    return true;
+}
+
 void regulars_on_payload(void *owner, struct net_client *net, const char *p, size_t len)
 {
     struct regulars *r = owner;
     uint64_t at_ns = net_read_at_ns(r->net);
-    struct check_member *check = &r->clients[net->id].check;
+    uint32_t i = net->id / 2, socket = net->id % 2;
     struct scan scan;
 
     scan_frame(p, len, &scan);
-    if (scan.has_seq && scan.kind != SCAN_ACK && r->clients[net->id].was_in) {
-        check_seq(&r->checks, check, scan.seq);
-        if (scan.to_seq > scan.seq) /* a run of numbers that are not shown */
-            check->last_seq = scan.to_seq;
-    }
+    if (scan.has_seq && scan.kind != SCAN_ACK && !is_news(r, i, socket, &scan))
+        return;
     switch (scan.kind) {
     case SCAN_MESSAGE:
-        take_message(r, net->id, &scan, at_ns);
+        take_message(r, i, &scan, at_ns);
         break;
     case SCAN_ACK:
-        take_ack(r, net->id, &scan, at_ns);
+        take_ack(r, i, &scan, at_ns);
         break;
     case SCAN_READY:
-        take_ready(r, net->id, p, len);
+        take_ready(r, i, socket, p, len);
         break;
     case SCAN_REPLAY:
-        take_replay(r, net->id, p, len, at_ns);
+        take_replay(r, i, socket, p, len, at_ns);
         break;
     case SCAN_GOAWAY:
-        r->counts.goaway++;
+        take_goaway(r, i, socket, p, len);
         break;
     case SCAN_ERROR:
     case SCAN_BAD:
-        take_error(r, net->id, &scan, p, len);
+        take_error(r, i, &scan, p, len);
         break;
     default:
         break;

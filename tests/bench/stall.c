@@ -116,6 +116,7 @@ static void begin_window(struct stall *s, const char *name)
     s->window.to = UINT64_MAX;
     s->window.from_ns = now_ns();
     s->window.before = *regulars_counts(s->regulars);
+    s->window.checks_before = *regulars_checks(s->regulars);
     s->late_ns = 0;
     regulars_take_silences(s->regulars, s->window.silence_ns);
     s->in_window = true;

@@ -71,14 +71,23 @@ static void add_counts(json_t *o, const struct regulars_counts *now,
                        const struct regulars_counts *before)
 {
     out_count(o, "closed", now->closed - before->closed);
+    out_count(o, "changed", now->changed - before->changed);
     out_count(o, "attempts", now->attempts - before->attempts);
     out_count(o, "returned", now->returned - before->returned);
     out_count(o, "resets", now->resets - before->resets);
     out_count(o, "retryable", now->retryable - before->retryable);
     out_count(o, "refused", now->refused - before->refused);
     out_count(o, "repeated", now->repeated - before->repeated);
+    out_count(o, "echoes", now->echoes - before->echoes);
     out_count(o, "stray", now->stray - before->stray);
     out_count(o, "goaway", now->goaway - before->goaway);
+}
+
+/* All but losses, which are known at the end only. */
+static uint64_t violations(const struct check_totals *t)
+{
+    return t->duplicated + t->reordered + t->foreign + t->seq_gap + t->seq_back + t->disagreed +
+           t->unnumbered;
 }
 
 void stall_report_ready(uint32_t connections, double seconds)
@@ -109,6 +118,8 @@ void stall_report_window(const struct stall_window *w, const struct waits *waits
     out_set(o, "waits", buckets_json(&f.wait));
     out_ms(o, "generatorLateMs", w->late_ns);
     add_counts(o, regulars_counts(regulars), &w->before);
+    out_count(o, "violations",
+              violations(regulars_checks(regulars)) - violations(&w->checks_before));
     out_count(o, "away", regulars_away(regulars));
     out_print(o);
     waits_figures_deinit(&f);
@@ -158,6 +169,7 @@ bool stall_report_end(const struct waits *waits, const struct regulars *regulars
     out_count(o, "disagreed", t->disagreed);
     out_count(o, "unnumbered", t->unnumbered);
     add_counts(o, counts, &none);
+    out_set(o, "firstWrong", json_sprintf("%s", regulars_first_wrong(regulars)));
     out_set(o, "firstError", json_sprintf("%s", regulars_first_error(regulars)));
     out_set(o, "firstLoss", json_sprintf("%s", regulars_first_loss(regulars)));
     out_print(o);

@@ -16,6 +16,7 @@ struct stall_window {
     uint64_t from_ns, to_ns;
     uint64_t late_ns;
     struct regulars_counts before;
+    struct check_totals checks_before;
     uint64_t *silence_ns; /* owned by stall.c; by client */
 };
 

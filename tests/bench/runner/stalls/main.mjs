@@ -31,6 +31,15 @@ class Each {
         return names[this.number % names.length];
     }
 
+    // The gateway with the most clients: after a few restarts they are not where they were.
+    async busiestGateway() {
+        const counts = await Promise.all(this.cluster.state.gateways.map(async ({ name, admin }) => {
+            const text = await (await fetch(`${admin}/metrics`)).text();
+            return { name, n: Number(/^fluxy_connections(?:{[^}]*})? (\d+)/m.exec(text)?.[1] ?? 0) };
+        }));
+        return counts.reduce((most, each) => (each.n > most.n ? each : most)).name;
+    }
+
     async window(what) {
         const taken = this.run.taken[this.name];
         taken.quiet.push(await this.run.driver.window(`quiet-${this.name}`, () => pause(this.options.quiet * 1000)));
@@ -41,7 +50,8 @@ class Each {
         const window = await this.run.driver.window(this.name, what);
         this.run.taken[this.name].windows.push(window);
         say(`${this.name}: rooms p50 ${window.roomMs.p50.toFixed(1)} p99 ${window.roomMs.p99.toFixed(1)} max ${window.roomMs.max.toFixed(1)} ms`
-            + `, closed ${window.closed}, refused for now ${window.retryable}`);
+            + `, closed ${window.closed}, changed over ${window.changed}, refused for now ${window.retryable}`
+            + (window.violations > 0 ? `, VIOLATIONS ${window.violations}` : ''));
     }
 
     async mark() {

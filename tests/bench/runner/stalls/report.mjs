@@ -39,6 +39,8 @@ function figures(windows) {
         closed: sum('closed'),
         retryable: sum('retryable'),
         refused: sum('refused'),
+        changed: sum('changed'),
+        violations: sum('violations'),
     };
 }
 
@@ -64,6 +66,8 @@ export function faultsOf(scenario, summary, slack) {
     const { fault, mark } = summary;
     if (fault.unsettled > 0)
         wrong.push(`${fault.unsettled} messages never ended`);
+    if (fault.violations > 0)
+        wrong.push(`${fault.violations} frames that must not be`);
     if (fault.refused > 0)
         wrong.push(`${fault.refused} error frames for good`);
     if (!scenario.mayRefuse && fault.retryable > 0)
@@ -88,10 +92,10 @@ const ms = (value) => value === undefined ? '' : value >= 100 ? value.toFixed(0)
 export function printTable(summaries) {
     const rows = summaries.map(({ title, fault, quiet, mark }) => [
         title, fault.windows, ms(fault.roomP50), ms(fault.roomP99), ms(fault.max), ms(fault.messageP99), ms(quiet.roomP99), ms(quiet.max),
-        ms(mark?.first), ms(mark?.p99), fault.closed, fault.retryable,
+        ms(mark?.first), ms(mark?.p99), fault.closed, fault.changed, fault.retryable,
     ]);
     console.log(table(['stall, in ms', 'windows', 'room p50', 'room p99', 'max', 'message p99', 'quiet room p99', 'quiet max',
-        'back: first', 'back: p99', 'closed', 'try again'], rows));
+        'back: first', 'back: p99', 'closed', 'changed over', 'try again'], rows));
 }
 
 export function printMemory(memory) {

@@ -156,7 +156,7 @@ export const SCENARIOS = [
         title: 'a gateway is drained; its clients come back elsewhere',
         reps: asMany,
         async run(each) {
-            const name = each.pick('gateway');
+            const name = await each.busiestGateway();
             await drainOne(each, name);
             await each.cluster.start(name);
         },
@@ -166,7 +166,7 @@ export const SCENARIOS = [
         title: 'a gateway dies (kill -9); its clients come back elsewhere',
         reps: asMany,
         async run(each) {
-            const name = each.pick('gateway');
+            const name = await each.busiestGateway();
             await each.window(async () => {
                 each.cluster.signal(name, 'SIGKILL');
                 await pause(AFTER_KILL_MS);

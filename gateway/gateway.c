@@ -148,8 +148,10 @@ static size_t live_links(void *owner)
 static void write_metrics(void *owner, struct buf *out)
 {
     const struct gateway *g = owner;
+    struct membership_metrics ring = membership_metrics(g->membership);
 
     gateway_metrics_write(out, &g->metrics);
+    membership_metrics_write(out, &ring);
     loop_write_metrics(g->loop, out);
     metrics_write_process(out);
 }

@@ -51,8 +51,6 @@ static void on_ring(void *owner, const struct ring *ring)
 {
     struct shard *s = owner;
 
-    s->metrics.ring_epoch = (int64_t)ring_identity(ring).epoch;
-    s->metrics.ring_members = (int64_t)ring_count(ring);
     log_info("ring", L_U64("epoch", ring_identity(ring).epoch),
              L_U64("members", ring_count(ring)));
     peers_set_ring(s->peers, ring);

@@ -33,7 +33,12 @@ static void write_metrics(void *owner, struct buf *out)
     struct shard *s = owner;
     const struct commit_stats *commit = committer_stats(s->committer);
     const struct store_pg_stats *pg = store_pg_stats(s->store);
+    struct membership_metrics ring = {0}; /* before we join there is none */
 
+    if (s->membership)
+        ring = membership_metrics(s->membership);
+    s->metrics.lease_confirmed =
+        s->membership && membership_is_confirmed(s->membership);
     s->metrics.commit_queued = (int64_t)commit->queued_entries;
     s->metrics.commit_batches = commit->batches;
     s->metrics.commit_entries = commit->entries;
@@ -45,6 +50,7 @@ static void write_metrics(void *owner, struct buf *out)
     s->metrics.pg_requests = pg->requests;
     s->metrics.pg_timeouts = pg->timeouts;
     shard_metrics_write(out, &s->metrics);
+    membership_metrics_write(out, &ring);
     loop_write_metrics(s->loop, out);
     metrics_write_process(out);
 }

@@ -319,6 +319,10 @@
 #define REDIS_PENDING_MAX 1024
 #define REDIS_ARGS_MAX 1024
 #define REDIS_REPLY_MAX (4 * MIB)
+/* Elements of one array of a reply; hiredis would allocate whatever number is announced. */
+#define REDIS_ELEMENTS_MAX 4096
+/* While Redis goes on refusing for the same reason, it is logged this often. */
+#define REDIS_COMPLAIN_MS 60000
 
 /* ---- ring and membership (docs/design/redis.md) ---- */
 
@@ -331,11 +335,16 @@
 #define RING_TOTAL_WEIGHT_MAX 1024
 /* Epochs are milliseconds and pass through the numbers of Lua; a larger one is nonsense. */
 #define RING_EPOCH_MAX (1ull << 52)
+/* One in the registry that is further ahead of the registry's clock (a thousand years) has been
+ * written by somebody else: taken over, it could stand so high that no change can follow. */
+#define RING_EPOCH_AHEAD_MS (1ull << 45)
 /* A shard's lease, and how often it is renewed (jittered). */
 #define LEASE_TTL_MS 3000
 #define LEASE_RENEW_MS 700
 /* How often everybody reads the registry, beside its hints (jittered). */
 #define RING_POLL_MS 1000
+/* Hints are followed at most this often: anybody who reaches Redis can publish any number. */
+#define RING_HINT_MS 50
 /* A shard that refuses connections is evicted when its lease has not been renewed for this
  * long, or when a second observer says the same within SUSPECT_MS. */
 #define SUSPECT_LEASE_MS 1000

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "common/base/env.h"
+#include "common/cluster/membership_metrics.h"
 #include "common/cluster/registry.h"
 
 struct membership;
@@ -58,6 +59,8 @@ const struct ring *membership_ring(const struct membership *m);
 bool membership_is_confirmed(const struct membership *m);
 /* The registry answered within the last seconds. */
 bool membership_is_registry_up(const struct membership *m);
+/* As it is now. */
+struct membership_metrics membership_metrics(const struct membership *m);
 
 /* A peer's ring (MSG RING). Kept when it is newer. -EBADMSG, -ENOMEM. */
 int membership_learn(struct membership *m, uint64_t epoch, struct slice members) MUST_CHECK;

@@ -29,13 +29,14 @@ enum registry_op {
     REGISTRY_OP_COUNT
 };
 
-/* Answers of on_reply beside 0 and <0 (-ENOTCONN, -ETIMEDOUT, -EBADMSG: not done, or unknown).
- */
+/* Answers of on_reply beside 0 and <0: not done, or unknown. -ENOTCONN, -ECONNRESET,
+ * -ECONNREFUSED: out of reach; -ETIMEDOUT; -EACCES: it refuses (takes no writes, wants another
+ * password, ...); -EBADMSG: nonsense. */
 enum registry_answer {
     REGISTRY_GONE =
-        1,            /* renew, remove: this process is not a member (evicted, or replaced by
-                         another incarnation); put: a later incarnation with a lease is the member */
-    REGISTRY_REFUSED, /* evict: the rules do not allow it now */
+        1, /* renew, remove, evict: this process is not a member (evicted, or replaced
+              by another incarnation); put: a later incarnation with a lease is it */
+    REGISTRY_REFUSED, /* evict: the rules do not allow it now; put: the ring is full */
     REGISTRY_EMPTY, /* the registry has no ring: it is new, or has lost everything. Nothing was
                        changed. */
     REGISTRY_STALE, /* restore: its ring is not the expected one any more */
@@ -51,12 +52,13 @@ struct registry_view {
     const struct ring_member *members;
     const uint64_t
         *lease_age_ms; /* per member: since its last renewal, or REGISTRY_LEASE_EXPIRED */
+    bool is_garbled;   /* empty, because what it holds is no ring that we can have written */
 };
 
 struct registry_events {
     /* view: NULL when r < 0. */
     void (*on_reply)(void *owner, enum registry_op op, int r, const struct registry_view *view);
-    void (*on_hint)(void *owner); /* something has changed: read soon */
+    void (*on_hint)(void *owner); /* something has changed, perhaps: read soon. At any rate. */
 };
 
 struct registry_eviction {

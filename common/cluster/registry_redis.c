@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/cluster/registry_reply.h"
 #include "common/cluster/registry_script.h"
 
 #define FIELDS_MAX (LINK_ADDRESS_MAX + 64) /* bytes of a member as the script stores it */
@@ -27,10 +28,13 @@ struct registry_call {
 
 struct registry_redis {
     struct registry registry;
+    struct loop *loop;
     struct redis *commands;
     struct redis *subscriber;
     char *prefix, *channel, *script;
     struct registry_call calls[REGISTRY_OP_COUNT];
+    char complaint[32];    /* the last one's first word */
+    uint64_t complaint_ms; /* 0: nothing to complain about */
 };
 
 static struct registry_redis *redis_of(struct registry *registry)
@@ -40,104 +44,53 @@ static struct registry_redis *redis_of(struct registry *registry)
 
 /* ---- answers ---- */
 
-static struct slice text_of(const struct redisReply *reply)
+/* Says what is wrong with what Redis answers: each reason at once, and again while it lasts. */
+static void complain(struct registry_redis *self, const char *what, struct slice reply)
 {
-    return slice_of(reply->str, reply->len);
+    struct env *env = loop_env(self->loop);
+    const char *space = reply.len ? memchr(reply.data, ' ', reply.len) : NULL;
+    struct slice word = {reply.data, space ? (size_t)(space - reply.data) : reply.len};
+
+    word.len = MIN(word.len, sizeof(self->complaint) - 1);
+    if (self->complaint_ms && slice_eq_str(word, self->complaint) &&
+        env_now_ms(env) - self->complaint_ms < REDIS_COMPLAIN_MS)
+        return;
+    if (word.len)
+        memcpy(self->complaint, word.data, word.len);
+    self->complaint[word.len] = '\0';
+    self->complaint_ms = env_now_ms(env);
+    log_error(what, L_SLICE("reply", reply));
 }
 
-static int parse_number(struct slice s, uint64_t *ret)
+static void note_answer(struct registry_redis *self, int r, const struct redisReply *reply,
+                        const struct registry_view *view)
 {
-    uint64_t v = 0;
-
-    if (s.len == 0 || s.len > 20)
-        return -EBADMSG;
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned digit = (unsigned char)s.data[i] - (unsigned)'0';
-
-        if (digit > 9 || __builtin_mul_overflow(v, 10, &v) ||
-            __builtin_add_overflow(v, digit, &v))
-            return -EBADMSG;
+    if (r == -EACCES) {
+        complain(self, "redis refuses the registry script", slice_of(reply->str, reply->len));
+    } else if (r < 0) {
+        complain(self, "redis does not answer as the registry script does",
+                 SLICE_LIT("malformed"));
+    } else if (view->is_garbled) {
+        complain(self, "what redis holds of the ring is not ours; it counts as empty",
+                 SLICE_LIT("garbled"));
+    } else if (self->complaint_ms) {
+        log_info("redis answers as it should again");
+        self->complaint_ms = 0;
     }
-    *ret = v;
-    return 0;
-}
-
-static struct slice take_word(struct slice *rest)
-{
-    const char *space = rest->len ? memchr(rest->data, ' ', rest->len) : NULL;
-    struct slice word = {rest->data, space ? (size_t)(space - rest->data) : rest->len};
-    size_t skip = word.len + (space ? 1 : 0);
-
-    rest->data += skip;
-    rest->len -= skip;
-    return word;
-}
-
-static int parse_fields(struct slice fields, struct ring_member *ret)
-{
-    struct slice incarnation = take_word(&fields), weight = take_word(&fields);
-    struct slice state = take_word(&fields);
-    uint64_t number;
-
-    ret->address = fields;
-    ret->draining = slice_eq_str(state, "draining");
-    if (!ret->draining && !slice_eq_str(state, "active"))
-        return -EBADMSG;
-    if (parse_number(weight, &number) < 0 || number > RING_WEIGHT_MAX)
-        return -EBADMSG;
-    ret->weight = (uint32_t)number;
-    return parse_number(incarnation, &ret->incarnation);
-}
-
-/* members and ages have room for RING_MEMBERS_MAX. Returns the script's code, or <0. */
-static int parse_view(const struct redisReply *reply, struct ring_member *members,
-                      uint64_t *ages, struct registry_view *ret)
-{
-    size_t n;
-
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2 || reply->elements % 3 != 2 ||
-        reply->element[0]->type != REDIS_REPLY_INTEGER ||
-        reply->element[1]->type != REDIS_REPLY_STRING)
-        return -EBADMSG;
-    n = (reply->elements - 2) / 3;
-    if (n > RING_MEMBERS_MAX || reply->element[0]->integer < 0 ||
-        reply->element[0]->integer > REGISTRY_STALE ||
-        parse_number(text_of(reply->element[1]), &ret->epoch) < 0)
-        return -EBADMSG;
-    for (size_t i = 0; i < n; i++) {
-        struct redisReply *const *at = reply->element + 2 + 3 * i;
-
-        if (at[0]->type != REDIS_REPLY_STRING || at[1]->type != REDIS_REPLY_STRING ||
-            at[2]->type != REDIS_REPLY_INTEGER)
-            return -EBADMSG;
-        members[i].id = text_of(at[0]);
-        if (parse_fields(text_of(at[1]), &members[i]) < 0)
-            return -EBADMSG;
-        ages[i] = at[2]->integer < 0 ? REGISTRY_LEASE_EXPIRED : (uint64_t)at[2]->integer;
-    }
-    ret->n = ret->epoch ? n : 0;
-    ret->members = members;
-    ret->lease_age_ms = ages;
-    return (int)reply->element[0]->integer;
 }
 
 static void registry_on_reply(void *arg, int r, const struct redisReply *reply)
 {
     struct registry_call *call = arg;
     struct registry *registry = &call->registry->registry;
-    struct ring_member members[RING_MEMBERS_MAX];
-    uint64_t ages[RING_MEMBERS_MAX];
-    struct registry_view view = {0};
+    struct registry_reply parsed;
 
     if (r == 0) {
-        r = parse_view(reply, members, ages, &view);
-        if (r < 0 && reply->type == REDIS_REPLY_ERROR)
-            log_error("redis refuses the registry script", L_SLICE("reply", text_of(reply)));
-        else if (r < 0)
-            log_error("what redis holds of the ring is malformed");
+        r = registry_reply_parse(reply, &parsed);
+        note_answer(call->registry, r, reply, &parsed.view);
     }
     if (registry->events)
-        registry->events->on_reply(registry->owner, call->op, r, r < 0 ? NULL : &view);
+        registry->events->on_reply(registry->owner, call->op, r, r < 0 ? NULL : &parsed.view);
 }
 
 /* ---- operations ---- */
@@ -295,7 +248,9 @@ static char *make_script(void)
 
     return asprintf(&script, REGISTRY_SCRIPT_LIMITS "%s", LEASE_TTL_MS, SUSPECT_LEASE_MS,
                     SUSPECT_MS, EVICT_HOLD_MS, EVICT_HOLD_MAX_MS, EVICT_WINDOW_MS,
-                    RING_FOUND_MS, registry_script) < 0
+                    RING_FOUND_MS, RING_MEMBERS_MAX, NODE_ID_MAX, LINK_ADDRESS_MAX,
+                    RING_WEIGHT_MAX, RING_TOTAL_WEIGHT_MAX, RING_EPOCH_AHEAD_MS,
+                    registry_script) < 0
                ? NULL
                : script;
 }
@@ -310,6 +265,7 @@ int registry_redis_new(struct loop *loop, const struct redis_target *target, con
     if (!self)
         return -ENOMEM;
     self->registry.ops = &registry_redis_ops;
+    self->loop = loop;
     for (int op = 0; op < REGISTRY_OP_COUNT; op++)
         self->calls[op] = (struct registry_call){self, (enum registry_op)op};
     self->prefix = strdup(prefix);

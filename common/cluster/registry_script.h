@@ -3,39 +3,95 @@
  * runs atomically. Included by registry_redis.c only.
  *
  * KEYS[1]: prefix of all keys. ARGV: operation, its arguments. Answer: array of
- * code (enum registry_answer), epoch, then id, fields, lease age per member
- * (-1: none). fields: "<incarnation> <weight> <active|draining> <address>".
- * Incarnations are 64 bits wide and compared as decimal text.
+ * code (enum registry_answer, or REGISTRY_GARBLED), epoch, then id, fields, lease
+ * age per member (-1: none). fields: "<incarnation> <weight> <active|draining>
+ * <address>". Incarnations are 64 bits wide and compared as decimal text.
+ *
+ * What others may have written into our keys is never trusted: a key of another
+ * type, a number that is none, a lifetime that does not end count as absent. A
+ * ring that cannot have come from us (sound_ring) counts as empty, so that who
+ * remembers the ring puts it back. Every call writes something first: a Redis
+ * that takes no writes (out of memory, a replica) must not look alive to those
+ * who only read, because leases run out there by themselves.
  */
 #pragma once
 
 #include "common/base/limits.h"
 
+/* Beside enum registry_answer: what is stored is no ring of ours. For the caller it is
+ * REGISTRY_EMPTY. */
+#define REGISTRY_GARBLED 5
+
 /* clang-format off */
 #define REGISTRY_SCRIPT_LIMITS \
     "local LEASE_TTL_MS, SUSPECT_LEASE_MS, SUSPECT_MS, EVICT_HOLD_MS, EVICT_HOLD_MAX_MS, EVICT_WINDOW_MS, RING_FOUND_MS =" \
-    " %u, %u, %u, %u, %u, %u, %u\n"
+    " %u, %u, %u, %u, %u, %u, %u\n" \
+    "local RING_MEMBERS_MAX, NODE_ID_MAX, LINK_ADDRESS_MAX, RING_WEIGHT_MAX, RING_TOTAL_WEIGHT_MAX, RING_EPOCH_AHEAD_MS =" \
+    " %u, %u, %u, %u, %u, %llu\n"
 
 static const char registry_script[] =
-    "local GONE, REFUSED, EMPTY, STALE = 1, 2, 3, 4\n"
+    "local GONE, REFUSED, EMPTY, STALE, GARBLED = 1, 2, 3, 4, 5\n"
     "local P, op = KEYS[1], ARGV[1]\n"
     "local members, epoch_key, grace, channel = P..'ring:members', P..'ring:epoch', P..'ring:grace', P..'ring'\n"
+    "local asked, evictions = P..'ring:asked', P..'ring:evictions'\n"
     "local t = redis.call('TIME')\n"
     "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-    "local stored = tonumber(redis.call('GET', epoch_key) or '0')\n"
     "\n"
     "local function text(n) return string.format('%.0f', n) end\n"
+    "local function kind(key) return redis.call('TYPE', key).ok end\n"
+    "local function get(key)\n"
+    "  if kind(key) ~= 'string' or redis.call('STRLEN', key) > 128 then return nil end\n"
+    "  return redis.call('GET', key)\n"
+    "end\n"
+    "local function is_number(s) return s ~= nil and #s <= 20 and string.find(s, '^%d+$') ~= nil end\n"
+    "local function ends_within(key, ms)\n"
+    "  local left = redis.call('PTTL', key)\n"
+    "  return left >= 0 and left <= ms\n"
+    "end\n"
     "local function incarnation_of(fields) return string.match(fields, '^%d+') end\n"
     "local function is_later(a, b) return #a > #b or (#a == #b and a > b) end\n"
+    "\n"
+    "local function sound_member(id, fields)\n"
+    "  if #id > NODE_ID_MAX or #fields > LINK_ADDRESS_MAX + 64 or not string.find(id, '^[A-Za-z0-9_.-]+$') then return nil end\n"
+    "  local incarnation, weight, state, address = string.match(fields, '^(%d+) (%d%d?) (%l+) ([!-~]+)$')\n"
+    "  if not incarnation or #address > LINK_ADDRESS_MAX or is_later(incarnation, '18446744073709551615') then return nil end\n"
+    "  weight = tonumber(weight)\n"
+    "  if weight < 1 or weight > RING_WEIGHT_MAX or (state ~= 'active' and state ~= 'draining') then return nil end\n"
+    "  return weight\n"
+    "end\n"
+    "local function sound_ring()\n"
+    "  local found, total = kind(members), 0\n"
+    "  if found == 'none' then return true end\n"
+    "  if found ~= 'hash' or redis.call('HLEN', members) > RING_MEMBERS_MAX then return false end\n"
+    "  local all = redis.call('HGETALL', members)\n"
+    "  for i = 1, #all, 2 do\n"
+    "    local weight = sound_member(all[i], all[i + 1])\n"
+    "    if not weight then return false end\n"
+    "    total = total + weight\n"
+    "  end\n"
+    "  return total <= RING_TOTAL_WEIGHT_MAX\n"
+    "end\n"
+    "local stored, garbled = 0, false\n"
+    "local function load()\n"
+    "  local found = get(epoch_key)\n"
+    "  if is_number(found) and tonumber(found) <= now + RING_EPOCH_AHEAD_MS and sound_ring() then\n"
+    "    stored = tonumber(found)\n"
+    "  else\n"
+    "    garbled = kind(epoch_key) ~= 'none'\n"
+    "  end\n"
+    "end\n"
+    "\n"
     "local function lease_age(id, incarnation)\n"
-    "  if redis.call('GET', P..'lease:'..id) ~= incarnation then return -1 end\n"
-    "  return LEASE_TTL_MS - redis.call('PTTL', P..'lease:'..id)\n"
+    "  local key = P..'lease:'..id\n"
+    "  if get(key) ~= incarnation or not ends_within(key, LEASE_TTL_MS) then return -1 end\n"
+    "  return LEASE_TTL_MS - redis.call('PTTL', key)\n"
     "end\n"
     "local function renew(id, incarnation)\n"
     "  redis.call('SET', P..'lease:'..id, incarnation, 'PX', LEASE_TTL_MS)\n"
     "end\n"
     "local function answer(code)\n"
     "  local out = {code, text(stored)}\n"
+    "  if stored == 0 then return out end\n"
     "  local all = redis.call('HGETALL', members)\n"
     "  for i = 1, #all, 2 do\n"
     "    out[#out + 1] = all[i]\n"
@@ -54,10 +110,15 @@ static const char registry_script[] =
     "local ops = {}\n"
     "function ops.read() return 0 end\n"
     "function ops.put(id, fields, known, found)\n"
+    "  if stored == 0 then redis.call('DEL', members) end\n"
     "  local old = redis.call('HGET', members, id)\n"
     "  local incarnation = incarnation_of(fields)\n"
     "  if old and is_later(incarnation_of(old), incarnation) and lease_age(id, incarnation_of(old)) >= 0 then return GONE end\n"
     "  redis.call('HSET', members, id, fields)\n"
+    "  if not sound_ring() then -- it is full\n"
+    "    if old then redis.call('HSET', members, id, old) else redis.call('HDEL', members, id) end\n"
+    "    return REFUSED\n"
+    "  end\n"
     "  renew(id, incarnation)\n"
     "  change(known)\n"
     "  return 0\n"
@@ -86,6 +147,7 @@ static const char registry_script[] =
     "  local age, agreed = lease_age(id, incarnation), false\n"
     "  if refused then\n"
     "    local key = P..'suspect:'..id..':'..incarnation\n"
+    "    if kind(key) ~= 'set' or not ends_within(key, SUSPECT_MS) then redis.call('DEL', key) end\n"
     "    redis.call('SADD', key, observer)\n"
     "    redis.call('PEXPIRE', key, SUSPECT_MS)\n"
     "    agreed = redis.call('SCARD', key) > 1\n"
@@ -94,21 +156,26 @@ static const char registry_script[] =
     "  return agreed or (trusted and (age < 0 or (refused and old)))\n"
     "end\n"
     "local function next_hold(id, incarnation)\n"
-    "  local last = redis.call('GET', P..'hold:'..id)\n"
-    "  if not last then return EVICT_HOLD_MS end\n"
-    "  local who, hold, at = string.match(last, '^(%d+) (%d+) (%d+)$')\n"
-    "  if now < tonumber(at) + tonumber(hold) then return nil end\n"
-    "  return who == incarnation and math.min(2 * tonumber(hold), EVICT_HOLD_MAX_MS) or EVICT_HOLD_MS\n"
+    "  local who, hold, at = string.match(get(P..'hold:'..id) or '', '^(%d+) (%d+) (%d+)$')\n"
+    "  hold, at = tonumber(hold), tonumber(at)\n"
+    "  if not hold or hold > EVICT_HOLD_MAX_MS or at > now then return EVICT_HOLD_MS end\n"
+    "  if now < at + hold then return nil end\n"
+    "  return who == incarnation and math.min(2 * hold, EVICT_HOLD_MAX_MS) or EVICT_HOLD_MS\n"
+    "end\n"
+    "local function recent_evictions()\n"
+    "  if kind(evictions) ~= 'zset' then redis.call('DEL', evictions) end\n"
+    "  redis.call('ZREMRANGEBYSCORE', evictions, '-inf', text(now - EVICT_WINDOW_MS))\n"
+    "  redis.call('ZREMRANGEBYSCORE', evictions, '('..text(now), '+inf')\n"
+    "  return redis.call('ZCARD', evictions)\n"
     "end\n"
     "function ops.evict(id, incarnation, observer, refused, trusted, known)\n"
-    "  local fields, evictions = redis.call('HGET', members, id), P..'ring:evictions'\n"
-    "  if not fields then return 0 end\n"
+    "  local fields = redis.call('HGET', members, id)\n"
+    "  if not fields then return GONE end\n"
     "  if incarnation_of(fields) ~= incarnation then return REFUSED end\n"
     "  if not is_dead(id, incarnation, observer, refused == '1', trusted == '1') then return REFUSED end\n"
     "  local n = redis.call('HLEN', members)\n"
-    "  if redis.call('EXISTS', grace) == 1 or n <= 1 then return REFUSED end\n"
-    "  redis.call('ZREMRANGEBYSCORE', evictions, '-inf', text(now - EVICT_WINDOW_MS))\n"
-    "  local recent = redis.call('ZCARD', evictions)\n"
+    "  if ends_within(grace, LEASE_TTL_MS) or n <= 1 then return REFUSED end\n"
+    "  local recent = recent_evictions()\n"
     "  if recent >= math.max(1, math.floor((n + recent) / 3)) then return REFUSED end\n"
     "  local hold = next_hold(id, incarnation)\n"
     "  if not hold then return REFUSED end\n"
@@ -119,7 +186,7 @@ static const char registry_script[] =
     "  return 0\n"
     "end\n"
     "function ops.restore(expected, epoch, ...)\n"
-    "  if stored ~= tonumber(expected) then return STALE end\n"
+    "  if stored ~= tonumber(expected) or tonumber(epoch) > now + RING_EPOCH_AHEAD_MS then return STALE end\n"
     "  redis.call('DEL', members)\n"
     "  local list = {...}\n"
     "  for i = 1, #list, 2 do redis.call('HSET', members, list[i], list[i + 1]) end\n"
@@ -128,9 +195,14 @@ static const char registry_script[] =
     "  return 0\n"
     "end\n"
     "\n"
+    "redis.call('SET', P..'ring:touched', '1', 'PX', LEASE_TTL_MS)\n"
+    "load()\n"
     "if stored == 0 and op ~= 'restore' and not (op == 'put' and ARGV[5] == '1') then\n"
-    "  if redis.call('SET', P..'ring:asked', '1', 'NX', 'PX', RING_FOUND_MS) then redis.call('PUBLISH', channel, '?') end\n"
-    "  return answer(EMPTY)\n"
+    "  if not ends_within(asked, RING_FOUND_MS) then\n"
+    "    redis.call('SET', asked, '1', 'PX', RING_FOUND_MS)\n"
+    "    redis.call('PUBLISH', channel, '?')\n"
+    "  end\n"
+    "  return answer(garbled and GARBLED or EMPTY)\n"
     "end\n"
     "return answer(ops[op](unpack(ARGV, 2)))\n";
 /* clang-format on */

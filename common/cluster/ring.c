@@ -65,9 +65,10 @@ static bool ring_address_is_valid(struct slice address)
     return true;
 }
 
-static int ring_compare_ids(struct slice a, struct slice b)
+int ring_compare_ids(struct slice a, struct slice b)
 {
-    int order = memcmp(a.data, b.data, MIN(a.len, b.len));
+    size_t len = MIN(a.len, b.len);
+    int order = len ? memcmp(a.data, b.data, len) : 0;
 
     if (order != 0)
         return order;

@@ -41,6 +41,8 @@ struct ring_identity {
 /* <0, 0, >0: a is older than, the same as, newer than b. Equal epochs with other members (a
  * registry that lost data) are ordered by hash, so that everybody settles on one of them. */
 int ring_identity_compare(struct ring_identity a, struct ring_identity b);
+/* The order of members in a ring: <0, 0, >0. */
+int ring_compare_ids(struct slice a, struct slice b);
 
 /* Copies the members, in any order. -EINVAL: epoch over RING_EPOCH_MAX, bad or repeated id, bad
  * address or weight; -E2BIG: too many members or too much weight; -ENOMEM. An empty ring is

@@ -18,6 +18,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "common/net/redis_reader.h"
 #include "common/net/redis_target.h"
 
 enum redis_state { REDIS_WAITING, REDIS_CONNECTING, REDIS_GREETING, REDIS_UP };
@@ -38,13 +39,15 @@ struct redis {
     enum redis_state state;
     struct stream *stream; /* NULL: none */
     redisReader *reader;
+    size_t reply_bytes;  /* came since the last whole reply */
     struct list pending; /* struct redis_command, oldest first */
     size_t n_pending;
     size_t greetings;   /* replies that are still to come before UP */
     struct timer timer; /* WAITING: reconnect; else the deadline of the oldest command */
     struct timer ping;  /* subscribers */
     uint64_t retry_ms;
-    bool reported; /* that it is down: once per outage */
+    bool reported;  /* that it is down: once per outage */
+    bool is_proven; /* this connection has done what it is for */
     bool freed;
     struct later dead;
 };
@@ -213,13 +216,24 @@ static void redis_on_ping(struct timer *timer, void *arg)
         redis_break(redis, -ENOMEM, "ping");
 }
 
-static void redis_greeted(struct redis *redis)
+/* Not before: a server that greets and then turns every command away (a replica, one that loads
+ * its data) is tried as seldom as one that is down. */
+static void redis_prove(struct redis *redis)
 {
-    redis->state = REDIS_UP;
+    if (redis->is_proven)
+        return;
+    redis->is_proven = true;
     redis->retry_ms = REDIS_RETRY_MIN_MS;
     if (redis->reported)
         log_info("redis is back", L_STR("address", redis->target.address));
     redis->reported = false;
+}
+
+static void redis_greeted(struct redis *redis)
+{
+    redis->state = REDIS_UP;
+    if (redis->channel)
+        redis_prove(redis);
     if (redis->channel && env_timer(env_of(redis), &redis->ping,
                                     env_jitter_ms(env_of(redis), REDIS_PING_MS)) < 0) {
         redis_break(redis, -ENOMEM, "timer");
@@ -249,6 +263,34 @@ static bool redis_take_message(struct redis *redis, const redisReply *reply)
     return true;
 }
 
+/* This server will not do for the next command either, and the same name may lead to another
+ * one by now. */
+static bool is_turned_away(const redisReply *reply)
+{
+    static const char *const words[] = {"READONLY ", "LOADING ", "MASTERDOWN ", "NOAUTH "};
+
+    for (size_t i = 0; reply->type == REDIS_REPLY_ERROR && i < ARRAY_LEN(words); i++) {
+        if (reply->len >= strlen(words[i]) &&
+            memcmp(reply->str, words[i], strlen(words[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* fn may break or free us. */
+static void redis_answer(struct redis *redis, const struct redis_command *c,
+                         const redisReply *reply)
+{
+    const struct stream *stream = redis->stream;
+    bool is_away = is_turned_away(reply);
+
+    if (reply->type != REDIS_REPLY_ERROR)
+        redis_prove(redis);
+    c->fn(c->arg, 0, reply);
+    if (is_away && redis->stream == stream && !redis->freed)
+        redis_break(redis, -EACCES, "it turns commands away");
+}
+
 static void redis_take_reply(struct redis *redis, const redisReply *reply)
 {
     struct redis_command *c;
@@ -264,7 +306,7 @@ static void redis_take_reply(struct redis *redis, const redisReply *reply)
     redis->n_pending--;
     redis_arm_deadline(redis);
     if (c->fn) {
-        c->fn(c->arg, 0, reply); /* may free us */
+        redis_answer(redis, c, reply);
     } else if (reply->type == REDIS_REPLY_ERROR) {
         if (!redis->reported)
             log_warn("redis refuses", L_SLICE("reply", slice_of(reply->str, reply->len)));
@@ -284,6 +326,7 @@ static void redis_on_bytes(void *owner, struct slice bytes)
         redis_break(redis, -EBADMSG, "reader");
         return;
     }
+    redis->reply_bytes += bytes.len;
     while (redis->stream == stream && !redis->freed) { /* a callback may break or free us */
         void *reply = NULL;
 
@@ -293,10 +336,11 @@ static void redis_on_bytes(void *owner, struct slice bytes)
         }
         if (!reply)
             break;
+        redis->reply_bytes = redis->reader->len - redis->reader->pos;
         redis_take_reply(redis, reply);
         freeReplyObject(reply);
     }
-    if (redis->stream == stream && redis->reader->len - redis->reader->pos > REDIS_REPLY_MAX)
+    if (redis->stream == stream && redis->reply_bytes > REDIS_REPLY_MAX)
         redis_break(redis, -EMSGSIZE, "reply too long");
 }
 
@@ -334,7 +378,9 @@ static void redis_connect(struct redis *redis)
     redis->state = REDIS_CONNECTING;
     if (redis->reader)
         redisReaderFree(redis->reader);
-    redis->reader = redisReaderCreate();
+    redis->reader = redis_reader_new();
+    redis->reply_bytes = 0;
+    redis->is_proven = false;
     r = redis->reader ? loop_connect(redis->loop, redis->target.address, NULL,
                                      &redis_stream_events, redis, &redis->stream)
                       : -ENOMEM;

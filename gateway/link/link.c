@@ -317,9 +317,16 @@ static void link_on_bytes(void *owner, struct slice bytes)
 {
     struct link *link = owner;
     struct stream *stream = link->stream;
+    uint64_t silent_ms = env_now_ms(link->setup.env) - link->heard_ms;
     int r;
 
-    link->heard_ms = env_now_ms(link->setup.env);
+    /* One of us was stopped, and this is from before: typing, presence, events of a past that
+     * must not be shown as the present. The shard has given us up, or soon will. */
+    if (link->state == LINK_UP && silent_ms >= LINK_SILENCE_MS) {
+        link_down(link, "what arrives is too old");
+        return;
+    }
+    link->heard_ms += silent_ms;
     link->setup.metrics->link_bytes_in += bytes.len;
     link->is_feeding = true;
     r = frame_reader_feed(&link->reader, bytes, link_on_message, link);

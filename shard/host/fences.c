@@ -110,10 +110,12 @@ void fences_probe(struct host *host)
     if (!probe)
         return; /* out of memory: the next second tries again */
     if (probe->n == 0 ||
-        store->ops->probe_fences(store, probe->rooms, probe->n, on_probed, probe) < 0)
+        store->ops->probe_fences(store, probe->rooms, probe->n, on_probed, probe) < 0) {
         probe_free(probe); /* likewise */
-    else
-        host->probe = probe;
+        return;
+    }
+    host->probe = probe;
+    host->metrics->fence_checks++;
 }
 
 void fences_stop(struct host *host)

@@ -198,7 +198,11 @@ void host_set_ring(struct host *host, const struct ring *ring)
 
 void host_set_lease(struct host *host, bool is_confirmed)
 {
+    bool is_lost = host->lease_is_confirmed && !is_confirmed;
+
     host->lease_is_confirmed = is_confirmed;
+    if (is_lost)
+        fences_probe(host); /* at once: this process may have been stopped for minutes */
 }
 
 void host_drop_rooms(struct host *host)

@@ -382,9 +382,16 @@ static int on_message(void *owner, struct slice message)
 static void on_bytes(void *owner, struct slice bytes)
 {
     struct peer *peer = owner;
+    uint64_t silent_ms = env_now_ms(peer->peers->env) - peer->heard_ms;
     int r;
 
-    peer->heard_ms = env_now_ms(peer->peers->env);
+    /* One of us was stopped, and this is from before: the gateway has given us up, and asks
+     * others. */
+    if (peer->state == PEER_UP && silent_ms >= LINK_SILENCE_MS) {
+        peer_close(peer, "silent", false);
+        return;
+    }
+    peer->heard_ms += silent_ms;
     peer->peers->metrics->link_bytes_in += bytes.len;
     r = frame_reader_feed(&peer->reader, bytes, on_message, peer);
     /* Greetings are short: who has not proved himself makes us hold no more than one frame. */

@@ -37,6 +37,19 @@ static void model_drop(struct registry_model *m, struct model_member *member)
     *member = m->members[--m->n_members];
 }
 
+/* Whether the ring has room for it in place of its earlier self. */
+static bool model_has_room(const struct registry_model *m, const struct model_member *old,
+                           uint32_t weight)
+{
+    uint32_t total = weight;
+
+    for (size_t i = 0; i < m->n_members; i++) {
+        if (&m->members[i] != old)
+            total += m->members[i].weight;
+    }
+    return total <= RING_TOTAL_WEIGHT_MAX && (old || m->n_members < RING_MEMBERS_MAX);
+}
+
 int registry_model_put(struct registry_model *m, uint64_t wall_ms,
                        const struct ring_member *member, uint64_t known_epoch, bool found)
 {
@@ -47,6 +60,8 @@ int registry_model_put(struct registry_model *m, uint64_t wall_ms,
         return REGISTRY_EMPTY;
     if (old && old->incarnation > member->incarnation && old->lease_until_ms > wall_ms)
         return REGISTRY_GONE;
+    if (!model_has_room(m, old, member->weight))
+        return REGISTRY_REFUSED;
     now = (struct model_member){
         .incarnation = member->incarnation,
         .weight = member->weight,
@@ -180,7 +195,7 @@ int registry_model_evict(struct registry_model *m, uint64_t wall_ms,
     if (m->epoch == 0)
         return REGISTRY_EMPTY;
     if (!member)
-        return 0;
+        return REGISTRY_GONE;
     if (member->incarnation != e->incarnation || !model_is_dead(m, wall_ms, member, e))
         return REGISTRY_REFUSED;
     if (wall_ms < m->grace_until_ms || m->n_members <= 1)

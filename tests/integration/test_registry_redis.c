@@ -4,83 +4,11 @@
  * memberships through outages. Time passes by shifting what is stored, not by
  * waiting.
  */
-#include <errno.h>
-#include <hiredis/hiredis.h>
 #include <stdlib.h>
 
-#include "common/cluster/membership.h"
-#include "common/cluster/registry_redis.h"
-#include "tests/support/redis_server.h"
+#include "tests/integration/registry_nodes.h"
 #include "tests/support/registry_model.h"
 #include "tests/support/test.h"
-#include "tests/unit/net/net_fixture.h"
-
-#define PREFIX "t:"
-
-static struct net_fixture f;
-static struct redis_server server;
-static struct redis_target target;
-static struct redis *tool; /* for what the test itself asks */
-
-static void tool_on_up(void *owner)
-{
-    *(bool *)owner = true;
-}
-
-static const struct redis_events tool_events = {.on_up = tool_on_up};
-
-static int setup(void **state)
-{
-    static bool up;
-    char error[REDIS_ERROR_TEXT];
-
-    (void)state;
-    net_setup(&f, 0);
-    redis_server_start(&server, NULL);
-    assert_int_equal(redis_target_parse(server.url, &target, error), 0);
-    up = false;
-    assert_int_equal(redis_new(f.loop, &target, NULL, &tool_events, &up, &tool), 0);
-    NET_UNTIL(&f, up);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    redis_free(tool);
-    redis_target_deinit(&target);
-    redis_server_kill(&server);
-    net_turn(&f);
-    net_teardown(&f);
-    return 0;
-}
-
-struct answer {
-    bool done;
-    long long integer;
-};
-
-static void on_answer(void *arg, int r, const struct redisReply *reply)
-{
-    struct answer *a = arg;
-
-    assert_int_equal(r, 0);
-    if (reply->type == REDIS_REPLY_ERROR)
-        fail_msg("redis: %s", reply->str);
-    a->done = true;
-    a->integer = reply->integer;
-}
-
-static long long eval(const char *script, const char *arg)
-{
-    struct slice args[5] = {SLICE_LIT("EVAL"), slice_str(script), SLICE_LIT("1"),
-                            SLICE_LIT(PREFIX), slice_str(arg)};
-    struct answer a = {0};
-
-    assert_int_equal(redis_command(tool, args, 5, on_answer, &a), 0);
-    NET_UNTIL(&f, a.done);
-    return a.integer;
-}
 
 /* Lets everything that is stored grow older. */
 static void travel(uint64_t ms)
@@ -108,12 +36,12 @@ static void travel(uint64_t ms)
     char text[24];
 
     snprintf(text, sizeof(text), "%llu", (unsigned long long)ms);
-    eval(script, text);
+    redis_eval(script, text);
 }
 
 static uint64_t server_ms(void)
 {
-    return (uint64_t)eval(
+    return (uint64_t)redis_eval(
         "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)", "");
 }
 
@@ -251,7 +179,7 @@ static void random_step(struct registry *registry)
         break;
     }
     assert_int_equal(r, 0);
-    NET_UNTIL(&f, got.done);
+    NET_UNTIL(&net, got.done);
     check_same(want, before, model_before);
 }
 
@@ -264,7 +192,7 @@ static void put_both(struct registry *registry, const char *id)
 
     got.done = false;
     assert_int_equal(registry->ops->put(registry, &member, 0, true), 0);
-    NET_UNTIL(&f, got.done);
+    NET_UNTIL(&net, got.done);
     check_same(want, before, before);
 }
 
@@ -280,7 +208,7 @@ static void evict_both(struct registry *registry, const char *id, const char *ob
     evicted += model.epoch != before;
     got.done = false;
     assert_int_equal(registry->ops->evict(registry, &eviction), 0);
-    NET_UNTIL(&f, got.done);
+    NET_UNTIL(&net, got.done);
     check_same(want, before, before);
 }
 
@@ -304,14 +232,14 @@ static void script_does_what_the_model_does(void **state)
 {
     struct registry *registry;
     (void)state;
-    assert_int_equal(registry_redis_new(f.loop, &target, PREFIX, &registry), 0);
-    NET_UNTIL(&f, registry->ops->read(registry) == 0);
+    assert_int_equal(registry_redis_new(net.loop, &redis_at, NODES_PREFIX, &registry), 0);
+    NET_UNTIL(&net, registry->ops->read(registry) == 0);
     registry_set_events(registry, &compare_events, NULL);
-    NET_UNTIL(&f, got.done);
+    NET_UNTIL(&net, got.done);
     flap(registry);
     for (unsigned seed = 1; seed <= 12; seed++) {
         srand(seed);
-        eval("return redis.call('FLUSHALL') and 0", "");
+        redis_eval("return redis.call('FLUSHALL') and 0", "");
         registry_model_init(&model);
         travelled_ms = 0;
         for (int step = 0; step < 150; step++) {
@@ -329,103 +257,7 @@ static void script_does_what_the_model_does(void **state)
     registry_redis_free(registry);
 }
 
-static void garbage_in_redis_is_an_error(void **state)
-{
-    static const char *const fields[] = {"",
-                                         "x",
-                                         "1",
-                                         "1 1",
-                                         "1 1 active",
-                                         "1 99 active h:1",
-                                         "99999999999999999999999 1 active h:1",
-                                         "1 1 lazy h:1"};
-    struct registry *registry;
-
-    (void)state;
-    assert_int_equal(registry_redis_new(f.loop, &target, PREFIX, &registry), 0);
-    NET_UNTIL(&f, registry->ops->read(registry) == 0);
-    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
-        struct membership *m;
-        struct membership_config config = {.node_id = SLICE_LIT("g1")};
-        static const struct membership_events no_events = {0};
-
-        eval("redis.call('SET', KEYS[1]..'ring:epoch', '7')\n"
-             "redis.call('HSET', KEYS[1]..'ring:members', 'a', ARGV[1]) return 0",
-             fields[i]);
-        assert_int_equal(
-            membership_new(loop_env(f.loop), registry, &config, &no_events, NULL, &m), 0);
-        for (int turn = 0; turn < 20; turn++)
-            net_turn(&f);
-        CHECK_EQ(ring_count(membership_ring(m)), 0, fields[i]);
-        CHECK(!membership_is_registry_up(m), fields[i]);
-        membership_free(m);
-    }
-    registry_redis_free(registry);
-}
-
 /* ---- whole memberships ---- */
-
-#define NODES 4
-
-static struct node {
-    struct registry *registry;
-    struct membership *m;
-    int rings, left;
-} nodes[NODES];
-
-static void node_on_ring(void *owner, const struct ring *ring)
-{
-    (void)ring;
-    ((struct node *)owner)->rings++;
-}
-
-static void node_on_left(void *owner)
-{
-    ((struct node *)owner)->left++;
-}
-
-static const struct membership_events node_events = {.on_ring = node_on_ring,
-                                                     .on_left = node_on_left};
-
-static void start_node(int i, const char *id, uint64_t incarnation)
-{
-    struct membership_config config = {.node_id = slice_str(id)};
-
-    if (incarnation)
-        config.self = (struct ring_member){
-            .id = slice_str(id),
-            .address = SLICE_LIT("127.0.0.1:7000"),
-            .incarnation = incarnation,
-            .weight = 1,
-        };
-    nodes[i] = (struct node){0};
-    assert_int_equal(registry_redis_new(f.loop, &target, PREFIX, &nodes[i].registry), 0);
-    assert_int_equal(membership_new(loop_env(f.loop), nodes[i].registry, &config, &node_events,
-                                    &nodes[i], &nodes[i].m),
-                     0);
-}
-
-static void stop_node(int i)
-{
-    membership_free(TAKE(nodes[i].m));
-    registry_redis_free(TAKE(nodes[i].registry));
-}
-
-static bool all_confirmed(int shards, size_t count)
-{
-    struct ring_identity first = ring_identity(membership_ring(nodes[0].m));
-
-    for (int i = 0; i < NODES; i++) {
-        if (!nodes[i].m)
-            continue;
-        if (ring_count(membership_ring(nodes[i].m)) != count ||
-            ring_identity_compare(first, ring_identity(membership_ring(nodes[i].m))) != 0)
-            return false;
-        if (i < shards && !membership_is_confirmed(nodes[i].m))
-            return false;
-    }
-    return true;
-}
 
 static void cluster_survives_an_emptied_redis(void **state)
 {
@@ -433,27 +265,27 @@ static void cluster_survives_an_emptied_redis(void **state)
     uint64_t begin;
 
     (void)state;
-    start_node(3, "gateway-1", 0);
-    start_node(0, "shard-0", 10);
-    start_node(1, "shard-1", 11);
-    NET_UNTIL(&f, all_confirmed(2, 2));
+    nodes_start(3, "gateway-1", 0);
+    nodes_start(0, "shard-0", 10);
+    nodes_start(1, "shard-1", 11);
+    NET_UNTIL(&net, nodes_agree(2, 2));
     before = ring_identity(membership_ring(nodes[3].m));
-    redis_server_kill(&server);
-    NET_UNTIL(&f, !membership_is_confirmed(nodes[0].m));
+    redis_server_kill(&redis);
+    NET_UNTIL(&net, !membership_is_confirmed(nodes[0].m));
     assert_int_equal(ring_identity_compare(ring_identity(membership_ring(nodes[3].m)), before),
                      0);
-    redis_server_restart(&server);
-    NET_UNTIL(&f, all_confirmed(2, 2) && membership_is_registry_up(nodes[3].m));
+    redis_server_restart(&redis);
+    NET_UNTIL(&net, nodes_agree(2, 2) && membership_is_registry_up(nodes[3].m));
     assert_int_equal(ring_identity_compare(ring_identity(membership_ring(nodes[3].m)), before),
                      0);
 
     begin = net_clock_ms(); /* a change reaches everybody by hint, long before the next poll */
     membership_leave(nodes[1].m);
-    NET_UNTIL(&f, ring_count(membership_ring(nodes[3].m)) == 1 && nodes[1].left == 1);
+    NET_UNTIL(&net, ring_count(membership_ring(nodes[3].m)) == 1 && nodes[1].left == 1);
     assert_true(net_clock_ms() - begin < RING_POLL_MS / 2);
-    stop_node(0);
-    stop_node(1);
-    stop_node(3);
+    nodes_stop(0);
+    nodes_stop(1);
+    nodes_stop(3);
 }
 
 static void killed_shard_is_gone_within_1500_ms(void **state)
@@ -461,29 +293,28 @@ static void killed_shard_is_gone_within_1500_ms(void **state)
     uint64_t begin;
 
     (void)state;
-    start_node(3, "gateway-1", 0);
-    start_node(0, "shard-0", 10);
-    start_node(1, "shard-1", 11);
-    NET_UNTIL(&f, all_confirmed(2, 2));
+    nodes_start(3, "gateway-1", 0);
+    nodes_start(0, "shard-0", 10);
+    nodes_start(1, "shard-1", 11);
+    NET_UNTIL(&net, nodes_agree(2, 2));
     begin = net_clock_ms();
     while (net_clock_ms() - begin <
            LEASE_TTL_MS + 2 * RING_POLL_MS) /* until leases are trusted */
-        net_turn(&f);
-    stop_node(1);
+        net_turn(&net);
+    nodes_stop(1);
     begin = net_clock_ms();
     membership_suspect(nodes[3].m, SLICE_LIT("shard-1"), MEMBERSHIP_REFUSED);
-    NET_UNTIL(&f, ring_count(membership_ring(nodes[3].m)) == 1);
+    NET_UNTIL(&net, ring_count(membership_ring(nodes[3].m)) == 1);
     assert_true(net_clock_ms() - begin < 1500);
-    stop_node(0);
-    stop_node(3);
+    nodes_stop(0);
+    nodes_stop(3);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define T(name) cmocka_unit_test_setup_teardown(name, nodes_setup, nodes_teardown)
         T(script_does_what_the_model_does),
-        T(garbage_in_redis_is_an_error),
         T(cluster_survives_an_emptied_redis),
         T(killed_shard_is_gone_within_1500_ms),
 #undef T

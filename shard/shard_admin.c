@@ -37,8 +37,7 @@ static void write_metrics(void *owner, struct buf *out)
 
     if (s->membership)
         ring = membership_metrics(s->membership);
-    s->metrics.lease_confirmed =
-        s->membership && membership_is_confirmed(s->membership);
+    s->metrics.lease_confirmed = s->membership && membership_is_confirmed(s->membership);
     s->metrics.commit_queued = (int64_t)commit->queued_entries;
     s->metrics.commit_batches = commit->batches;
     s->metrics.commit_entries = commit->entries;

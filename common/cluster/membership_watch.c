@@ -55,9 +55,8 @@ static bool is_to_go(const struct membership *m, const struct registry_view *vie
 }
 
 /* The first that is to go, in the order of ids, behind `after`. NULL: none. */
-static const struct ring_member *next_to_go(const struct membership *m,
-                                            const struct registry_view *view,
-                                            struct slice after)
+static const struct ring_member *
+next_to_go(const struct membership *m, const struct registry_view *view, struct slice after)
 {
     const struct ring_member *best = NULL;
 

@@ -7,7 +7,8 @@
 
 #include "common/cluster/registry.h"
 
-#define MODEL_MAX 300 /* more than a ring holds: members, holds, evictions, suspicions remembered */
+#define MODEL_MAX                                                                              \
+    300 /* more than a ring holds: members, holds, evictions, suspicions remembered */
 
 struct model_member {
     char id[NODE_ID_MAX + 1], address[LINK_ADDRESS_MAX + 1];

@@ -179,6 +179,17 @@
 #define ROOMS_SLEEP_PER_TICK 1000
 /* A room without traffic leaves the shard. Default of FLUXY_ROOM_IDLE_MS. */
 #define ROOM_IDLE_MS 60000
+/* Rooms of a shard that are handed over at a time: each costs its new owner a claim, and all the
+ * others in flight wait for it; a few keep the database busy. */
+#define ROOMS_MOVING_MAX 16
+/* Rooms sent off in one turn; those without sockets need no place for long. */
+#define ROOMS_MOVED_PER_TURN 200
+/* From a new ring to the first room that goes: by then gateways and new owners know it too, and
+ * have connected. */
+#define MOVE_GRACE_MS 150
+/* A room that has gone and is not said to have arrived holds back the next one so long: its new
+ * owner may be dead. */
+#define MOVE_ARRIVE_MS 250
 /* What a room that must go waits for its batch in flight. */
 #define ROOM_LEAVE_MS 2000
 /* A failed read or claim is tried again after a pause, doubling from MIN to MAX; jittered. */

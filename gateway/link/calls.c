@@ -44,6 +44,7 @@ struct call {
     bool is_once;      /* not to be sent again */
     bool is_over;      /* its one link has broken: ends at the next timer */
     struct link *sent; /* while SENT; only compared, never followed */
+    uint64_t released; /* epoch of the ring under which its last owner has said that it has gone */
     uint64_t number;
     uint64_t started_ms, deadline_ms;
     uint64_t pause_ms; /* before the next try */
@@ -165,13 +166,33 @@ static void wait_for_retry(struct call *call)
     call->pause_ms = MIN(call->pause_ms * 2, (uint64_t)MOVED_RETRY_MAX_MS);
 }
 
+/* Only rooms stay with their last owner for a while. */
+static bool is_room(struct slice object)
+{
+    static const char prefix[] = "room/";
+
+    return object.len >= sizeof(prefix) - 1 &&
+           memcmp(object.data, prefix, sizeof(prefix) - 1) == 0;
+}
+
+static struct link *choose(const struct call *call)
+{
+    struct link_pool *pool = call->calls->pool;
+    struct slice object = call->msg.object;
+    struct link *holder = NULL;
+
+    if (object.len == 0)
+        return link_pool_any(pool);
+    if (is_room(object) && call->released != link_pool_epoch(pool))
+        holder = link_pool_holder(pool, object);
+    return holder ? holder : link_pool_owner(pool, object);
+}
+
 static void try_send(struct call *call)
 {
     struct calls *calls = call->calls;
     struct msg msg = {.type = MSG_CALL};
-    struct link *link = call->msg.object.len > 0
-                            ? link_pool_owner(calls->pool, call->msg.object)
-                            : link_pool_any(calls->pool);
+    struct link *link = choose(call);
     uint64_t now = env_now_ms(calls->env);
 
     if (!link || link_is_full(link)) {
@@ -263,6 +284,21 @@ static bool number_eq(const struct map_node *node, const void *key)
     return container_of(node, struct call, node)->number == *(const uint64_t *)key;
 }
 
+/* Its last owner does not have it any more: the next one is asked at once. Else the rings differ. */
+static void look_again(struct call *call, const struct link *link)
+{
+    struct link_pool *pool = call->calls->pool;
+
+    if (call->released != link_pool_epoch(pool) &&
+        link == link_pool_holder(pool, call->msg.object)) {
+        call->released = link_pool_epoch(pool);
+        try_send(call);
+        return;
+    }
+    link_pool_refresh_ring(pool);
+    wait_for_retry(call);
+}
+
 static void calls_on_message(void *owner, struct link *link, const struct msg *msg)
 {
     struct calls *calls = owner;
@@ -280,10 +316,8 @@ static void calls_on_message(void *owner, struct link *link, const struct msg *m
         return; /* expired or cancelled */
     call = container_of(node, struct call, node);
     if (in->status == 421) {
-        if (call->state == CALL_SENT && call->sent == link) {
-            link_pool_refresh_ring(calls->pool);
-            wait_for_retry(call);
-        }
+        if (call->state == CALL_SENT && call->sent == link)
+            look_again(call, link);
         return;
     }
     /* An answer of an earlier try is as good: it is the same call with the same key. */

@@ -32,6 +32,8 @@ struct link_pool {
     char *secret;
     struct ring *ring; /* NULL before the first one */
     struct ring_identity ring_id;
+    struct ring *before;   /* whose owners may still have what is not theirs any more; NULL: none */
+    struct timer handover; /* armed while it counts */
     struct link **by_member; /* link of ring_at(i) */
     struct link **links;     /* all of them, also those that leave */
     size_t n_links, n_members;
@@ -98,15 +100,7 @@ static void pool_on_evidence(void *owner, struct link *link, enum link_evidence 
  * heartbeat. */
 static void pool_on_heartbeat(void *owner, struct link *link, struct ring_identity theirs)
 {
-    struct link_pool *pool = owner;
-    struct msg msg = {.type = MSG_RING};
-
-    if (!pool->ring || ring_identity_compare(theirs, pool->ring_id) >= 0)
-        return;
-    msg.RING.epoch = pool->ring_id.epoch;
-    msg.RING.members = ring_encoded(pool->ring);
-    if (link_send(link, &msg) < 0)
-        return; /* the next heartbeat says it again */
+    (void)link_pool_teach(owner, link, theirs);
 }
 
 static void pool_on_message(void *owner, struct link *link, const struct msg *msg)
@@ -233,6 +227,28 @@ static bool has_leaving(const struct link_pool *pool)
     return false;
 }
 
+/* What is still with its last owner is looked for at the new one from now on. */
+static void pool_on_handover(struct timer *timer, void *arg)
+{
+    struct link_pool *pool = arg;
+
+    (void)timer;
+    ring_unref(TAKE(pool->before));
+    tell_ring(pool);
+}
+
+static void replace_ring(struct link_pool *pool, const struct ring *ring)
+{
+    ring_unref(TAKE(pool->before));
+    /* Out of memory: everything is looked for at its new owner at once, which works as well. */
+    if (pool->ring && env_timer(pool->env, &pool->handover, HANDOVER_MS) == 0)
+        pool->before = TAKE(pool->ring);
+    ring_unref(pool->ring);
+    pool->ring = ring_ref(ring);
+    pool->ring_id = ring_identity(ring);
+    pool->n_members = ring_count(ring);
+}
+
 int link_pool_set_ring(struct link_pool *pool, const struct ring *ring)
 {
     struct link **by_member =
@@ -244,10 +260,7 @@ int link_pool_set_ring(struct link_pool *pool, const struct ring *ring)
     r = match_links(pool, ring, by_member);
     free(pool->by_member);
     pool->by_member = by_member;
-    ring_unref(pool->ring);
-    pool->ring = ring_ref(ring);
-    pool->ring_id = ring_identity(ring);
-    pool->n_members = ring_count(ring);
+    replace_ring(pool, ring);
     if (has_leaving(pool)) {
         int armed = env_timer(pool->env, &pool->linger, LINK_LINGER_MS);
 
@@ -271,6 +284,40 @@ struct link *link_pool_owner(struct link_pool *pool, struct slice object)
         return NULL;
     link = pool->by_member[owner - ring_at(pool->ring, 0)];
     return link && link_is_up(link) ? link : NULL;
+}
+
+struct link *link_pool_holder(struct link_pool *pool, struct slice object)
+{
+    const struct ring_member *had = pool->before ? ring_owner(pool->before, object) : NULL;
+    const struct ring_member *has = had ? ring_find(pool->ring, had->id) : NULL;
+    struct link *link;
+
+    if (!has || has->incarnation != had->incarnation ||
+        ring_owner(pool->ring, object) == has)
+        return NULL;
+    link = pool->by_member[has - ring_at(pool->ring, 0)];
+    return link && link_is_up(link) ? link : NULL;
+}
+
+bool link_pool_may_hold(const struct link_pool *pool, const struct link *link)
+{
+    return pool->before && link_is_up(link) && !link_is_leaving(link);
+}
+
+uint64_t link_pool_epoch(const struct link_pool *pool)
+{
+    return pool->ring_id.epoch;
+}
+
+bool link_pool_teach(struct link_pool *pool, struct link *link, struct ring_identity theirs)
+{
+    struct msg msg = {.type = MSG_RING};
+
+    if (!pool->ring || ring_identity_compare(theirs, pool->ring_id) >= 0)
+        return false;
+    msg.RING.epoch = pool->ring_id.epoch;
+    msg.RING.members = ring_encoded(pool->ring);
+    return link_send(link, &msg) == 0; /* else the next heartbeat says it again */
 }
 
 bool link_pool_has(const struct link_pool *pool, const struct link *link)
@@ -344,6 +391,7 @@ int link_pool_new(struct env *env, struct gateway_metrics *metrics,
     pool->hooks = hooks;
     pool->owner = owner;
     timer_init(&pool->linger, pool_on_linger, pool);
+    timer_init(&pool->handover, pool_on_handover, pool);
     pool->node_id = slice_dup(config->node_id);
     pool->secret = slice_dup(config->secret);
     if (!pool->node_id || !pool->secret)
@@ -362,6 +410,8 @@ void link_pool_free(struct link_pool *pool)
     for (size_t i = 0; i < pool->n_links; i++)
         link_close(pool->links[i]);
     env_timer_cancel(pool->env, &pool->linger);
+    env_timer_cancel(pool->env, &pool->handover);
+    ring_unref(pool->before);
     ring_unref(pool->ring);
     if (pool->secret)
         explicit_bzero(pool->secret, pool->identity.secret.len);

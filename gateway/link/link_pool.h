@@ -10,6 +10,7 @@
 
 #include "common/base/env.h"
 #include "common/base/slice.h"
+#include "common/cluster/ring.h"
 #include "common/wire/msg.h"
 
 struct gateway_metrics;
@@ -70,6 +71,15 @@ uint64_t link_pool_incarnation(const struct link_pool *pool);
 /* The live link to the owner of a ring object name, or NULL when there is none at the moment.
  */
 struct link *link_pool_owner(struct link_pool *pool, struct slice object);
+/* For a while after a new ring: the live link to the shard that owned the object before and may
+ * still have it; to be asked first. NULL: there is none. */
+struct link *link_pool_holder(struct link_pool *pool, struct slice object);
+/* For a while after a new ring: the shard behind this link (one of the pool's) is on it, too, and
+ * will say MOVED when it lets go of what is not its own any more. */
+bool link_pool_may_hold(const struct link_pool *pool, const struct link *link);
+uint64_t link_pool_epoch(const struct link_pool *pool); /* of the ring; 0: none yet */
+/* Sends our ring when theirs is older; true then. */
+bool link_pool_teach(struct link_pool *pool, struct link *link, struct ring_identity theirs);
 /* Whether this is one of the links, and up; it may be a pointer to one that is no more. */
 bool link_pool_has(const struct link_pool *pool, const struct link *link);
 /* Any live link, in turn, or NULL. */

@@ -6,8 +6,8 @@
  *      ^                          |    wake: a frame, WAKE, a       |
  *      |                          |    socket comes or goes         |
  *      +--------------------------+---------------------------------+
- *         link down; MOVED (tried again after a pause);
- *         another owner by a new ring (bound to it at once)
+ *         link down; MOVED (the same shard again only after a pause);
+ *         another owner by a new ring, when the old one cannot have it any more
  *
  * Attaches are sent in member order; `progress` divides the sent from the
  * unsent, so that a large room is attached in slices and in linear time.
@@ -21,6 +21,7 @@
 #include "common/base/blob.h"
 #include "common/base/limits.h"
 #include "gateway/session/attach.h"
+#include "gateway/session/handover.h"
 #include "gateway/session/last_seen.h"
 #include "gateway/session/missed.h"
 #include "gateway/session/sessions.h"
@@ -147,6 +148,19 @@ static void bind(struct local_room *room, struct link *link)
     room->moved_by = NULL;
     room->unbound_from = NULL;
     set_state(room, ROOM_BOUND, link);
+    if (room->woken_by == link)
+        room->wake = room->woken; /* answered behind the attaches */
+    room->woken_by = NULL;
+}
+
+/* The shard that it left may send the next one off. */
+static void say_arrived(struct local_room *room)
+{
+    struct link *link = TAKE(room->left);
+    struct msg msg = {.type = MSG_ARRIVED, .ARRIVED = {.move = room->move}};
+
+    if (link && link_pool_has(room->all->pool, link) && link_send(link, &msg) < 0)
+        return; /* it waits for its own time */
 }
 
 void local_room_wake(struct local_room *room)
@@ -156,12 +170,6 @@ void local_room_wake(struct local_room *room)
     list_del(&room->to_wake);
     restart_members(room);
     set_state(room, ROOM_BOUND, room->link);
-    sessions_queue_room(room->all, room);
-}
-
-void local_room_retry_now(struct local_room *room)
-{
-    timer_cancel(&room->all->env->timers, &room->retry);
     sessions_queue_room(room->all, room);
 }
 
@@ -197,26 +205,69 @@ void local_room_on_sleep(struct local_room *room, const struct msg_SLEEP *in)
     set_state(room, ROOM_ASLEEP, room->link);
 }
 
+/* In how long the shard that has just said MOVED is asked again, if it is to be. */
+static void pause(struct local_room *room, bool at_once)
+{
+    struct sessions *all = room->all;
+    bool is_first = room->pause_ms == MOVED_RETRY_MIN_MS;
+    uint64_t ms = env_jitter_ms(all->env, room->pause_ms);
+
+    room->pause_ms = MIN(room->pause_ms * 2, (uint32_t)MOVED_RETRY_MAX_MS);
+    if ((at_once && is_first) || env_timer(all->env, &room->retry, ms) < 0)
+        room->moved_by = NULL; /* or no memory for a pause: looked at in the next turn */
+}
+
 void local_room_on_moved(struct local_room *room, const struct msg_MOVED *in)
 {
     struct sessions *all = room->all;
-    const struct link *from = room->link;
+    struct link *from = room->link;
+    struct ring_identity theirs = {in->ring_epoch, in->ring_hash};
+    bool is_taught;
 
     all->metrics->moved++;
     if (in->users.len > 0) /* else it was not there, and what we know is as good as before */
         remember(room, in->users, slice_of(NULL, 0));
     local_room_unbind(room);
+    if (in->move > 0) {
+        say_arrived(room);
+        room->left = from;
+        room->move = in->move;
+    }
+    if (from != link_pool_owner(all->pool, local_room_object(room)))
+        room->released = link_pool_epoch(all->pool);
+    is_taught = link_pool_teach(all->pool, from, theirs);
     room->moved_by = from;
-    if (env_timer(all->env, &room->retry, env_jitter_ms(all->env, room->pause_ms)) < 0)
-        room->moved_by = NULL; /* no memory for a pause: looked at in the next turn */
-    room->pause_ms = MIN(room->pause_ms * 2, (uint32_t)MOVED_RETRY_MAX_MS);
+    pause(room, is_taught);
     link_pool_refresh_ring(all->pool);
     sessions_queue_room(all, room); /* by our own ring there may be another owner already */
+}
+
+void local_room_on_woken(struct local_room *room, struct link *by, uint64_t wake)
+{
+    struct sessions *all = room->all;
+    size_t budget = ATTACHES_PER_TURN;
+
+    room->woken_by = by;
+    room->woken = wake;
+    if (by != link_pool_owner(all->pool, local_room_object(room)))
+        link_pool_refresh_ring(all->pool); /* with the next one we follow */
+    if (room->state == ROOM_BOUND) {
+        /* The last words of the shard that had it are on their way. */
+        if (!timer_is_armed(&room->retry) &&
+            env_timer(all->env, &room->retry, WAKE_FOLLOW_MS) == 0)
+            return;
+    }
+    if (room->state == ROOM_UNBOUND) /* waiting after MOVED makes no sense any more */
+        timer_cancel(&all->env->timers, &room->retry);
+    if (local_room_advance(room, &budget) == ROOM_STALLED || room->progress < room->n)
+        sessions_queue_room(all, room);
 }
 
 void local_room_on_live(struct local_room *room)
 {
     room->pause_ms = MOVED_RETRY_MIN_MS;
+    say_arrived(room);
+    handovers_drop(room);
 }
 
 /* ---- finding the owner, sending ---- */
@@ -247,6 +298,8 @@ void local_room_on_wake(struct local_room *room, uint64_t wake)
 
 static int send_members(struct local_room *room, size_t *budget)
 {
+    if (room->progress == 0 && handovers_send(room) < 0)
+        return 0; /* the link ends and takes the room with it */
     while (room->progress<room->n && * budget> 0) {
         struct attach *a = room->members[room->progress];
 
@@ -265,19 +318,53 @@ static int send_members(struct local_room *room, size_t *budget)
     return 0;
 }
 
+/* By the ring it belongs to `owner`, but the shard that it is bound to may still have it, and will
+ * say when it lets go. Not when the owner has claimed it, and that word is overdue. */
+static bool stays(const struct local_room *room, const struct link *owner)
+{
+    return room->state != ROOM_UNBOUND && !room->is_user_channel &&
+           link_pool_may_hold(room->all->pool, room->link) &&
+           !(room->woken_by == owner && !timer_is_armed(&room->retry));
+}
+
+/* The shard to ask next: a room that is nowhere yet may still be with its last owner. NULL: none
+ * that is up. */
+static struct link *look_for(const struct local_room *room, struct link *owner)
+{
+    struct link_pool *pool = room->all->pool;
+    struct link *holder = NULL;
+
+    if (room->state == ROOM_UNBOUND && !room->is_user_channel &&
+        room->released != link_pool_epoch(pool) && !(owner && room->woken_by == owner))
+        holder = link_pool_holder(pool, local_room_object(room));
+    return holder ? holder : owner;
+}
+
+/* Asleep, it is no more with its shard than with any other; but a WAKE of its new owner may have
+ * passed us by. Many rooms do not wake at once. */
+static void wake_later(struct local_room *room)
+{
+    if (!list_linked(&room->to_wake))
+        list_add_tail(&room->all->to_wake, &room->to_wake);
+}
+
 int local_room_advance(struct local_room *room, size_t *budget)
 {
-    struct link *owner;
+    struct link *owner, *next;
 
     if (room->n == 0)
         return 0;
     owner = link_pool_owner(room->all->pool, local_room_object(room));
-    if (owner && owner != room->link) {
-        if (owner == room->moved_by && timer_is_armed(&room->retry))
+    next = look_for(room, owner);
+    if (owner && owner != room->link && stays(room, owner)) {
+        if (room->state == ROOM_ASLEEP)
+            wake_later(room);
+    } else if (next && next != room->link) {
+        if (next == room->moved_by && timer_is_armed(&room->retry))
             return 0; /* it has just said that it is not the owner */
         if (room->state != ROOM_UNBOUND)
             local_room_unbind(room);
-        bind(room, owner);
+        bind(room, next);
     }
     return room->state == ROOM_BOUND ? send_members(room, budget) : 0;
 }
@@ -373,6 +460,8 @@ void local_room_drop_if_empty(struct local_room *room)
 
     if (room->n > 0)
         return;
+    say_arrived(room);
+    handovers_drop(room);
     map_remove(&all->rooms, &room->node);
     list_del(&room->place);
     list_del(&room->work);
@@ -419,6 +508,7 @@ static struct local_room *room_new(struct sessions *all, struct slice project,
     list_init(&room->place);
     list_init(&room->work);
     list_init(&room->to_wake);
+    list_init(&room->handovers);
     timer_init(&room->retry, room_on_retry, room);
     later_init(&room->dead, room_on_dead, room);
     return room;

@@ -36,6 +36,14 @@ struct local_room {
     struct list work;            /* sessions.work or .stalled */
     struct timer retry;          /* armed: MOVED was answered a moment ago */
     const struct link *moved_by; /* the shard that said so; only compared */
+    uint64_t released;           /* epoch of the ring under which its last owner has let go of it */
+    /* Another shard than the one behind `link` has claimed it: */
+    const struct link *woken_by; /* only compared; NULL: none */
+    uint64_t woken;              /* the number of its WAKE */
+    /* Its last owner waits to hear that it has arrived: */
+    struct link *left; /* perhaps gone since; NULL: nobody */
+    uint64_t move;
+    struct list handovers;       /* struct handover: token streams for its next owner */
     struct link *unbound_from;   /* while UNBOUND: the last link, perhaps gone since */
     uint32_t pause_ms;           /* before the next try */
     struct blob *generation;     /* as most members know it; NULL: none yet */
@@ -83,8 +91,8 @@ void local_room_unbind(struct local_room *room);
 void local_room_wake(struct local_room *room);
 /* Its shard (the room is bound to it) wants to know when all sockets have been attached. */
 void local_room_on_wake(struct local_room *room, uint64_t wake);
-/* A shard has activated the room: waiting after MOVED makes no sense any more. */
-void local_room_retry_now(struct local_room *room);
+/* A shard that the room is not bound to has activated it. */
+void local_room_on_woken(struct local_room *room, struct link *by, uint64_t wake);
 void local_room_on_moved(struct local_room *room, const struct msg_MOVED *in);
 void local_room_on_sleep(struct local_room *room, const struct msg_SLEEP *in);
 /* One of its sockets is live: the next MOVED starts with a short pause again. */

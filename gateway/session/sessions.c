@@ -14,6 +14,7 @@
 #include "common/base/limits.h"
 #include "gateway/session/attach.h"
 #include "gateway/session/fan_out.h"
+#include "gateway/session/handover.h"
 #include "gateway/session/kick.h"
 #include "gateway/session/last_seen.h"
 #include "gateway/session/local_room.h"
@@ -187,12 +188,28 @@ static void on_close(struct sessions *all, const struct link *link, const struct
         attach_end(a, in->code, in->reason);
 }
 
-static void on_moved(struct sessions *all, const struct link *link, const struct msg_MOVED *in)
+static void on_moved(struct sessions *all, struct link *link, const struct msg_MOVED *in)
 {
     struct local_room *room = local_room_find_object(all, in->object);
+    struct msg arrived = {.type = MSG_ARRIVED, .ARRIVED = {.move = in->move}};
 
     if (room && room->link == link)
         local_room_on_moved(room, in);
+    else if (in->move > 0 && link_send(link, &arrived) < 0)
+        return; /* nobody is waited for on a link that ends */
+}
+
+/* In front of MOVED. A room that is elsewhere by now is followed. */
+static void on_handover(struct sessions *all, const struct link *link,
+                        const struct msg_HANDOVER *in)
+{
+    struct local_room *room = local_room_find(all, in->project, in->room);
+    struct msg msg = {.type = MSG_HANDOVER, .HANDOVER = *in};
+
+    if (room && room->link == link)
+        handovers_take(room, in);
+    else if (room && room->state == ROOM_BOUND && link_send(room->link, &msg) < 0)
+        return; /* the link ends, and the stream with what is stored of it */
 }
 
 /* We have nobody in the room whom we would attach there. */
@@ -208,18 +225,14 @@ static void answer_awake_empty(struct link *link, const struct msg_WAKE *in)
 static void on_wake(struct sessions *all, struct link *link, const struct msg_WAKE *in)
 {
     struct local_room *room = local_room_find(all, in->project, in->room);
-    size_t budget = ATTACHES_PER_TURN;
 
     missed_on_wake(all, in->project, in->room);
-    if (room && room->state == ROOM_UNBOUND) {
-        local_room_retry_now(room);
-        if (local_room_advance(room, &budget) == ROOM_STALLED || room->progress < room->n)
-            sessions_queue_room(all, room);
-    }
-    if (room && room->link == link)
+    if (!room || room->n == 0)
+        answer_awake_empty(link, in);
+    else if (room->link == link)
         local_room_on_wake(room, in->wake);
     else
-        answer_awake_empty(link, in);
+        local_room_on_woken(room, link, in->wake);
 }
 
 /* Whoever was in a sleeping room through that gateway is there no more, and nobody has told the
@@ -280,6 +293,8 @@ static void sessions_on_message(void *owner, struct link *link, const struct msg
             local_room_on_sleep(room, &msg->SLEEP);
     } else if (msg->type == MSG_WAKE) {
         on_wake(all, link, &msg->WAKE);
+    } else if (msg->type == MSG_HANDOVER) {
+        on_handover(all, link, &msg->HANDOVER);
     } else if (msg->type == MSG_MOVED) {
         on_moved(all, link, &msg->MOVED);
     } else if (msg->type == MSG_KICK) {

@@ -270,7 +270,7 @@ void call_find_room(struct call *call)
 {
     struct room_host *room;
 
-    if (!host_owns(call->host, call->object)) {
+    if (!host_serves(call->host, call->project, call->room_id)) {
         call_moved(call);
         return;
     }
@@ -290,7 +290,8 @@ static void on_message(void *arg, enum found found, struct entry *entry)
         return;
     call->verb.found = found;
     call->verb.named = entry ? entry_ref(entry) : NULL;
-    if (found != FOUND_UNKNOWN || !host_owns(call->host, call->object))
+    if (found != FOUND_UNKNOWN ||
+        !host_serves(call->host, call->project, call->room_id))
         call_find_room(call); /* comes back to the handler */
     else
         call_refuse(call, ERROR_unavailable, "", 0);

@@ -252,13 +252,13 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
         attach_remove(attach);
         attach = NULL;
     }
-    if (!host_owns(host, object)) {
-        if (attach)
-            attach_remove(attach);
+    room = attach ? attach->room : room_find(host, msg->project, msg->room);
+    if (!room && !host_owns(host, object)) {
         send_moved(gate, object);
         return;
     }
-    room = attach ? attach->room : room_open(host, msg->project, msg->room);
+    if (!room)
+        room = room_open(host, msg->project, msg->room);
     if (room && attach)
         stop(attach);
     else if (room)
@@ -284,11 +284,10 @@ static void wake(struct gate *gate, const struct msg_DETACH *msg)
 {
     struct host *host = gate->host;
     struct msg awake = {.type = MSG_WAKE, .WAKE = {.project = msg->project, .room = msg->room}};
-    char bytes[OBJECT_MAX];
     struct room_host *room;
 
     if (!ident_is_valid(msg->project) || !ident_is_valid(msg->room) ||
-        !host_owns(host, object_name(bytes, msg->project, msg->room)))
+        !host_serves(host, msg->project, msg->room))
         return;
     room = room_find(host, msg->project, msg->room);
     if (!room) {
@@ -425,5 +424,6 @@ void attach_become_live(struct attach *attach, uint64_t at)
     attach->room_gate->n_live++;
     if (attach->present)
         presence_on_live(attach, attach->flags & ATTACH_REATTACH);
+    token_streams_on_user_here(room, attach->user);
     frames_run_held(attach);
 }

@@ -139,13 +139,17 @@ static struct work *work_new(struct expiry *expiry, const struct due_row *row)
 
 static void take(struct expiry *expiry, const struct due_row *row)
 {
+    struct host *host = expiry->host;
     char object[sizeof("room//") + 2 * ID_MAX];
     int len = snprintf(object, sizeof(object), "room/%.*s/%.*s", (int)row->project.len,
                        row->project.data, (int)row->room.len, row->room.data);
     struct room_host *room;
     struct work *work;
 
-    if (!host_owns(expiry->host, slice_of(object, (size_t)len)) || is_under_way(expiry, row))
+    room = room_find(host, row->project, row->room);
+    if (is_under_way(expiry, row) ||
+        (!room && (!host_owns(host, slice_of(object, (size_t)len)) ||
+                   moves_may_be_elsewhere(&host->moves, slice_of(object, (size_t)len)))))
         return;
     work = work_new(expiry, row);
     room = work ? room_open(expiry->host, row->project, row->room) : NULL;

@@ -1,5 +1,7 @@
 /* frame_stream.c - the frame `stream`: start, delta, end and abort of a token stream. See
  * token_stream.h. */
+#include <string.h>
+
 #include "common/base/limits.h"
 #include "shard/host/frame_priv.h"
 #include "shard/host/publish.h"
@@ -49,10 +51,11 @@ static void go_on(struct op *op, const struct command_stream *s)
         return;
     }
     if (stream->is_orphan) {
+        stream->is_broken = true;
         frame_refuse(op, slice_of(NULL, 0), ERROR_stream_not_open, "it was interrupted", 0);
         return;
     }
-    r = why == ERROR_NONE ? token_stream_append(stream, s->content) : 0;
+    r = why == ERROR_NONE ? token_stream_append(stream, op, s->content) : 0;
     if (r == STREAM_BLOCKED)
         why = ERROR_blocked_content;
     if (why != ERROR_NONE)
@@ -64,23 +67,11 @@ static void go_on(struct op *op, const struct command_stream *s)
         op_settle(op, slice_of(NULL, 0), slice_of(NULL, 0));
 }
 
-/* Sent again: it is under way, or open. */
-static void start_again(struct op *op, struct token_stream *stream)
+/* `start` that was sent again; not another one whose time has not come. */
+static bool is_start_of(const struct op *op, const struct token_stream *stream,
+                        const uint8_t *key)
 {
-    struct attach *attach = op->attach;
-    struct room_host *room = attach->room;
-    struct buf *json = &room->host->json;
-
-    stream->from = attach;
-    if (stream->state == STREAM_STARTING) {
-        stream->op = op;
-        attach->is_blocked = true;
-        return;
-    }
-    buf_clear(json);
-    if (stream->entry)
-        frame_stream_started(json, room->id, stream->entry);
-    op_settle(op, buf_slice(json), slice_of(NULL, 0));
+    return op->is_resent && memcmp(stream->key, key, DEDUPE_LEN) == 0;
 }
 
 static void start_stream(struct op *op, const struct frame *frame,
@@ -102,21 +93,21 @@ static void start_stream(struct op *op, const struct frame *frame,
     struct token_stream *stream = token_stream_find(attach->room, attach->user);
     int r;
 
-    if (stream && op->is_resent) {
-        start_again(op, stream);
+    frame_make_key(attach, op->n, s->client_id, p.dedupe);
+    if (stream && is_start_of(op, stream, p.dedupe)) {
+        token_stream_start_again(stream, op);
         return;
     }
     if (stream || token_streams_count(attach->room) >= ROOM_STREAMS_MAX) {
         frame_refuse(op, s->client_id, stream ? ERROR_stream_open : ERROR_overloaded, "", 0);
         return;
     }
-    stream = token_stream_new(attach->room, attach, op, s->content);
+    stream = token_stream_new(attach->room, op, s->content, p.dedupe);
     if (!stream) {
         frame_refuse(op, s->client_id, ERROR_overloaded, "", 0);
         return;
     }
     p.request = &stream->request;
-    frame_make_key(attach, op->n, s->client_id, p.dedupe);
     r = room_publish(attach->room, &p);
     if (r == 0) {
         attach->is_blocked = true;

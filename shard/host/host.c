@@ -88,16 +88,21 @@ static void on_tick(struct timer *timer, void *arg)
 
 /* ---- the search index ---- */
 
-static bool owns_room(void *owner, struct slice project, struct slice room)
+static bool owns_room(const struct host *host, struct slice project, struct slice room)
 {
     char object[sizeof("room//") + 2 * (size_t)ID_MAX];
     int len = snprintf(object, sizeof(object), "room/%.*s/%.*s", (int)project.len, project.data,
                        (int)room.len, room.data);
 
-    return host_owns(owner, slice_of(object, MIN((size_t)len, sizeof(object) - 1)));
+    return host_owns(host, slice_of(object, MIN((size_t)len, sizeof(object) - 1)));
 }
 
-static const struct search_index_events search_events = {.owns = owns_room};
+static bool search_owns(void *owner, struct slice project, struct slice room)
+{
+    return owns_room(owner, project, room);
+}
+
+static const struct search_index_events search_events = {.owns = search_owns};
 
 /* ---- life ---- */
 
@@ -121,6 +126,7 @@ int host_new(struct env *env, struct store *store, struct committer *committer,
     list_init(&host->gathers);
     list_init(&host->rooms_by_use);
     list_init(&host->all_gates);
+    moves_init(&host->moves, host);
     reaches_init(&host->reaches);
     timer_init(&host->tick, on_tick, host);
     r = lookups_new(env, store, &host->lookups);
@@ -150,6 +156,7 @@ void host_free(struct host *host)
     while (!list_empty(&host->rooms_by_use))
         room_close(list_first(&host->rooms_by_use, struct room_host, by_use), ROOM_END_SILENT);
     env_timer_cancel(host->env, &host->tick);
+    moves_stop(&host->moves);
     fences_stop(host);
     expiry_free(host->expiry);
     lookups_free(host->lookups);
@@ -183,17 +190,18 @@ bool host_owns(const struct host *host, struct slice object)
     return owner && slice_eq(owner->id, host->config.node_id);
 }
 
+bool host_serves(const struct host *host, struct slice project, struct slice room)
+{
+    return room_find(host, project, room) || owns_room(host, project, room);
+}
+
 void host_set_ring(struct host *host, const struct ring *ring)
 {
-    struct room_host *room, *next;
+    const struct ring *before = host->ring;
 
     host->ring = ring;
     user_channels_check(host);
-    list_for_each_safe(room, next, &host->rooms_by_use, by_use)
-    {
-        if (!host_owns(host, room->object))
-            room_leave(room);
-    }
+    moves_on_ring(&host->moves, before);
 }
 
 void host_set_lease(struct host *host, bool is_confirmed)

@@ -12,6 +12,7 @@
 #include "common/base/env.h"
 #include "common/base/map.h"
 #include "shard/commit/committer.h"
+#include "shard/host/moves.h"
 #include "shard/host/reach.h"
 #include "shard/store/store.h"
 
@@ -53,6 +54,7 @@ struct host {
     struct expiry *expiry;
     struct lookups *lookups; /* projects and keys, see lookup.h */
     struct search_index *search;
+    struct moves moves;     /* rooms that are to go to other shards */
     struct reaches reaches; /* how far old clients had come when they went */
 
     bool lease_is_confirmed;    /* nobody can have taken our place on the ring unnoticed */
@@ -77,7 +79,7 @@ void host_free(struct host *host);
 DEFINE_AUTO(struct host, host_free)
 
 /* The ring that counts from now on (borrowed until the next call). Rooms that are no longer
- * ours leave. */
+ * ours leave: one after the other while it lists us, else at once. */
 void host_set_ring(struct host *host, const struct ring *ring);
 /* While the lease is unconfirmed, fences are checked once a second. */
 void host_set_lease(struct host *host, bool is_confirmed);
@@ -85,6 +87,8 @@ void host_set_lease(struct host *host, bool is_confirmed);
 int64_t host_now_us(const struct host *host);
 /* True when the newest ring that we know gives us the object. */
 bool host_owns(const struct host *host, struct slice object);
+/* We answer for this room: it is ours, or in our memory and has not gone to its new owner yet. */
+bool host_serves(const struct host *host, struct slice project, struct slice room);
 /* Everything leaves (shutdown): host_set_ring() with a ring without us does that; this asks
  * whether it is done. */
 bool host_is_empty(const struct host *host);

@@ -14,6 +14,7 @@
 #include "shard/host/presence.h"
 #include "shard/host/search_index.h"
 #include "shard/host/signal.h"
+#include "shard/host/stream_handover.h"
 #include "shard/host/token_stream.h"
 #include "shard/limits.h"
 #include "shard/metrics.h"
@@ -55,6 +56,7 @@ static void free_now(struct later *later, void *arg)
     members_deinit(&room->members);
     restrictions_deinit(&room->restrictions);
     tail_deinit(&room->tail);
+    streams_drop_handovers(room);
     presence_deinit(room);
     signals_drop(room);
     roster_deinit(&room->roster);
@@ -98,7 +100,9 @@ static void init_lists(struct room_host *room)
     list_init(&room->changes);
     skips_init(room);
     list_init(&room->streams);
+    list_init(&room->handovers);
     presence_init(room);
+    move_node_init(&room->move);
     timer_init(&room->retry, on_retry, room);
     timer_init(&room->leave_timer, on_leave_timeout, room);
     later_init(&room->dead, free_now, room);
@@ -179,6 +183,7 @@ struct actor room_actor(const struct room_host *room, struct slice user, unsigne
 void room_touch(struct room_host *room)
 {
     room->last_use_ms = env_now_ms(room->host->env);
+    heat_add(&room->heat, room->last_use_ms);
     list_del(&room->by_use);
     list_add_tail(&room->host->rooms_by_use, &room->by_use);
 }
@@ -324,6 +329,7 @@ static void activate(struct room_host *room, const struct claim_result *claim)
     if (room->seq > 0) /* its last owner may have died before it had indexed it */
         search_index_mark(host->search, room->project, room->id);
     token_streams_adopt(room);
+    streams_take_over(room);
     room_touch(room);
     settle_start(room);
     run_waits(room, ROOM_WAIT_READY);
@@ -432,9 +438,23 @@ static void tell_gate(struct room_gate *rg, enum room_end how, const struct fare
                            .MOVED = {.object = room->object,
                                      .ring_epoch = identity.epoch,
                                      .ring_hash = identity.hash,
-                                     .users = bytes_of(&f->users)}};
+                                     .users = bytes_of(&f->users),
+                                     .move = room->move_number}};
     }
     gate_send(rg->gate, &msg);
+}
+
+/* Somebody who can be told where it is. */
+static bool has_linked_gate(const struct room_host *room)
+{
+    const struct room_gate *rg;
+
+    list_for_each(rg, &room->gates, in_room)
+    {
+        if (rg->gate->link)
+            return true;
+    }
+    return false;
 }
 
 static void end_gate(struct room_gate *rg, enum room_end how, const struct farewell *f)
@@ -458,6 +478,7 @@ void room_close(struct room_host *room, enum room_end how)
 {
     struct host *host = room->host;
     bool is_gone = how == ROOM_END_NOT_FOUND || how == ROOM_END_DELETED;
+    bool are_told = how == ROOM_END_MOVED && has_linked_gate(room);
     struct farewell farewell = {0};
     struct room_gate *rg, *next;
 
@@ -473,6 +494,8 @@ void room_close(struct room_host *room, enum room_end how)
     list_del(&room->by_use);
     skips_stop(room);
     presence_stop(room);
+    if (how == ROOM_END_MOVED)
+        streams_hand_over(room);
     token_streams_stop(room);
     env_timer_cancel(host->env, &room->retry);
     env_timer_cancel(host->env, &room->leave_timer);
@@ -491,6 +514,7 @@ void room_close(struct room_host *room, enum room_end how)
     notices_end(room);
     committer_close_queue(&room->queue); /* requesters get COMMIT_DROPPED */
     run_waits(room, is_gone ? ROOM_WAIT_NOT_FOUND : ROOM_WAIT_MOVED);
+    moves_on_closed(room, are_told);
     env_free_later(host->env, &room->dead);
 }
 

@@ -23,6 +23,7 @@
 #include "shard/host/settle.h"
 #include "shard/host/skips.h"
 #include "shard/room/frames.h"
+#include "shard/room/heat.h"
 #include "shard/room/limiter.h"
 #include "shard/room/members.h"
 #include "shard/room/restrictions.h"
@@ -54,6 +55,7 @@ struct room_host {
     struct slice project, id; /* point into bytes */
     struct slice object;      /* "room/<project>/<id>" */
     uint64_t last_use_ms;
+    struct heat heat;
 
     /* What the store knows. */
     struct room_facts facts;
@@ -81,6 +83,7 @@ struct room_host {
     struct limiter agent_limiter; /* of agentTyping */
     struct signals *signals;      /* events that wait until the room has settled; NULL: none */
     struct list streams;          /* struct token_stream: token streams that are not over */
+    struct list handovers;        /* struct handover: of the last owner, until it is active */
     struct reads reads;
     struct notices notices;
     struct list changes;   /* struct pending_change: not settled yet */
@@ -100,6 +103,8 @@ struct room_host {
     struct claim *claim; /* under way; NULL: none */
     struct timer retry;
     uint64_t retry_ms;
+    struct move_node move; /* moves.queue: it is to go, and waits for its turn */
+    uint64_t move_number;  /* of its place while it goes; 0: it has none */
     struct commit_flush flush;
     struct timer leave_timer;
     struct later dead;
@@ -134,7 +139,7 @@ void room_touch(struct room_host *room);
 
 /* ---- ending ---- */
 
-/* The ring gave it to another: lets the batch in flight finish, then ends it as MOVED. */
+/* It goes to another shard now: lets the batch in flight finish, then ends it as MOVED. */
 void room_leave(struct room_host *room);
 /* Ends it now. Every socket and waiter has been told when this returns; the memory lives until
  * the end of the turn. */

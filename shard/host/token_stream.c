@@ -138,7 +138,7 @@ static void on_saved(void *arg, enum store_result result, const struct query_row
     free(saving);
 }
 
-static void save(struct token_stream *stream)
+void token_stream_save(struct token_stream *stream)
 {
     struct room_host *room = stream->room;
     struct store *store = room->host->store;
@@ -174,7 +174,7 @@ static void on_save(struct timer *timer, void *arg)
     (void)timer;
     if (stream->state != STREAM_OPEN)
         return;
-    save(stream);
+    token_stream_save(stream);
     arm(stream, &stream->save, STREAM_SAVE_MS);
 }
 
@@ -275,15 +275,27 @@ static void not_ended(struct token_stream *stream, enum error_code code)
         refuse(op, stream->room, code);
 }
 
+/* The room goes elsewhere, and the gateway sends the frame again. A stream that was to end is still
+ * open, and is handed over. */
+static void dropped(struct token_stream *stream)
+{
+    if (stream->op)
+        op_strand(TAKE(stream->op));
+    if (!stream->room || !stream->entry) {
+        token_stream_free(stream);
+        return;
+    }
+    stream->state = STREAM_OPEN;
+    arm(stream, &stream->idle, STREAM_ORPHAN_MS);
+}
+
 static void on_settled(struct room_request *request, const struct commit_result *result)
 {
     struct token_stream *stream = container_of(request, struct token_stream, request);
     bool is_start = stream->state == STREAM_STARTING;
 
     if (!stream->room || result->outcome == COMMIT_DROPPED) {
-        if (stream->op) /* its gateway sends the frame again to the new owner */
-            op_strand(stream->op);
-        token_stream_free(stream);
+        dropped(stream);
         return;
     }
     switch (result->outcome) {
@@ -382,18 +394,16 @@ static void on_idle(struct timer *timer, void *arg)
 
 /* ---- making, text ---- */
 
-struct token_stream *token_stream_new(struct room_host *room, struct attach *from,
-                                      struct op *op, struct slice text)
+static struct token_stream *stream_alloc(struct room_host *room, struct slice user,
+                                         struct slice text, const uint8_t *key)
 {
-    struct slice user = from->user;
     struct token_stream *stream = calloc(1, sizeof(*stream) + user.len);
 
     if (!stream)
         return NULL;
     stream->request.on_settled = on_settled;
     stream->room = room;
-    stream->from = from;
-    stream->op = op;
+    memcpy(stream->key, key, DEDUPE_LEN);
     memcpy(stream->bytes, user.data, user.len);
     stream->user = slice_of(stream->bytes, user.len);
     timer_init(&stream->show, on_show, stream);
@@ -408,10 +418,56 @@ struct token_stream *token_stream_new(struct room_host *room, struct attach *fro
     return NULL;
 }
 
-int token_stream_append(struct token_stream *stream, struct slice text)
+static void note_frame(struct token_stream *stream, const struct op *op)
+{
+    stream->from = op->attach;
+    stream->gateway = op->attach->gate->incarnation;
+    stream->attach = op->attach->number;
+    stream->n = op->n;
+}
+
+struct token_stream *token_stream_new(struct room_host *room, struct op *op, struct slice text,
+                                      const uint8_t *key)
+{
+    struct token_stream *stream = stream_alloc(room, op->attach->user, text, key);
+
+    if (!stream)
+        return NULL;
+    stream->op = op;
+    note_frame(stream, op);
+    return stream;
+}
+
+void token_stream_start_again(struct token_stream *stream, struct op *op)
+{
+    struct room_host *room = stream->room;
+    struct buf *json = &room->host->json;
+
+    stream->from = op->attach;
+    if (stream->state == STREAM_STARTING) {
+        stream->op = op;
+        op->attach->is_blocked = true;
+        return;
+    }
+    buf_clear(json);
+    frame_stream_started(json, room->id, stream->entry);
+    acknowledge(op, room, stream->entry, stream->entry->seq, true, buf_slice(json));
+}
+
+static bool has_frame(const struct token_stream *stream, const struct op *op)
+{
+    return op->is_resent && op->n <= stream->n && stream->attach == op->attach->number &&
+           stream->gateway == op->attach->gate->incarnation;
+}
+
+int token_stream_append(struct token_stream *stream, const struct op *op, struct slice text)
 {
     size_t len = stream->text.len;
 
+    if (has_frame(stream, op)) {
+        stream->from = op->attach;
+        return 0;
+    }
     if (len + text.len > STREAM_MAX_BYTES)
         return STREAM_TOO_LONG;
     buf_put_slice(&stream->text, text);
@@ -424,6 +480,7 @@ int token_stream_append(struct token_stream *stream, struct slice text)
         stream->text.len = len;
         return STREAM_BLOCKED;
     }
+    note_frame(stream, op);
     arm(stream, &stream->idle, STREAM_IDLE_MS);
     if (!timer_is_armed(&stream->show))
         arm(stream, &stream->show, STREAM_SHOW_MS);
@@ -434,23 +491,20 @@ int token_stream_append(struct token_stream *stream, struct slice text)
 
 static void adopt(struct room_host *room, struct entry *e)
 {
-    struct token_stream *stream = calloc(1, sizeof(*stream) + e->user.len);
+    struct token_stream *stream = stream_alloc(room, e->user, e->content, e->dedupe);
 
     if (!stream)
         return; /* it stays open until the room wakes the next time */
-    stream->request.on_settled = on_settled;
-    stream->room = room;
     stream->is_orphan = true;
-    memcpy(stream->bytes, e->user.data, e->user.len);
-    stream->user = slice_of(stream->bytes, e->user.len);
-    timer_init(&stream->show, on_show, stream);
-    timer_init(&stream->save, on_save, stream);
-    timer_init(&stream->idle, on_idle, stream);
-    buf_put_slice(&stream->text, e->content);
-    list_add_tail(&room->streams, &stream->link);
-    room->host->metrics->streams++;
     open(stream, e);
     arm(stream, &stream->idle, STREAM_ORPHAN_MS);
+}
+
+void token_stream_resume(struct token_stream *stream)
+{
+    stream->is_orphan = false;
+    show(stream); /* to those who are live already; the others are told as they come */
+    arm(stream, &stream->idle, STREAM_ORPHAN_MS); /* if its author does not come */
 }
 
 void token_streams_adopt(struct room_host *room)
@@ -461,6 +515,14 @@ void token_streams_adopt(struct room_host *room)
         if (e->kind == ENTRY_MESSAGE && (e->flags & ENTRY_STREAMING) && !e->deleted_us)
             adopt(room, e);
     }
+}
+
+void token_streams_on_user_here(struct room_host *room, struct slice user)
+{
+    struct token_stream *stream = token_stream_find(room, user);
+
+    if (stream && stream->state == STREAM_OPEN && !stream->is_orphan)
+        arm(stream, &stream->idle, STREAM_IDLE_MS);
 }
 
 void token_streams_on_user_gone(struct room_host *room, struct slice user)

@@ -7,8 +7,9 @@
  *   STARTING --committed--> OPEN --end, abandoned--> ENDING --committed--> gone
  *
  * At most one per user and room. One that nobody continues is ended with what
- * there is; so is one that a new owner finds unfinished, since what came after
- * the last stored text is lost.
+ * there is. When the room moves it is handed over with all of its text
+ * (stream_handover.h). One that a new owner finds unfinished, and that nobody
+ * hands over, is ended, too, since what came after the last stored text is lost.
  */
 #pragma once
 
@@ -24,8 +25,12 @@ struct token_stream {
     struct room_host *room; /* NULL: closed, the committer still holds the request */
     enum token_stream_state state;
     bool is_orphan; /* found unfinished: takes no more text, but may be ended with all of it */
+    bool is_broken; /* an orphan that has refused text: handed over, it would have a hole */
     struct op *op;  /* of the `start` or `end` under way; NULL: nobody waits */
     struct attach *from; /* the socket that streams: is not shown its own text; NULL: gone */
+    /* The newest text in it is frame n of that attach of that gateway; 0: not known. */
+    uint64_t gateway, attach, n;
+    uint8_t key[DEDUPE_LEN]; /* of its `start` */
     struct entry *entry; /* once committed; owned reference */
     struct buf text;
     size_t shown_len, saved_len; /* how much of it has been shown, stored */
@@ -40,15 +45,19 @@ struct token_stream *token_stream_find(const struct room_host *room, struct slic
 size_t token_streams_count(const struct room_host *room);
 /* A stream that is about to be committed; in `request` its commit comes back. NULL: out of
  * memory. */
-struct token_stream *token_stream_new(struct room_host *room, struct attach *from,
-                                      struct op *op, struct slice text);
+struct token_stream *token_stream_new(struct room_host *room, struct op *op, struct slice text,
+                                      const uint8_t *key);
 /* The commit was not even tried. */
 void token_stream_free(struct token_stream *stream);
 
+/* Its `start` has been sent again: answers that, now or when it is committed. */
+void token_stream_start_again(struct token_stream *stream, struct op *op);
+
 enum token_stream_answer { STREAM_TOO_LONG = 1, STREAM_BLOCKED };
-/* More text for an open stream. BLOCKED: with it there would be a word that the room does not
- * allow. -ENOMEM. */
-int token_stream_append(struct token_stream *stream, struct slice text) MUST_CHECK;
+/* The text of this frame, for an open stream; once, however often the frame comes. BLOCKED: with
+ * it there would be a word that the room does not allow. -ENOMEM. */
+int token_stream_append(struct token_stream *stream, const struct op *op,
+                        struct slice text) MUST_CHECK;
 /* Ends an open stream: `text` (data NULL: what has been gathered) is what remains. key: of the
  * frame, or NULL. op: who waits, or NULL. < 0: it stays open, the op is not touched. */
 int token_stream_end(struct token_stream *stream, struct slice text, const uint8_t *key,
@@ -58,6 +67,12 @@ int token_stream_end(struct token_stream *stream, struct slice text, const uint8
 
 /* Just activated: what its last owner left unfinished. */
 void token_streams_adopt(struct room_host *room);
+/* Writes down what it has, soon, without a number. */
+void token_stream_save(struct token_stream *stream);
+/* What its last owner had is all of it: it goes on here. */
+void token_stream_resume(struct token_stream *stream);
+/* A socket of the user is live. */
+void token_streams_on_user_here(struct room_host *room, struct slice user);
 /* The last socket of the user has gone. */
 void token_streams_on_user_gone(struct room_host *room, struct slice user);
 /* The socket goes, or starts over. */

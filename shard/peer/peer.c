@@ -22,6 +22,7 @@
 #include "shard/host/gate.h"
 #include "shard/host/gather.h"
 #include "shard/host/settle.h"
+#include "shard/host/stream_handover.h"
 #include "shard/host/user_channel.h"
 #include "shard/limits.h"
 #include "shard/metrics.h"
@@ -310,6 +311,12 @@ static int dispatch(struct peer *peer, const struct msg *msg)
         return 0;
     case MSG_AWAKE:
         settle_on_awake(peer->peers->host, &msg->AWAKE);
+        return 0;
+    case MSG_HANDOVER:
+        streams_on_handover(peer->peers->host, &msg->HANDOVER);
+        return 0;
+    case MSG_ARRIVED:
+        moves_on_arrived(&peer->peers->host->moves, &msg->ARRIVED);
         return 0;
     case MSG_CALL:
         peer->peers->hooks->on_call(peer->peers->owner, peer->gate, &msg->CALL);

@@ -214,7 +214,7 @@ static void on_link(void *owner, struct slice node_id, bool was_up, const char *
 
 static const struct link_pool_hooks hooks = {on_evidence, on_ring, on_stale, on_link};
 
-static struct ring *make_ring(struct fake_cluster *c, unsigned mask)
+static struct ring *make_ring(struct fake_cluster *c, unsigned mask, unsigned draining)
 {
     struct ring_member members[FAKE_SHARDS_MAX];
     struct ring *ring;
@@ -225,7 +225,8 @@ static struct ring *make_ring(struct fake_cluster *c, unsigned mask)
             members[n++] = (struct ring_member){.id = slice_str(c->shards[i].id),
                                                 .address = slice_str(c->shards[i].address),
                                                 .incarnation = 100 + i,
-                                                .weight = 1};
+                                                .weight = 1,
+                                                .draining = draining & (1u << i)};
     }
     assert_int_equal(ring_new(c->epoch, members, n, &ring), 0);
     return ring;
@@ -233,10 +234,15 @@ static struct ring *make_ring(struct fake_cluster *c, unsigned mask)
 
 void fake_cluster_set_ring(struct fake_cluster *c, unsigned mask)
 {
+    fake_cluster_drain(c, mask, 0);
+}
+
+void fake_cluster_drain(struct fake_cluster *c, unsigned mask, unsigned draining)
+{
     AUTO(ring_unref) struct ring *ring = NULL;
 
     c->epoch++;
-    ring = make_ring(c, mask);
+    ring = make_ring(c, mask, draining);
     for (size_t i = 0; i < c->n; i++)
         c->shards[i].ring = ring_identity(ring);
     assert_int_equal(link_pool_set_ring(c->pool, ring), 0);
@@ -244,7 +250,7 @@ void fake_cluster_set_ring(struct fake_cluster *c, unsigned mask)
 
 struct fake_shard *fake_cluster_owner(struct fake_cluster *c, unsigned mask, const char *object)
 {
-    AUTO(ring_unref) struct ring *ring = make_ring(c, mask);
+    AUTO(ring_unref) struct ring *ring = make_ring(c, mask, 0);
     const struct ring_member *owner = ring_owner(ring, slice_str(object));
 
     for (size_t i = 0; i < c->n; i++)

@@ -57,6 +57,8 @@ void fake_cluster_init(struct fake_cluster *c, size_t n, const char *secret);
 void fake_cluster_deinit(struct fake_cluster *c);
 /* A new ring of the shards whose bit is set. */
 void fake_cluster_set_ring(struct fake_cluster *c, unsigned mask);
+/* The same, of which some drain. */
+void fake_cluster_drain(struct fake_cluster *c, unsigned mask, unsigned draining);
 /* The shard that owns the object by the ring of these shards. */
 struct fake_shard *fake_cluster_owner(struct fake_cluster *c, unsigned mask,
                                       const char *object);

@@ -253,6 +253,35 @@ static void a_move_is_looked_up_again(void **state)
     assert_int_equal(out.status, 201);
 }
 
+/* The last owner may still have the room; when it has not, the new one is asked at once. */
+static void the_last_owner_of_a_room_is_asked_first(void **state)
+{
+    struct outcome out;
+    struct fake_shard *from, *to;
+    uint64_t number;
+
+    (void)state;
+    begin(2);
+    fake_env_run(&c.env);
+    from = fake_cluster_owner(&c, 3, "room/p/r");
+    to = fake_cluster_owner(&c, 3 & ~fake_cluster_bit(&c, from), "room/p/r");
+    fake_cluster_drain(&c, 3, fake_cluster_bit(&c, from));
+    fake_env_run(&c.env);
+    start(&post, &out);
+    fake_env_run(&c.env);
+    number = fake_shard_expect(from, MSG_CALL)->CALL.call;
+    reply(from, number, 421, "");
+    assert_int_equal(fake_shard_expect(to, MSG_CALL)->CALL.call, number);
+    reply(to, number, 421, ""); /* the rings differ: now it takes its time */
+    fake_shard_expect_nothing(from);
+    fake_shard_expect_nothing(to);
+    fake_env_advance(&c.env, 2 * MOVED_RETRY_MIN_MS);
+    fake_shard_expect_nothing(from);
+    assert_int_equal(fake_shard_expect(to, MSG_CALL)->CALL.call, number);
+    reply(to, number, 200, "{}");
+    assert_int_equal(out.status, 200);
+}
+
 static void nobody_there_is_unavailable_at_the_deadline(void **state)
 {
     struct outcome out;
@@ -368,6 +397,7 @@ int main(void)
         cmocka_unit_test_teardown(a_broken_link_is_retried_until_it_is_back, teardown),
         cmocka_unit_test_teardown(what_must_not_be_done_twice_is_sent_once, teardown),
         cmocka_unit_test_teardown(a_move_is_looked_up_again, teardown),
+        cmocka_unit_test_teardown(the_last_owner_of_a_room_is_asked_first, teardown),
         cmocka_unit_test_teardown(nobody_there_is_unavailable_at_the_deadline, teardown),
         cmocka_unit_test_teardown(no_answer_is_an_unknown_outcome_only_for_a_change, teardown),
         cmocka_unit_test_teardown(a_cancelled_call_is_never_answered, teardown),

@@ -265,6 +265,8 @@ void shard_moved(struct fake_shard *s, const char *object)
     struct msg msg = {.type = MSG_MOVED};
 
     msg.MOVED.object = slice_str(object);
+    msg.MOVED.ring_epoch = s->ring.epoch;
+    msg.MOVED.ring_hash = s->ring.hash;
     fake_shard_send(s, &msg);
 }
 

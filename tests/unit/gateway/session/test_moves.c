@@ -135,6 +135,8 @@ static void a_ring_that_flips_back_confuses_nobody(void **state)
     fake_env_run(&w.c.env);
     fake_cluster_set_ring(&w.c, 3);
     fake_env_run(&w.c.env);
+    shard_moved(b_shard, "room/p/r"); /* until then it may still have the room */
+    fake_env_run(&w.c.env);
     second = shard_expect_attach(&w, a_shard);
     assert_int_equal(second.last_seq, 3);
     shard_to_attach(a_shard, &first, 0, 5, "out of turn");

@@ -161,6 +161,8 @@ static void the_next_owner_hears_who_was_there(void **state)
     unsigned rest;
 
     (void)state;
+    moved.MOVED.ring_epoch = s0->ring.epoch;
+    moved.MOVED.ring_hash = s0->ring.hash;
     from = fake_cluster_owner(&w.c, 3, "room/p/r");
     rest = 3 & ~fake_cluster_bit(&w.c, from);
     to = fake_cluster_owner(&w.c, rest, "room/p/r");

@@ -179,8 +179,8 @@
 #define ROOMS_SLEEP_PER_TICK 1000
 /* A room without traffic leaves the shard. Default of FLUXY_ROOM_IDLE_MS. */
 #define ROOM_IDLE_MS 60000
-/* Rooms of a shard that are handed over at a time: each costs its new owner a claim, and all the
- * others in flight wait for it; a few keep the database busy. */
+/* Rooms of a shard that are handed over at a time: each costs its new owner a claim, and all
+ * the others in flight wait for it; a few keep the database busy. */
 #define ROOMS_MOVING_MAX 16
 /* Rooms sent off in one turn; those without sockets need no place for long. */
 #define ROOMS_MOVED_PER_TURN 200

@@ -410,13 +410,14 @@
 #define MISSED_MAX 10000
 #define MISSED_RETRY_MS 5000
 #define MISSED_TRIES 12
-/* After a new ring a room may still be with its last owner, and is looked for there first, for so
- * long: more than a shard takes to hand over all that it has. */
+/* After a new ring a room may still be with its last owner, and is looked for there first, for
+ * so long: more than a shard takes to hand over all that it has. */
 #define HANDOVER_MS 30000
-/* Another shard has claimed a room, and its last owner has not said MOVED: waited for so long. */
+/* Another shard has claimed a room, and its last owner has not said MOVED: waited for so long.
+ */
 #define WAKE_FOLLOW_MS 200
-/* Bytes of token streams that a gateway carries from one owner to the next; more end with what is
- * stored of them. */
+/* Bytes of token streams that a gateway carries from one owner to the next; more end with what
+ * is stored of them. */
 #define HANDOVER_BYTES_MAX (16 * MIB)
 /* MOVED is answered by looking again after a pause, doubling from MIN to MAX. */
 #define MOVED_RETRY_MIN_MS 20

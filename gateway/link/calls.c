@@ -44,7 +44,8 @@ struct call {
     bool is_once;      /* not to be sent again */
     bool is_over;      /* its one link has broken: ends at the next timer */
     struct link *sent; /* while SENT; only compared, never followed */
-    uint64_t released; /* epoch of the ring under which its last owner has said that it has gone */
+    uint64_t
+        released; /* epoch of the ring under which its last owner has said that it has gone */
     uint64_t number;
     uint64_t started_ms, deadline_ms;
     uint64_t pause_ms; /* before the next try */
@@ -284,7 +285,8 @@ static bool number_eq(const struct map_node *node, const void *key)
     return container_of(node, struct call, node)->number == *(const uint64_t *)key;
 }
 
-/* Its last owner does not have it any more: the next one is asked at once. Else the rings differ. */
+/* Its last owner does not have it any more: the next one is asked at once. Else the rings
+ * differ. */
 static void look_again(struct call *call, const struct link *link)
 {
     struct link_pool *pool = call->calls->pool;

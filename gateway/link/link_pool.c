@@ -32,8 +32,9 @@ struct link_pool {
     char *secret;
     struct ring *ring; /* NULL before the first one */
     struct ring_identity ring_id;
-    struct ring *before;   /* whose owners may still have what is not theirs any more; NULL: none */
-    struct timer handover; /* armed while it counts */
+    struct ring
+        *before; /* whose owners may still have what is not theirs any more; NULL: none */
+    struct timer handover;   /* armed while it counts */
     struct link **by_member; /* link of ring_at(i) */
     struct link **links;     /* all of them, also those that leave */
     size_t n_links, n_members;
@@ -292,8 +293,7 @@ struct link *link_pool_holder(struct link_pool *pool, struct slice object)
     const struct ring_member *has = had ? ring_find(pool->ring, had->id) : NULL;
     struct link *link;
 
-    if (!has || has->incarnation != had->incarnation ||
-        ring_owner(pool->ring, object) == has)
+    if (!has || has->incarnation != had->incarnation || ring_owner(pool->ring, object) == has)
         return NULL;
     link = pool->by_member[has - ring_at(pool->ring, 0)];
     return link && link_is_up(link) ? link : NULL;

@@ -74,8 +74,8 @@ struct link *link_pool_owner(struct link_pool *pool, struct slice object);
 /* For a while after a new ring: the live link to the shard that owned the object before and may
  * still have it; to be asked first. NULL: there is none. */
 struct link *link_pool_holder(struct link_pool *pool, struct slice object);
-/* For a while after a new ring: the shard behind this link (one of the pool's) is on it, too, and
- * will say MOVED when it lets go of what is not its own any more. */
+/* For a while after a new ring: the shard behind this link (one of the pool's) is on it, too,
+ * and will say MOVED when it lets go of what is not its own any more. */
 bool link_pool_may_hold(const struct link_pool *pool, const struct link *link);
 uint64_t link_pool_epoch(const struct link_pool *pool); /* of the ring; 0: none yet */
 /* Sends our ring when theirs is older; true then. */

@@ -205,16 +205,19 @@ void local_room_on_sleep(struct local_room *room, const struct msg_SLEEP *in)
     set_state(room, ROOM_ASLEEP, room->link);
 }
 
-/* In how long the shard that has just said MOVED is asked again, if it is to be. */
-static void pause(struct local_room *room, bool at_once)
+/* The owner by our own ring says MOVED: it is asked again after a while, or, the first time, at
+ * once, when it has been taught that ring just now. */
+static void pause(struct local_room *room, const struct link *by, bool is_taught)
 {
     struct sessions *all = room->all;
     bool is_first = room->pause_ms == MOVED_RETRY_MIN_MS;
     uint64_t ms = env_jitter_ms(all->env, room->pause_ms);
 
     room->pause_ms = MIN(room->pause_ms * 2, (uint32_t)MOVED_RETRY_MAX_MS);
-    if ((at_once && is_first) || env_timer(all->env, &room->retry, ms) < 0)
-        room->moved_by = NULL; /* or no memory for a pause: looked at in the next turn */
+    if (is_taught && is_first)
+        return;
+    if (env_timer(all->env, &room->retry, ms) == 0)
+        room->moved_by = by; /* out of memory for a pause: looked at in the next turn */
 }
 
 void local_room_on_moved(struct local_room *room, const struct msg_MOVED *in)
@@ -222,7 +225,8 @@ void local_room_on_moved(struct local_room *room, const struct msg_MOVED *in)
     struct sessions *all = room->all;
     struct link *from = room->link;
     struct ring_identity theirs = {in->ring_epoch, in->ring_hash};
-    bool is_taught;
+    bool is_owner = from == link_pool_owner(all->pool, local_room_object(room));
+    bool is_taught = link_pool_teach(all->pool, from, theirs);
 
     all->metrics->moved++;
     if (in->users.len > 0) /* else it was not there, and what we know is as good as before */
@@ -233,13 +237,12 @@ void local_room_on_moved(struct local_room *room, const struct msg_MOVED *in)
         room->left = from;
         room->move = in->move;
     }
-    if (from != link_pool_owner(all->pool, local_room_object(room)))
-        room->released = link_pool_epoch(all->pool);
-    is_taught = link_pool_teach(all->pool, from, theirs);
-    room->moved_by = from;
-    pause(room, is_taught);
+    if (is_owner)
+        pause(room, from, is_taught);
+    else
+        room->released = link_pool_epoch(all->pool); /* and our ring names another one */
     link_pool_refresh_ring(all->pool);
-    sessions_queue_room(all, room); /* by our own ring there may be another owner already */
+    sessions_queue_room(all, room);
 }
 
 void local_room_on_woken(struct local_room *room, struct link *by, uint64_t wake)
@@ -318,8 +321,8 @@ static int send_members(struct local_room *room, size_t *budget)
     return 0;
 }
 
-/* By the ring it belongs to `owner`, but the shard that it is bound to may still have it, and will
- * say when it lets go. Not when the owner has claimed it, and that word is overdue. */
+/* By the ring it belongs to `owner`, but the shard that it is bound to may still have it, and
+ * will say when it lets go. Not when the owner has claimed it, and that word is overdue. */
 static bool stays(const struct local_room *room, const struct link *owner)
 {
     return room->state != ROOM_UNBOUND && !room->is_user_channel &&
@@ -327,8 +330,8 @@ static bool stays(const struct local_room *room, const struct link *owner)
            !(room->woken_by == owner && !timer_is_armed(&room->retry));
 }
 
-/* The shard to ask next: a room that is nowhere yet may still be with its last owner. NULL: none
- * that is up. */
+/* The shard to ask next: a room that is nowhere yet may still be with its last owner. NULL:
+ * none that is up. */
 static struct link *look_for(const struct local_room *room, struct link *owner)
 {
     struct link_pool *pool = room->all->pool;
@@ -340,8 +343,8 @@ static struct link *look_for(const struct local_room *room, struct link *owner)
     return holder ? holder : owner;
 }
 
-/* Asleep, it is no more with its shard than with any other; but a WAKE of its new owner may have
- * passed us by. Many rooms do not wake at once. */
+/* Asleep, it is no more with its shard than with any other; but a WAKE of its new owner may
+ * have passed us by. Many rooms do not wake at once. */
 static void wake_later(struct local_room *room)
 {
     if (!list_linked(&room->to_wake))

@@ -36,7 +36,7 @@ struct local_room {
     struct list work;            /* sessions.work or .stalled */
     struct timer retry;          /* armed: MOVED was answered a moment ago */
     const struct link *moved_by; /* the shard that said so; only compared */
-    uint64_t released;           /* epoch of the ring under which its last owner has let go of it */
+    uint64_t released; /* epoch of the ring under which its last owner has let go of it */
     /* Another shard than the one behind `link` has claimed it: */
     const struct link *woken_by; /* only compared; NULL: none */
     uint64_t woken;              /* the number of its WAKE */

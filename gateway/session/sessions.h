@@ -49,8 +49,8 @@ struct sessions {
         stalled; /* struct local_room whose link was full while its attaches were being sent */
     struct list kicks; /* struct kick: sockets of theirs are still to be ended */
     struct missed_rooms missed;
-    struct list to_wake; /* struct local_room: asleep, and another gateway that had sockets in
-                            it is gone, or its owner is another one */
+    struct list to_wake;   /* struct local_room: asleep, and another gateway that had sockets in
+                              it is gone, or its owner is another one */
     size_t handover_bytes; /* of all token streams on their way to another shard */
     struct timer work_timer;
     struct timer kick_timer;

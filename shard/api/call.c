@@ -290,8 +290,7 @@ static void on_message(void *arg, enum found found, struct entry *entry)
         return;
     call->verb.found = found;
     call->verb.named = entry ? entry_ref(entry) : NULL;
-    if (found != FOUND_UNKNOWN ||
-        !host_serves(call->host, call->project, call->room_id))
+    if (found != FOUND_UNKNOWN || !host_serves(call->host, call->project, call->room_id))
         call_find_room(call); /* comes back to the handler */
     else
         call_refuse(call, ERROR_unavailable, "", 0);

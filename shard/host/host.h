@@ -87,7 +87,8 @@ void host_set_lease(struct host *host, bool is_confirmed);
 int64_t host_now_us(const struct host *host);
 /* True when the newest ring that we know gives us the object. */
 bool host_owns(const struct host *host, struct slice object);
-/* We answer for this room: it is ours, or in our memory and has not gone to its new owner yet. */
+/* We answer for this room: it is ours, or in our memory and has not gone to its new owner yet.
+ */
 bool host_serves(const struct host *host, struct slice project, struct slice room);
 /* Everything leaves (shutdown): host_set_ring() with a ring without us does that; this asks
  * whether it is done. */

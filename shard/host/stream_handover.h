@@ -14,6 +14,7 @@
 void streams_hand_over(struct room_host *room);
 /* From a gateway, for a room of ours: kept until the room is active, else taken over. */
 void streams_on_handover(struct host *host, const struct msg_HANDOVER *msg);
-/* Just activated, and its unfinished streams adopted: those that have been handed over go on. */
+/* Just activated, and its unfinished streams adopted: those that have been handed over go on.
+ */
 void streams_take_over(struct room_host *room);
 void streams_drop_handovers(struct room_host *room);

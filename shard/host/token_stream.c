@@ -275,8 +275,8 @@ static void not_ended(struct token_stream *stream, enum error_code code)
         refuse(op, stream->room, code);
 }
 
-/* The room goes elsewhere, and the gateway sends the frame again. A stream that was to end is still
- * open, and is handed over. */
+/* The room goes elsewhere, and the gateway sends the frame again. A stream that was to end is
+ * still open, and is handed over. */
 static void dropped(struct token_stream *stream)
 {
     if (stream->op)

@@ -31,7 +31,7 @@ struct token_stream {
     /* The newest text in it is frame n of that attach of that gateway; 0: not known. */
     uint64_t gateway, attach, n;
     uint8_t key[DEDUPE_LEN]; /* of its `start` */
-    struct entry *entry; /* once committed; owned reference */
+    struct entry *entry;     /* once committed; owned reference */
     struct buf text;
     size_t shown_len, saved_len; /* how much of it has been shown, stored */
     struct stream_save *saving;  /* under way; NULL: none */
@@ -54,8 +54,8 @@ void token_stream_free(struct token_stream *stream);
 void token_stream_start_again(struct token_stream *stream, struct op *op);
 
 enum token_stream_answer { STREAM_TOO_LONG = 1, STREAM_BLOCKED };
-/* The text of this frame, for an open stream; once, however often the frame comes. BLOCKED: with
- * it there would be a word that the room does not allow. -ENOMEM. */
+/* The text of this frame, for an open stream; once, however often the frame comes. BLOCKED:
+ * with it there would be a word that the room does not allow. -ENOMEM. */
 int token_stream_append(struct token_stream *stream, const struct op *op,
                         struct slice text) MUST_CHECK;
 /* Ends an open stream: `text` (data NULL: what has been gathered) is what remains. key: of the

@@ -58,8 +58,9 @@ static void say_moved(struct fake_shard *s, uint64_t move)
 
 static void say_wake(struct fake_shard *s, uint64_t wake)
 {
-    struct msg msg = {.type = MSG_WAKE,
-                      .WAKE = {.project = SLICE_LIT("p"), .room = SLICE_LIT("r"), .wake = wake}};
+    struct msg msg = {
+        .type = MSG_WAKE,
+        .WAKE = {.project = SLICE_LIT("p"), .room = SLICE_LIT("r"), .wake = wake}};
 
     fake_shard_send(s, &msg);
     fake_env_run(&w.c.env);

@@ -187,6 +187,13 @@ static bool note_user(struct buf *out, const struct msg *msg)
     return true;
 }
 
+static void note_handover(struct fx_gate *g, const struct msg_HANDOVER *m)
+{
+    buf_printf(&g->log, "handover %.*s %.*s seq=%llu by=%llu:%llu:%llu {%.*s}\n", S(m->room),
+               S(m->user), (unsigned long long)m->seq, (unsigned long long)m->gateway,
+               (unsigned long long)m->attach, (unsigned long long)m->n, S(m->text));
+}
+
 static void note(struct fx_gate *g, const struct msg *msg)
 {
     struct buf *out = &g->log;
@@ -209,6 +216,8 @@ static void note(struct fx_gate *g, const struct msg *msg)
         buf_printf(out, "wake %.*s\n", S(msg->WAKE.room));
     else if (msg->type == MSG_MOVED)
         buf_printf(out, "moved %.*s\n", S(msg->MOVED.object));
+    else if (msg->type == MSG_HANDOVER)
+        note_handover(g, &msg->HANDOVER);
     else if (msg->type == MSG_GATEWAY_GONE)
         buf_printf(out, "gone %llu\n", (unsigned long long)msg->GATEWAY_GONE.incarnation);
     else if (msg->type == MSG_REPLY)
@@ -222,6 +231,8 @@ static void note(struct fx_gate *g, const struct msg *msg)
         remember(g, msg->SLEEP.users);
     else if (msg->type == MSG_MOVED)
         remember(g, msg->MOVED.users);
+    if (msg->type == MSG_MOVED && msg->MOVED.move > 0)
+        g->move = msg->MOVED.move;
 }
 
 static int on_message(void *owner, struct slice message)
@@ -419,6 +430,31 @@ void fx_set_ring(struct fx *fx, bool is_ours)
                      0);
     host_set_ring(fx->host, fx->ring);
     ring_unref(old);
+}
+
+void fx_drain(struct fx *fx)
+{
+    struct ring_member members[2] = {{.id = SLICE_LIT("shard-1"),
+                                      .address = SLICE_LIT("127.0.0.1:1"),
+                                      .incarnation = FX_INCARNATION,
+                                      .weight = 1,
+                                      .draining = true},
+                                     {.id = SLICE_LIT("shard-2"),
+                                      .address = SLICE_LIT("127.0.0.1:2"),
+                                      .incarnation = FX_INCARNATION + 1,
+                                      .weight = 1}};
+    struct ring *old = fx->ring;
+
+    assert_int_equal(ring_new(ring_identity(old).epoch + 1, members, 2, &fx->ring), 0);
+    host_set_ring(fx->host, fx->ring);
+    ring_unref(old);
+}
+
+void fx_arrived(struct fx_gate *g)
+{
+    struct msg_ARRIVED msg = {.move = g->move};
+
+    moves_on_arrived(&g->fx->host->moves, &msg);
 }
 
 void fx_init(struct fx *fx)

@@ -42,6 +42,7 @@ struct fx_gate {
     struct later awake;
     struct buf log;
     uint64_t calls;
+    uint64_t move; /* of the last MOVED that had one */
 };
 
 struct fx {
@@ -64,6 +65,8 @@ void fx_deinit(struct fx *fx);
 void fx_run(struct fx *fx);
 /* The ring has us alone, or somebody else alone. */
 void fx_set_ring(struct fx *fx, bool is_ours);
+/* We are to hand over everything to another shard. */
+void fx_drain(struct fx *fx);
 struct sim_room *fx_row(struct fx *fx, const char *room);
 
 /* ---- a gateway ---- */
@@ -87,6 +90,8 @@ void fx_frame(struct fx_gate *g, uint64_t attach, uint64_t n, uint32_t flags, co
 /* {"type":"message","content":content,"clientMessageId":id} (id may be NULL) */
 void fx_say(struct fx_gate *g, uint64_t attach, uint64_t n, const char *content,
             const char *id);
+/* The room of the last MOVED has a live socket at its new owner. */
+void fx_arrived(struct fx_gate *g);
 /* Every socket of the last WAKE's room has been attached. */
 void fx_awake(struct fx_gate *g);
 void fx_more(struct fx_gate *g, uint64_t attach);

@@ -78,3 +78,10 @@ system_main() {
     FLUXY_TEST_KILLS=2 FLUXY_TEST_MESSAGES=200 \
         node_tests "$1" tests/system/{room,api,hostile,order,crash}.test.mjs
 }
+
+# stalls FOLDER OPTION...: how long clients wait when something happens; the bounds with much slack.
+stalls() {
+    local folder=$1
+    shift
+    tests/bench/stalls --build "$folder" --dir "$TMPDIR/stalls" "$@"
+}

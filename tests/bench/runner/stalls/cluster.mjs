@@ -1,7 +1,7 @@
 // The private cluster, its processes by name, and the moment at which PostgreSQL is back.
 
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { promisify } from 'node:util';
 
@@ -111,7 +111,20 @@ export class Cluster {
         return Number(line.split(/\s+/)[1]) * 1024;
     }
 
-    async down() {
-        await this.command('down', '--wipe');
+    // Everything that processes have complained about on their way: sanitizers, assertions.
+    complaints() {
+        return readdirSync(`${this.dir}/log`).flatMap((name) => {
+            const text = readFileSync(`${this.dir}/log/${name}`, 'utf8');
+            const at = text.search(/ERROR: (Address|Leak)Sanitizer|runtime error:|Assertion .* failed/);
+            return at < 0 ? [] : [`${name}: ${text.slice(at, at + 3000)}`];
+        });
+    }
+
+    down() {
+        return this.command('down');
+    }
+
+    wipe() {
+        return this.command('down', '--wipe');
     }
 }

@@ -72,7 +72,8 @@ class Each {
     }
 }
 
-const resident = (cluster) => cluster.names('gateway').map((name) => ({ name, pid: cluster.node(name).pid, bytes: cluster.rssBytes(name) }));
+const resident = (cluster) => [...cluster.names('gateway'), ...cluster.names('shard')]
+    .map((name) => ({ name, pid: cluster.node(name).pid, bytes: cluster.rssBytes(name) }));
 
 async function measure(run) {
     const { cluster, options } = run;
@@ -92,7 +93,7 @@ async function measure(run) {
     });
 }
 
-function verdict(options, summaries, end) {
+function verdict(options, summaries, end, complaints) {
     let good = true;
     for (const summary of summaries) {
         const scenario = SCENARIOS.find((each) => each.name === summary.name);
@@ -102,7 +103,9 @@ function verdict(options, summaries, end) {
     }
     console.log(end.ok ? `PASS  ${end.messages} messages, each acknowledged and at every member once and in order`
         : `FAIL  promises were broken: ${JSON.stringify(end)}`);
-    return good && end.ok;
+    for (const complaint of complaints)
+        console.log(`FAIL  ${complaint}`);
+    return good && end.ok && complaints.length === 0;
 }
 
 async function main() {
@@ -113,7 +116,7 @@ async function main() {
     say('building, and starting a cluster');
     await cluster.prepare();
     for (const name of ['SIGINT', 'SIGTERM'])
-        process.once(name, () => { (options.keep ? Promise.resolve() : cluster.down()).finally(() => process.exit(130)); });
+        process.once(name, () => { (options.keep ? Promise.resolve() : cluster.wipe()).finally(() => process.exit(130)); });
     try {
         await cluster.up(options);
         run.driver = new Driver(cluster, options);
@@ -123,17 +126,18 @@ async function main() {
         const memory = await measure(run);
         const end = await run.driver.quit();
         await run.driver.ended;
+        await cluster.down();
         const summaries = SCENARIOS.filter(({ name }) => run.taken[name].windows.length > 0).map((each) => summarise(each, run.taken[each.name]));
         if (options.json !== undefined)
             writeFileSync(options.json, `${JSON.stringify({ summaries, memory, end, taken: run.taken })}\n`);
         printTable(summaries);
         printMemory(memory);
         console.log('');
-        process.exitCode = verdict(options, summaries, end) ? 0 : 1;
+        process.exitCode = verdict(options, summaries, end, cluster.complaints()) ? 0 : 1;
     } finally {
         await run.driver?.stop();
         if (!options.keep)
-            await cluster.down();
+            await cluster.wipe();
     }
 }
 

@@ -17,7 +17,7 @@ const USAGE = `usage: tests/bench/stalls [--reps N] [--only SCENARIO,...] [--jso
   --build DIR        the build that is measured (build-bench, which is made when it is missing)
   --json FILE        write everything that was measured there
   --dir DIR          folder of the private cluster (.data/stalls in the project)
-  --keep             leave the cluster running at the end
+  --keep             leave the cluster's folder, with its logs, at the end
 
 Starts a private cluster, sends messages through it at a fixed rate and lets faults happen. Status 0: every bound was kept,
 and nothing was lost, doubled or out of order.`;

@@ -5,6 +5,7 @@ import { pause } from './cluster.mjs';
 // So long after the last thing that was done, a window goes on: what comes late belongs to it.
 const AFTERMATH_MS = 1500;
 const AFTER_KILL_MS = 4000;
+const HANG_MS = 6000;
 const REDIS_SLICE_MS = 5000;
 
 /*
@@ -13,7 +14,7 @@ const REDIS_SLICE_MS = 5000;
  * boundMs         p99 over all rooms and faults of the longest wait in a room
  * markBoundMs     p99 over rooms of the time from the mark to the next acknowledgement
  * keepsSockets    no socket may close
- * mayRefuse       messages may be answered with a retryable error
+ * mayRefuse       messages may be answered with a retryable error, and the wait has no bound
  * run(each)       one fault: takes its windows by each.window(...), which also takes the quiet one before
  */
 const asMany = (n) => n;
@@ -91,6 +92,39 @@ export const SCENARIOS = [
                 await pause(AFTER_KILL_MS);
             });
             await each.cluster.start(name);
+            await pause(each.holdDownMs);
+        },
+    },
+    {
+        name: 'crash',
+        title: 'a shard dies and is started again at once',
+        reps: asMany,
+        boundMs: 1500,
+        keepsSockets: true,
+        async run(each) {
+            const name = each.pick('shard');
+            await each.window(async () => {
+                each.cluster.signal(name, 'SIGKILL');
+                await each.cluster.gone(name);
+                await each.cluster.start(name);
+                await pause(AFTER_KILL_MS);
+            });
+            await pause(each.holdDownMs);
+        },
+    },
+    {
+        name: 'hang',
+        title: 'a shard hangs for 6 s (SIGSTOP)',
+        reps: few,
+        keepsSockets: true,
+        async run(each) {
+            const name = each.pick('shard');
+            await each.window(async () => {
+                each.cluster.signal(name, 'SIGSTOP');
+                await pause(HANG_MS);
+                each.cluster.signal(name, 'SIGCONT');
+                await pause(AFTER_KILL_MS);
+            });
             await pause(each.holdDownMs);
         },
     },

@@ -7,7 +7,7 @@ PACKAGES := deploy/packages/install
 NINJA := ninja
 ARGS ?=
 
-.PHONY: help deps build run test test-long lint format fuzz bench bench-stalls sim property clean
+.PHONY: help deps build run test test-long lint format fuzz bench bench-stalls sim property chaos clean
 
 help:
 	@echo 'make run        a cluster on this machine, in the foreground (ARGS="--gateways 3")'
@@ -17,6 +17,7 @@ help:
 	@echo 'make format     let clang-format put right what it can'
 	@echo 'make sim        the simulated cluster over many seeds (ARGS="--seed 42" replays one)'
 	@echo 'make property   what clients see against a model, over 1,000 seeds (ARGS="--seed 42 -v" replays one)'
+	@echo 'make chaos      real processes under faults, and what clients saw against the database (ARGS="--seed 7 --seconds 600")'
 	@echo 'make fuzz       every fuzz target for a while (SECONDS_EACH=60)'
 	@echo 'make bench      our figures beside the floor, in one run'
 	@echo 'make bench-stalls  how long clients wait when something happens to the cluster'
@@ -71,6 +72,13 @@ property:
 	@deploy/tools/configure build
 	@$(NINJA) -C build tests/sim/fluxy-property
 	@build/tests/sim/fluxy-property $(ARGS)
+
+chaos:
+	@$(PACKAGES) build run node
+	@deploy/tools/node --fetch
+	@deploy/tools/configure build
+	@$(NINJA) -C build --quiet
+	@tests/chaos/run $(ARGS)
 
 bench:
 	@$(PACKAGES) build run node

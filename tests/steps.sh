@@ -69,6 +69,13 @@ system() {
     node_tests "$1" "${files[@]}"
 }
 
+# chaos FOLDER ARGUMENTS...: real processes under faults.
+chaos() {
+    local folder=$1
+    shift
+    tests/chaos/run --build "$folder" "$@"
+}
+
 browser() {
     node_tests "$1" tests/system/browser.test.mjs
 }

@@ -269,7 +269,7 @@ class Fluxy(Node):
     def environment(self):
         environment = super().environment()
         environment.update(self.settings())
-        environment.update(self.state.data["env"])
+        environment.update(self.state.env_of(self.name))
         return environment
 
     def settings(self):

@@ -89,6 +89,12 @@ class State:
         finally:
             os.close(fd)
 
+    def env_of(self, node):
+        """What all nodes are told, then what only this one is told (`NODE/NAME`)."""
+        told = {name: value for name, value in self.data["env"].items() if "/" not in name}
+        mine = {name.partition("/")[2]: value for name, value in self.data["env"].items() if name.partition("/")[0] == node and "/" in name}
+        return told | mine
+
     def secret(self, name):
         """The file that holds the secret, made at first use: random bytes in hex, behind what marks the kind."""
         path = self.dir / "secrets" / name

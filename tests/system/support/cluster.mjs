@@ -94,12 +94,13 @@ export class Cluster {
   }
 }
 
-export async function call(base, method, path, { token, key, body, headers = {} } = {}) {
+/** ms: a deadline for the whole call; without one it waits. */
+export async function call(base, method, path, { token, key, body, headers = {}, ms } = {}) {
   const all = { ...headers };
   if (token) all.Authorization = `Bearer ${token}`;
   if (key) all['X-Fluxy-Api-Key'] = key;
   if (body !== undefined && !all['Content-Type']) all['Content-Type'] = 'application/json';
-  const answer = await fetch(base + path, { method, headers: all, body: typeof body === 'string' ? body : body && JSON.stringify(body) });
+  const answer = await fetch(base + path, { method, headers: all, body: typeof body === 'string' ? body : body && JSON.stringify(body), signal: ms && AbortSignal.timeout(ms) });
   const text = await answer.text();
   let json;
   try {

@@ -106,8 +106,12 @@ export class Campaign {
   async oneByOne(round, end) {
     for (const fault of round.faults) {
       if (performance.now() > end) return;
-      if (await this.nemesis.perform(fault, round.round, true)) await this.flow(`writes flow after ${fault.kind}`);
-      else this.skipped++;
+      if (!(await this.nemesis.perform(fault, round.round, true))) {
+        this.skipped++;
+        continue;
+      }
+      await this.flow(`writes flow after ${fault.kind}`);
+      this.nemesis.done.at(-1).over = performance.now();
     }
   }
 

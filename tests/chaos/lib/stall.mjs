@@ -3,14 +3,14 @@
 // a second longer: a move comes after the drain, an eviction after the pause). Affected are the rooms of the shard, the
 // clients of the gateway, or all.
 
-const AFTER_MS = 1000;
+const AFTER_MS = 1000; // of faults over one another; one that comes alone has its end when writes flow again
 
 const touches = (affects, op) => (affects.rooms ? affects.rooms.has(op.room) : true) && (affects.gateway ? op.gateways.includes(affects.gateway) : true);
 
 /** The stalls, one a room, of one fault. */
 export function stallsOf(fault, ops) {
   const worst = new Map();
-  const end = fault.ended + AFTER_MS;
+  const end = fault.over ?? fault.ended + AFTER_MS;
   for (const op of ops) {
     if (op.settled < fault.began || op.begun > end || !touches(fault.affects, op)) continue;
     const stall = op.settled - Math.max(op.begun, fault.began);

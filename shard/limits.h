@@ -194,7 +194,7 @@
 #define ROOM_LEAVE_MS 2000
 /* A failed read or claim is tried again after a pause, doubling from MIN to MAX; jittered. */
 #define STORE_RETRY_MIN_MS 50
-#define STORE_RETRY_MAX_MS 2000u
+#define STORE_RETRY_MAX_MS 1000u
 /* How long a shard answers for a project or key from memory. */
 #define PROJECT_CACHE_MS 2000
 /* While the database is away what was true is still answered, this long at most: sockets and
@@ -265,9 +265,14 @@
 #define PG_READ_TIMEOUT_MS 6000
 /* A batch without an answer by then costs its connection, and its outcome is unknown. */
 #define PG_COMMIT_TIMEOUT_MS 10000
-/* Pauses between attempts to connect, doubling, jittered. */
+/* Pauses between attempts to connect, doubling, jittered. While none is up only one connection
+ * for each host tries, so that a server that starts is not drowned by all of them; the others
+ * are told, come within PG_SPREAD_MS, and look by themselves every PG_PARKED_MS. Writes shall
+ * flow within a second of the server's return. */
 #define PG_RETRY_MIN_MS 50
-#define PG_RETRY_MAX_MS 2000
+#define PG_RETRY_MAX_MS 400
+#define PG_SPREAD_MS 50
+#define PG_PARKED_MS 5000
 /* Ids fetched at a time: at 20,000 messages a second one block lasts almost a second. */
 #define PG_ID_BLOCK 16384
 /* A larger difference of the clocks is reported. */

@@ -166,7 +166,17 @@ static void on_store_replaced(void *owner)
     host_drop_rooms(s->host);
 }
 
-static const struct store_pg_events store_events = {.on_replaced = on_store_replaced};
+static void on_store_available(void *owner)
+{
+    struct shard *s = owner;
+
+    log_info("the database can be written to");
+    committer_store_is_back(s->committer);
+    host_store_is_back(s->host);
+}
+
+static const struct store_pg_events store_events = {.on_replaced = on_store_replaced,
+                                                    .on_available = on_store_available};
 
 static int build_rooms(struct shard *s)
 {

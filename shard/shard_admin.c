@@ -28,6 +28,23 @@ static bool is_ready(void *owner, struct buf *reasons)
     return has_store && is_on_ring && s->state == SHARD_RUNNING;
 }
 
+static void fill_errors(struct shard_metrics *m, const struct store_pg_stats *pg)
+{
+    m->pg_error_data = pg->errors[PG_ERROR_DATA];
+    m->pg_error_read_only = pg->errors[PG_ERROR_READ_ONLY];
+    m->pg_error_disk_full = pg->errors[PG_ERROR_DISK_FULL];
+    m->pg_error_connections = pg->errors[PG_ERROR_CONNECTIONS];
+    m->pg_error_resources = pg->errors[PG_ERROR_MEMORY];
+    m->pg_error_shutdown = pg->errors[PG_ERROR_SHUTDOWN];
+    m->pg_error_lock = pg->errors[PG_ERROR_LOCK];
+    m->pg_error_canceled = pg->errors[PG_ERROR_CANCELED];
+    m->pg_error_io = pg->errors[PG_ERROR_IO];
+    m->pg_error_connection = pg->errors[PG_ERROR_CONNECTION];
+    m->pg_error_session = pg->errors[PG_ERROR_SESSION];
+    m->pg_error_access = pg->errors[PG_ERROR_ACCESS];
+    m->pg_error_other = pg->errors[PG_ERROR_OTHER];
+}
+
 static void write_metrics(void *owner, struct buf *out)
 {
     struct shard *s = owner;
@@ -48,6 +65,8 @@ static void write_metrics(void *owner, struct buf *out)
     s->metrics.pg_failures = pg->connect_failures;
     s->metrics.pg_requests = pg->requests;
     s->metrics.pg_timeouts = pg->timeouts;
+    s->metrics.pg_replaced = pg->replaced;
+    fill_errors(&s->metrics, pg);
     shard_metrics_write(out, &s->metrics);
     membership_metrics_write(out, &ring);
     loop_write_metrics(s->loop, out);

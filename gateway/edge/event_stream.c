@@ -214,13 +214,13 @@ static void read_query(const struct http_request *request, struct socket_query *
     socket_query_read_options(query, q);
     r = uri_query_get(query, "lastEventId", &text);
     if (r == 0)
-        socket_query_set_cursor(q, buf_slice(&text));
+        socket_query_set_event_id(q, buf_slice(&text));
     else if (r != URI_ABSENT)
         q->bad_cursor = true;
     if (!http_request_field_count(request, "last-event-id"))
         return;
     if (http_request_field(request, "last-event-id", &id))
-        socket_query_set_cursor(q, id);
+        socket_query_set_event_id(q, id);
     else
         q->bad_cursor = true; /* more than one */
 }
@@ -304,7 +304,7 @@ void event_stream_open(struct front *front, struct api_request *req)
         api_reply_error(req, ERROR_unavailable, SLICE_LIT("this gateway is being stopped"));
     else if (query.bad_cursor)
         api_reply_error(req, ERROR_invalid_cursor,
-                        SLICE_LIT("Last-Event-ID and lastSeq are integers from 0 to 2^53 - 1"));
+                        SLICE_LIT("Last-Event-ID is the id of an event, lastSeq an integer from 0 to 2^53 - 1"));
     else
         start(front, req, &query);
     socket_query_deinit(&query);

@@ -69,6 +69,18 @@ void socket_query_set_cursor(struct socket_query *q, struct slice text)
     q->bad_cursor = !parse_number(text, SEQ_MAX, &q->last_seq);
 }
 
+void socket_query_set_event_id(struct socket_query *q, struct slice id)
+{
+    const char *hyphen = id.len > 0 ? memchr(id.data, '-', id.len) : NULL;
+    size_t len = hyphen ? (size_t)(hyphen - id.data) : id.len;
+
+    socket_query_set_cursor(q, slice_of(id.data, len));
+    if (!hyphen)
+        (void)ident_copy(SLICE_LIT(GENERATION_FIRST), q->generation);
+    else if (!ident_copy(slice_of(hyphen + 1, id.len - len - 1), q->generation))
+        q->bad_cursor = true;
+}
+
 static void read_cursor(struct slice query, struct buf *buf, struct socket_query *q)
 {
     struct slice generation;

@@ -485,7 +485,7 @@ static void set_generation(struct attach *a, struct slice generation)
 }
 
 /* Queues a frame for this one socket. <0: the session has been ended. */
-static int write_frame(struct attach *a, struct slice json, uint64_t cursor)
+static int write_frame(struct attach *a, struct slice json, struct framing_id id)
 {
     AUTO(blob_unref) struct blob *frame = NULL;
 
@@ -494,7 +494,7 @@ static int write_frame(struct attach *a, struct slice json, uint64_t cursor)
         session_end_failed(a->session, -ENOBUFS);
         return -EPIPE;
     }
-    frame = framing_build(a->framing, json, cursor);
+    frame = framing_build(a->framing, json, id);
     if (!frame || session_write(a->session, frame) < 0) {
         session_end_failed(a->session, -ENOMEM);
         return -ENOMEM;
@@ -511,9 +511,13 @@ static bool was_given(const struct attach *a, const struct msg_TO_ATTACH *in)
 
 void attach_on_bytes(struct attach *a, const struct msg_TO_ATTACH *in)
 {
+    struct framing_id id = {.seq = in->cursor,
+                            .generation = in->generation.len ? in->generation
+                                                             : generation_of(a)};
+
     if (a->state == ATTACH_STATE_WAITING)
         set_state(a, ATTACH_STATE_CATCHING);
-    if (in->json.len > 0 && !was_given(a, in) && write_frame(a, in->json, in->cursor) < 0)
+    if (in->json.len > 0 && !was_given(a, in) && write_frame(a, in->json, id) < 0)
         return;
     set_generation(a, in->generation);
     if (in->cursor > 0 && (a->state == ATTACH_STATE_CATCHING || in->cursor > a->cursor))

@@ -32,11 +32,15 @@ static void frames_drop(struct frames *frames)
 static bool frames_build(const struct local_room *room, const struct msg_ROOM_EVENT *event,
                          struct frames *ret)
 {
+    struct framing_id id = {.seq = event->seq};
+
+    if (room->generation)
+        id.generation = blob_slice(room->generation);
     *ret = (struct frames){0};
     for (unsigned i = 0; i < FRAMING_COUNT; i++) {
         if (room->n_framed[i] == 0)
             continue;
-        ret->of[i] = framing_build((enum framing)i, event->json, event->seq);
+        ret->of[i] = framing_build((enum framing)i, event->json, id);
         if (!ret->of[i]) {
             frames_drop(ret);
             return false;

@@ -13,6 +13,13 @@ enum framing {
     FRAMING_COUNT
 };
 
-/* The frame as bytes, with one reference. seq: what a reader of an event stream comes back with
- * (its `id:`); 0: none. NULL: out of memory. */
-struct blob *framing_build(enum framing framing, struct slice json, uint64_t seq);
+/* What a reader of an event stream comes back with (its `id:`): seq, and behind a hyphen the
+ * generation that it counts in, but for the first one. seq 0: none. */
+struct framing_id {
+    uint64_t seq;
+    struct slice generation;
+};
+#define FRAMING_NO_ID ((struct framing_id){0})
+
+/* The frame as bytes, with one reference. NULL: out of memory. */
+struct blob *framing_build(enum framing framing, struct slice json, struct framing_id id);

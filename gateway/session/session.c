@@ -297,7 +297,7 @@ void session_on_drained(struct session *s)
 
 int session_send(struct session *s, struct slice json)
 {
-    AUTO(blob_unref) struct blob *frame = framing_build(s->framing, json, 0);
+    AUTO(blob_unref) struct blob *frame = framing_build(s->framing, json, FRAMING_NO_ID);
 
     if (!frame)
         return -ENOMEM;

@@ -60,7 +60,7 @@ static bool give(struct attach *a, const struct msg_USER_ROOMS *in)
     buf_put_slice(&json, in->json);
     if (buf_failed(&json))
         return false;
-    frame = framing_build(a->framing, buf_slice(&json), 0);
+    frame = framing_build(a->framing, buf_slice(&json), FRAMING_NO_ID);
     if (!frame || session_write(a->session, frame) < 0)
         return false; /* out of memory: an event that may be lost is */
     a->session->all->metrics->deliveries++;

@@ -155,7 +155,7 @@ static void reply(struct call *call)
         call_moved(call);
         return;
     }
-    page.generation = room->generation_text;
+    page.generation = room_generation(room);
     for (size_t i = 0; i < h->n / 2 && !h->is_ascending; i++) {
         struct entry **a = &h->entries[h->first + i],
                      **b = &h->entries[h->first + h->n - 1 - i];

@@ -206,6 +206,13 @@ void committer_free(struct committer *c)
     free(c);
 }
 
+void committer_store_is_back(struct committer *c)
+{
+    for (unsigned i = 0; i < c->config.lanes; i++)
+        c->lanes[i].idle_until_ms = c->lanes[i].backoff_ms = 0;
+    committer_kick_later(c);
+}
+
 const struct commit_stats *committer_stats(const struct committer *c)
 {
     return &c->stats;

@@ -147,6 +147,8 @@ const struct commit_stats *committer_stats(const struct committer *c);
 /* PostgreSQL is another one than before (failover): ids fetched from the old one are not used
  * any more. */
 void committer_forget_ids(struct committer *c);
+/* The store is connected again: what waits goes now, not at the end of its pause. */
+void committer_store_is_back(struct committer *c);
 
 /* Fills in the queue of a room that has just been claimed with this fence and head. */
 int committer_open_queue(struct committer *c, struct commit_queue *q, struct slice project,

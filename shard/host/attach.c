@@ -31,7 +31,7 @@ void attach_send(struct attach *attach, uint64_t done_n, uint64_t cursor, struct
 
     if (cursor > 0 && !attach->generation_is_told) {
         attach->generation_is_told = true;
-        msg.TO_ATTACH.generation = attach->room->generation_text;
+        msg.TO_ATTACH.generation = room_generation(attach->room);
     }
     gate_send(attach->gate, &msg);
 }
@@ -415,7 +415,7 @@ void attach_become_live(struct attach *attach, uint64_t at)
     struct msg msg = {.type = MSG_ATTACHED,
                       .ATTACHED = {.attach = attach->number,
                                    .seq = MAX(at, room->seq),
-                                   .generation = room->generation_text,
+                                   .generation = room_generation(room),
                                    .epoch = attach->epoch}};
 
     gate_send(attach->gate, &msg);

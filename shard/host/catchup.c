@@ -359,7 +359,7 @@ static void set_cursor(struct catchup *c, enum catchup_kind kind, uint64_t last_
 {
     const struct room_host *room = c->attach->room;
 
-    if ((generation.len > 0 && !slice_eq(generation, room->generation_text)) ||
+    if (!generations_know(&room->generations, generation, last_seq) ||
         last_seq < room->resume_floor) {
         reset(c);
         return;
@@ -370,6 +370,7 @@ static void set_cursor(struct catchup *c, enum catchup_kind kind, uint64_t last_
      * it had changed: an old socket may not know any of it. */
     c->known = old_was_cut(c->attach) ? 0 : last_seq;
     c->is_doubted = last_seq > room->seq + room->queue.n_items;
+    c->is_renamed = generation.len > 0 && !slice_eq(generation, room_generation(room));
 }
 
 int catchup_start(struct attach *attach)

@@ -15,7 +15,7 @@ static struct frame_page page_of(const struct catchup *c, struct entry *const *e
     const struct room_host *room = c->attach->room;
 
     return (struct frame_page){.room = room->id,
-                               .generation = room->generation_text,
+                               .generation = room_generation(room),
                                .entries = entries,
                                .n_entries = n,
                                .current_seq = current_seq,
@@ -50,7 +50,7 @@ void catchup_say_subscribed(struct attach *attach, uint64_t at, uint64_t cursor)
     struct buf *json = &room->host->json;
 
     buf_clear(json);
-    frame_subscription_succeeded(json, room->id, attach->socket_id, room->generation_text,
+    frame_subscription_succeeded(json, room->id, attach->socket_id, room_generation(room),
                                  MAX(at, room->seq), &room->roster);
     attach_send(attach, 0, cursor, buf_slice(json));
 }
@@ -249,7 +249,7 @@ void catchup_give_page(struct catchup *c, struct entry *const *entries, size_t n
 
     metrics->resume_events += n;
     if (c->kind == CATCHUP_REPLAY ||
-        ((attach->flags & ATTACH_NATIVE) && !is_plain(c, entries, n, to)))
+        ((attach->flags & ATTACH_NATIVE) && (c->is_renamed || !is_plain(c, entries, n, to))))
         give_replay(c, entries, n, to, more);
     else
         give_live(c, entries, n, to);

@@ -18,6 +18,7 @@ struct catchup {
     struct op *op;         /* of the `resume` frame; NULL: on connect */
     enum catchup_kind kind;
     bool is_reset;   /* the cursor could not be resumed */
+    bool is_renamed; /* the cursor is of the generation before: the socket must hear of ours */
     bool is_doubted; /* the cursor is above our head: the row must say that we still own the
                         room */
     bool is_reading; /* a store call is open */

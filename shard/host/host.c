@@ -221,3 +221,10 @@ void host_drop_rooms(struct host *host)
         room_close(list_first(&host->rooms_by_use, struct room_host, by_use), ROOM_END_MOVED);
     }
 }
+
+void host_store_is_back(struct host *host)
+{
+    struct room_host *room, *next;
+
+    list_for_each_safe(room, next, &host->rooms_by_use, by_use) room_claim_soon(room);
+}

@@ -33,7 +33,7 @@ static bool has_cursor(const struct attach *attach)
     struct slice generation = slice_of(attach->given_generation, attach->given_generation_len);
 
     return (attach->flags & (ATTACH_HAS_SEQ | ATTACH_REATTACH)) &&
-           (generation.len == 0 || slice_eq(generation, attach->room->generation_text));
+           generations_know(&attach->room->generations, generation, attach->last_seq);
 }
 
 void old_on_enter(struct attach *attach)

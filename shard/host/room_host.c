@@ -200,6 +200,17 @@ static void claim_again(struct room_host *room)
         room_close(room, ROOM_END_MOVED);
 }
 
+void room_claim_soon(struct room_host *room)
+{
+    struct env *env = room->host->env;
+
+    if (room->state != ROOM_CLAIMING || room->claim)
+        return;
+    room->retry_ms = 0;
+    if (env_timer(env, &room->retry, env_random_u64(env) % STORE_RETRY_MIN_MS) < 0)
+        claim_again(room);
+}
+
 void room_apply_rate(struct room_host *room)
 {
     uint64_t per_minute = room->facts.settings.messages_per_minute;
@@ -262,9 +273,8 @@ static int load(struct room_host *room, const struct claim_result *claim)
     if (room_facts_load(&room->facts, row) < 0)
         return -ENOMEM;
     room_apply_rate(room);
-    room->generation = row->generation;
+    generations_set(&room->generations, row->generation, row->forked_from, row->forked_at);
     room->resume_floor = row->resume_floor;
-    room->generation_text = generation_format(row->generation, room->generation_bytes);
     room->seq = row->last_seq;
     members_deinit(&room->members);
     members_init(&room->members);

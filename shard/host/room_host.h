@@ -23,6 +23,7 @@
 #include "shard/host/settle.h"
 #include "shard/host/skips.h"
 #include "shard/room/frames.h"
+#include "shard/room/generations.h"
 #include "shard/room/heat.h"
 #include "shard/room/limiter.h"
 #include "shard/room/members.h"
@@ -59,9 +60,8 @@ struct room_host {
 
     /* What the store knows. */
     struct room_facts facts;
-    uint64_t generation, resume_floor;
-    struct slice generation_text; /* points into generation_bytes */
-    char generation_bytes[GENERATION_TEXT_MAX];
+    struct generations generations;
+    uint64_t resume_floor;
     struct members members;
     struct restrictions restrictions;
     struct tail tail;
@@ -111,6 +111,11 @@ struct room_host {
     char bytes[];
 };
 
+static inline struct slice room_generation(const struct room_host *room)
+{
+    return generations_current(&room->generations);
+}
+
 /* What every requester of a commit item begins with (commit_push.requester). */
 struct room_request {
     void (*on_settled)(struct room_request *request, const struct commit_result *result);
@@ -134,6 +139,8 @@ struct room_host *room_find(const struct host *host, struct slice project, struc
 struct room_host *room_open(struct host *host, struct slice project, struct slice id);
 /* Calls wait->fn when the room is active, perhaps at once. */
 void room_when_active(struct room_host *room, struct room_wait *wait);
+/* A room that waits before it claims again does so soon. */
+void room_claim_soon(struct room_host *room);
 /* Traffic: the room stays. */
 void room_touch(struct room_host *room);
 

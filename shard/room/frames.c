@@ -8,13 +8,6 @@
 
 #include "shard/room/reactions.h"
 
-struct slice generation_format(uint64_t generation, char ret[GENERATION_TEXT_MAX])
-{
-    int len = snprintf(ret, GENERATION_TEXT_MAX, "g%llx", (unsigned long long)generation);
-
-    return slice_of(ret, (size_t)len);
-}
-
 static void write_id_or_null(struct json_writer *w, const char *key, int64_t id)
 {
     if (id)

@@ -12,10 +12,6 @@
 #include "shard/room/roster.h"
 #include "shard/room/turnout.h"
 
-#define GENERATION_TEXT_MAX 20u
-
-/* The opaque text of a room generation, as clients see it. */
-struct slice generation_format(uint64_t generation, char ret[GENERATION_TEXT_MAX]);
 
 /* ---- timeline entries ---- */
 

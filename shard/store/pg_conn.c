@@ -35,6 +35,23 @@ static void end_all(struct list *list, enum pg_end how)
     }
 }
 
+/* `why` is a text of libpq, which names the code, or ours. */
+static void tell_lost(struct pg_conn *conn, const char *why, bool was_up)
+{
+    char sqlstate[SQLSTATE_LEN + 1];
+    enum pg_error error;
+
+    pg_error_find(why, sqlstate);
+    error = conn->refusal ? PG_ERROR_READ_ONLY : pg_error_of(sqlstate);
+    if (conn->refusal || strcmp(sqlstate, SQLSTATE_NONE) != 0)
+        conn->events->on_error(conn->owner, error);
+    log_warn("PostgreSQL connection lost", L_STR("role", conn->config.role),
+             L_U64("host", conn->host), L_STR("why", conn->refusal ? conn->refusal : why),
+             L_STR("advice", conn->refusal ? "" : pg_error_advice(error)),
+             L_BOOL("was_up", was_up));
+    conn->refusal = NULL;
+}
+
 void pg_conn_drop(struct pg_conn *conn, const char *why)
 {
     bool was_up = conn->state == PG_READY;
@@ -42,16 +59,16 @@ void pg_conn_drop(struct pg_conn *conn, const char *why)
 
     if (state == PG_DOWN || state == PG_CLOSED)
         return;
-    log_warn("PostgreSQL connection lost", L_STR("role", conn->config.role), L_STR("why", why),
-             L_BOOL("was_up", was_up));
+    tell_lost(conn, why, was_up);
     pg_conn_release(conn);
     conn->state = PG_DOWN;
+    conn->epoch = 0;
     conn->n_sent = 0;
     pg_connect_later(conn);
     if (was_up)
-        conn->events->on_down(conn->owner);
+        conn->events->on_down(conn);
     else
-        conn->events->on_failed(conn->owner);
+        conn->events->on_failed(conn);
     end_all(&conn->sent, PG_END_LOST);
     if (!was_up && conn->state == PG_DOWN) { /* nobody answers: who waits is told at once */
         conn->n_queue = 0;
@@ -210,7 +227,9 @@ static void take_error(struct pg_conn *conn, struct pg_request *req, const PGres
 
     if (req->sqlstate[0])
         return; /* only the first one says something */
-    snprintf(req->sqlstate, sizeof(req->sqlstate), "%s", sqlstate ? sqlstate : "08000");
+    snprintf(req->sqlstate, sizeof(req->sqlstate), "%s", sqlstate ? sqlstate : SQLSTATE_NONE);
+    if (sqlstate)
+        conn->events->on_error(conn->owner, pg_error_of(sqlstate));
     /* The primary message names columns and types, not values (those are in the detail). */
     log_debug("PostgreSQL refused", L_STR("role", conn->config.role),
               L_STR("sqlstate", req->sqlstate), L_STR("text", text ? text : ""));
@@ -229,8 +248,7 @@ static bool take_result(struct pg_conn *conn, PGresult *result)
         return req->on_result && !req->sqlstate[0] && req->on_result(req, n, result);
     case PGRES_PIPELINE_SYNC:
         conn->n_sent--;
-        if (strcmp(req->sqlstate, "25006") ==
-            0) /* a standby by now: the next host of the URL */
+        if (req->sqlstate[0] && pg_error_ends_session(req->sqlstate))
             env_later(conn->env, &conn->broken);
         end(req, req->sqlstate[0] ? PG_END_ERROR : PG_END_OK);
         break;
@@ -308,6 +326,12 @@ int pg_conn_init(struct pg_conn *conn, const struct pg_conn_config *config,
     later_init(&conn->flush, on_flush, conn);
     later_init(&conn->broken, on_broken, conn);
     return pg_connect_init(conn);
+}
+
+void pg_conn_reset(struct pg_conn *conn, const char *why)
+{
+    if (conn->state == PG_READY)
+        pg_conn_drop(conn, why);
 }
 
 void pg_conn_close(struct pg_conn *conn)

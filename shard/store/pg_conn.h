@@ -7,12 +7,16 @@
  *             +--- lost, refused, too late ---------------------------+
  *             v                                                       |
  *   PG_DOWN --timer--> PG_RESOLVING --> PG_CONNECTING --> PG_SETTING_UP --> PG_READY
+ *
+ * Of connections to the same servers only some try again after a first failure,
+ * the others wait for pg_conn_try(): see is_scout.
  */
 #pragma once
 
 #include <libpq-fe.h>
 
 #include "common/base/env.h"
+#include "shard/store/pg_errors.h"
 #include "shard/store/pg_url.h"
 #include "shard/store/sql.h"
 
@@ -37,7 +41,7 @@ struct pg_request {
     struct list link; /* conn->queue or conn->sent */
     uint64_t due_ms;
     unsigned n_statements, at; /* sent; of which the next result is */
-    char sqlstate[6];
+    char sqlstate[SQLSTATE_LEN + 1];
     /* Sends the statements by pg_conn_send(). -errno: ends with NOT_SENT. */
     int (*send)(struct pg_request *req, struct pg_conn *conn);
     /* Rows of the n-th statement. True: the request keeps the result and clears it. May be
@@ -47,12 +51,27 @@ struct pg_request {
     void (*on_end)(struct pg_request *req, enum pg_end end);
 };
 
+#define PG_SYSTEM_MAX 24 /* bytes of a system identifier as text, with NUL; of a timeline */
+#define PG_TIMELINE_MAX 12
+
+/* Which server has answered. */
+struct pg_identity {
+    const char *system, *timeline;
+};
+
 struct pg_conn_events {
-    void (*on_identity)(void *owner, const char *system, const char *timeline);
+    /* NULL: it will do. Else why not. */
+    const char *(*on_identity)(struct pg_conn *conn, const struct pg_identity *identity);
+    void (*on_epoch)(struct pg_conn *conn); /* conn->epoch is known */
     void (*on_clock)(void *owner, int64_t offset_us); /* the server's clock minus ours */
-    void (*on_up)(void *owner);
-    void (*on_down)(void *owner);   /* after on_up */
-    void (*on_failed)(void *owner); /* an attempt to connect */
+    void (*on_up)(struct pg_conn *conn);
+    void (*on_down)(struct pg_conn *conn);   /* after on_up */
+    void (*on_failed)(struct pg_conn *conn); /* an attempt to connect */
+    /* May it try again after a failure, or shall it wait for pg_conn_try()? */
+    bool (*may_try)(struct pg_conn *conn);
+    /* Which of the hosts is next; `attempt` counts since it was up, from 0. */
+    size_t (*next_host)(struct pg_conn *conn, unsigned attempt);
+    void (*on_error)(void *owner, enum pg_error error); /* of the server, or on the way to it */
 };
 
 struct pg_conn_config {
@@ -64,6 +83,7 @@ struct pg_conn_config {
     unsigned depth;          /* requests out at a time */
     unsigned queue_max;      /* requests that wait; 0: send at once or refuse */
     uint64_t timeout_ms;     /* of a request; one that is out then costs the connection */
+    bool writes;             /* a server that only reads will not do */
 };
 
 enum pg_state { PG_DOWN, PG_RESOLVING, PG_CONNECTING, PG_SETTING_UP, PG_READY, PG_CLOSED };
@@ -84,6 +104,10 @@ struct pg_conn {
     struct list queue, sent;
     size_t n_queue, n_sent;
     unsigned attempts; /* since it was up */
+    size_t host;       /* of the URL: that of this attempt */
+    uint64_t epoch;    /* generation of the rooms there (server_epoch()); 0: not known yet */
+    char system[PG_SYSTEM_MAX], timeline[PG_TIMELINE_MAX];
+    const char *refusal; /* why the server will not do; NULL: it has not been refused */
     uint64_t backoff_ms;
     struct pg_request setup;
     unsigned setup_step;
@@ -102,6 +126,11 @@ int pg_conn_submit(struct pg_conn *conn, struct pg_request *req) MUST_CHECK;
 /* From send(): one prepared statement with binary parameters (NULL: null) and result. */
 int pg_conn_send(struct pg_conn *conn, struct pg_request *req, enum sql_id id, int n,
                  const char *const *values, const int *lengths) MUST_CHECK;
+/* Down: tries now, or after a random pause of at most spread_ms. On its way to a host that is
+ * not `host`: likewise. */
+void pg_conn_try(struct pg_conn *conn, size_t host, uint64_t spread_ms);
+/* Up: it is given up and tries anew. */
+void pg_conn_reset(struct pg_conn *conn, const char *why);
 /* How much work lies before a new request. */
 static inline size_t pg_conn_load(const struct pg_conn *conn)
 {

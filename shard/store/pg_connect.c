@@ -18,9 +18,7 @@
 
 static const struct pg_host *host_of(const struct pg_conn *conn)
 {
-    const struct pg_url *url = conn->config.url;
-
-    return &url->hosts[conn->attempts % url->n_hosts];
+    return &conn->config.url->hosts[conn->host];
 }
 
 void pg_conn_release(struct pg_conn *conn)
@@ -39,23 +37,23 @@ void pg_conn_release(struct pg_conn *conn)
 
 void pg_connect_later(struct pg_conn *conn)
 {
-    uint64_t pause = 0;
+    uint64_t pause = conn->backoff_ms;
 
-    conn->attempts++;
-    if (conn->attempts % conn->config.url->n_hosts == 0 || conn->attempts == 1) {
-        pause = conn->backoff_ms;
+    if (conn->attempts++ > 0 && !conn->events->may_try(conn))
+        pause = PG_PARKED_MS; /* until it is told, or asks again */
+    else
         conn->backoff_ms =
             MIN(MAX(pause * 2, (uint64_t)PG_RETRY_MIN_MS), (uint64_t)PG_RETRY_MAX_MS);
-    }
     /* The heap had this timer before, so it has room for it. */
     if (env_timer(conn->env, &conn->timer, pause ? env_jitter_ms(conn->env, pause) : 0) < 0)
         log_error("no memory for the timer of a PostgreSQL connection",
                   L_STR("role", conn->config.role));
 }
 
-/* ---- set-up, in three steps of one request each ---- */
+/* ---- set-up, in steps of one request each ---- */
 
-enum { SETUP_SESSION, SETUP_CLOCK, SETUP_PREPARE };
+/* The server is told of (server_epoch() writes) only when it will do. */
+enum { SETUP_SESSION, SETUP_EPOCH, SETUP_CLOCK, SETUP_PREPARE };
 
 static int send_session(struct pg_conn *conn)
 {
@@ -84,6 +82,9 @@ static int setup_send(struct pg_request *req, struct pg_conn *conn)
     case SETUP_SESSION:
         ok = send_session(conn);
         break;
+    case SETUP_EPOCH:
+        ok = PQsendQueryParams(conn->pq, sql_epoch, 0, NULL, NULL, NULL, NULL, 0);
+        break;
     case SETUP_CLOCK:
         conn->asked_clock_us = env_wall_us(conn->env);
         ok = PQsendQueryParams(conn->pq, sql_clock, 0, NULL, NULL, NULL, NULL, 0);
@@ -96,23 +97,44 @@ static int setup_send(struct pg_request *req, struct pg_conn *conn)
     return ok ? 0 : -ECONNRESET;
 }
 
+/* Whether the server will do, by the columns of sql_identity. NULL: yes. */
+static const char *judge(struct pg_conn *conn, const PGresult *row)
+{
+    struct pg_identity identity = {.system = PQgetvalue(row, 0, 0),
+                                   .timeline = PQgetvalue(row, 0, 1)};
+
+    if (*PQgetvalue(row, 0, 2) == 't')
+        return "it is a standby";
+    if (*PQgetvalue(row, 0, 3) == 't' && conn->config.writes)
+        return "it only reads (default_transaction_read_only)";
+    return conn->events->on_identity(conn, &identity);
+}
+
+static const char *take_epoch(struct pg_conn *conn, const PGresult *row)
+{
+    conn->epoch = strtoull(PQgetvalue(row, 0, 0), NULL, 10);
+    if (conn->epoch == 0)
+        return "it only reads, and nobody has written to it since it is the primary";
+    conn->events->on_epoch(conn);
+    return NULL;
+}
+
 static bool setup_on_result(struct pg_request *req, unsigned n, PGresult *result)
 {
     struct pg_conn *conn = container_of(req, struct pg_conn, setup);
 
     if (conn->setup_step == SETUP_SESSION && n == 1) {
-        if (*PQgetvalue(result, 0, 2) == 't')
-            snprintf(req->sqlstate, sizeof(req->sqlstate),
-                     "25006"); /* a standby: the next host */
-        else
-            conn->events->on_identity(conn->owner, PQgetvalue(result, 0, 0),
-                                      PQgetvalue(result, 0, 1));
+        conn->refusal = judge(conn, result);
+    } else if (conn->setup_step == SETUP_EPOCH) {
+        conn->refusal = take_epoch(conn, result);
     } else if (conn->setup_step == SETUP_CLOCK) {
         int64_t theirs = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
         int64_t now = env_wall_us(conn->env);
 
         conn->events->on_clock(conn->owner, theirs - (conn->asked_clock_us + now) / 2);
     }
+    if (conn->refusal)
+        memcpy(req->sqlstate, "25006", sizeof("25006"));
     return false;
 }
 
@@ -123,8 +145,10 @@ static void setup_on_end(struct pg_request *req, enum pg_end how)
     if (conn->state != PG_SETTING_UP || how == PG_END_LOST)
         return; /* the connection is being dropped */
     if (how != PG_END_OK) {
-        log_error("PostgreSQL does not take our session", L_STR("role", conn->config.role),
-                  L_STR("sqlstate", req->sqlstate));
+        if (!conn->refusal)
+            log_error("PostgreSQL does not take our session", L_STR("role", conn->config.role),
+                      L_STR("sqlstate", req->sqlstate),
+                      L_STR("advice", pg_error_advice(pg_error_of(req->sqlstate))));
         env_later(conn->env, &conn->broken);
     } else if (conn->setup_step++ < SETUP_PREPARE) {
         if (pg_conn_send_now(conn, req) < 0)
@@ -135,7 +159,7 @@ static void setup_on_end(struct pg_request *req, enum pg_end how)
         conn->attempts = 0;
         conn->backoff_ms = 0;
         log_info("PostgreSQL connection up", L_STR("role", conn->config.role));
-        conn->events->on_up(conn->owner);
+        conn->events->on_up(conn);
         pg_conn_send_queued(conn);
     }
 }
@@ -253,6 +277,7 @@ static void connect_to(struct pg_conn *conn, const char *address)
         return;
     }
     PQsetNoticeProcessor(conn->pq, on_notice, NULL);
+    (void)PQsetErrorVerbosity(conn->pq, PQERRORS_VERBOSE); /* with the code: pg_error_find() */
     /* As after PQconnectStart(): wait as if PQconnectPoll() had said WRITING. */
     conn->readable = event_new(loop_base(conn->config.loop), PQsocket(conn->pq), EV_WRITE,
                                on_progress, conn);
@@ -270,7 +295,7 @@ static void on_resolved(void *arg, int r, const struct addr *addrs, size_t n)
         pg_conn_drop(conn, "the name of the host does not resolve");
         return;
     }
-    addr_format_host(&addrs[conn->attempts / conn->config.url->n_hosts % n], text);
+    addr_format_host(&addrs[conn->attempts % n], text);
     connect_to(conn, text);
 }
 
@@ -284,9 +309,11 @@ static const char *literal_address(const struct pg_host *host)
 
 static void start(struct pg_conn *conn)
 {
-    const struct pg_host *host = host_of(conn);
+    const struct pg_host *host;
     int r = env_timer(conn->env, &conn->timer, CONNECT_TIMEOUT_MS);
 
+    conn->host = conn->events->next_host(conn, conn->attempts) % conn->config.url->n_hosts;
+    host = host_of(conn);
     conn->state = PG_RESOLVING;
     if (r >= 0 && pg_host_needs_resolving(host))
         r = resolve_start(conn->config.loop, host->host, 0, on_resolved, conn, &conn->resolve);
@@ -302,10 +329,30 @@ static void on_timer(struct timer *timer, void *arg)
     struct pg_conn *conn = arg;
 
     (void)timer;
-    if (conn->state == PG_DOWN)
-        start(conn);
-    else
+    if (conn->state != PG_DOWN)
         pg_conn_drop(conn, "no connection in time");
+    else if (conn->attempts <= 1 || conn->events->may_try(conn))
+        start(conn);
+    else if (env_timer(conn->env, &conn->timer, env_jitter_ms(conn->env, PG_PARKED_MS)) < 0)
+        start(conn);
+}
+
+void pg_conn_try(struct pg_conn *conn, size_t host, uint64_t spread_ms)
+{
+    if (conn->state == PG_RESOLVING || conn->state == PG_CONNECTING) {
+        /* That has begun when the host was not there yet may wait for long. */
+        uint64_t begun_ms = conn->timer.due_ms - CONNECT_TIMEOUT_MS;
+
+        if (conn->host == host && env_now_ms(conn->env) - begun_ms <= PG_RETRY_MAX_MS)
+            return;
+        pg_conn_release(conn); /* it may wait for a machine that is gone */
+        conn->state = PG_DOWN;
+    } else if (conn->state != PG_DOWN) {
+        return;
+    }
+    conn->backoff_ms = 0;
+    if (env_timer(conn->env, &conn->timer, env_random_u64(conn->env) % (spread_ms + 1)) < 0)
+        start(conn);
 }
 
 int pg_connect_init(struct pg_conn *conn)

@@ -55,11 +55,14 @@ static void read_on_end(struct pg_request *req, enum pg_end how)
 
     s->stats.read_us += (uint64_t)env_wall_us(s->env) - read->started_us;
     if (how == PG_END_ERROR) {
-        result = store_pg_result(req->sqlstate, &read->is_duplicate);
+        result = pg_error_result(req->sqlstate, &read->is_duplicate);
         if (result == STORE_BAD_DATA && !read->keeps_bad_data)
             result = STORE_FAILED; /* a read with a value that the server does not take */
+        if (result == STORE_UNKNOWN)
+            result = STORE_UNAVAILABLE; /* that is for commits */
         log_warn("PostgreSQL refused a request", L_STR("sqlstate", req->sqlstate),
-                 L_STR("statement", sql_statements[read->statements[0].id].name));
+                 L_STR("statement", sql_statements[read->statements[0].id].name),
+                 L_STR("advice", pg_error_advice(pg_error_of(req->sqlstate))));
     } else if (how != PG_END_OK) {
         result = STORE_UNAVAILABLE;
         s->stats.timeouts++;

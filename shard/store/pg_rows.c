@@ -140,6 +140,8 @@ void pg_room_row(const PGresult *result, int row, struct room_row *ret_row)
         .pinned_us = pg_time_us(result, row, 12),
         .pinned_by = pg_bytes(result, row, 13),
         .settings = pg_bytes(result, row, 14),
+        .forked_from = (uint64_t)int8_or_0(result, row, 15),
+        .forked_at = (uint64_t)int8_or_0(result, row, 16),
     };
 }
 

@@ -28,7 +28,19 @@
 
 #define ROOM_ROW                                                                               \
     "last_seq, last_id, last_created_at, fence, generation, resume_floor, created_at, type,"   \
-    " name, created_by, message_count, pinned_id, pinned_at, pinned_by, settings"
+    " name, created_by, message_count, pinned_id, pinned_at, pinned_by, settings,"             \
+    " forked_from, forked_at"
+
+/* Of the server that answers: each connection has made sure that it is the last one
+ * (sql_epoch). */
+#define EPOCH "(SELECT s.generation FROM server_epochs s ORDER BY s.number DESC LIMIT 1)"
+/* The row of a room that is claimed or made, brought to the generation `epoch`. What the server
+ * before may have lost is behind its last_seq, and nothing is written between. */
+#define FORK(epoch)                                                                            \
+    "forked_from = CASE WHEN r.generation = " epoch " THEN r.forked_from"                      \
+    "  ELSE r.generation END,"                                                                 \
+    " forked_at = CASE WHEN r.generation = " epoch " THEN r.forked_at ELSE r.last_seq END,"    \
+    " generation = " epoch
 
 #define ENTRY_OF(t)                                                                            \
     t ".seq, " t ".updated_seq, " t ".id, " t ".created_at, " t ".edited_at, " t               \
@@ -68,20 +80,22 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
 
     /* Waits for a batch in flight; the statements after it in the same transaction see what
        that has written. */
-    [SQL_CLAIM] = {"claim", "UPDATE rooms SET fence = $3 WHERE project_id = $1 AND room_id = $2"
-                            " AND deleted_at IS NULL RETURNING " ROOM_ROW},
+    [SQL_CLAIM] = {"claim", "UPDATE rooms r SET fence = $3, " FORK(EPOCH) " WHERE project_id = $1"
+                            " AND room_id = $2 AND deleted_at IS NULL RETURNING " ROOM_ROW},
     /* $1 project, $2 room, $3 type, $4 name, $5 created by, $6 created, $7 fence; members: $8
      * users, $9 roles, $10 times. A deleted room goes on with its numbers, once nothing of what
      * it was is left. */
     [SQL_CREATE_ROOM] =
         {"create_room",
          "WITH made AS (INSERT INTO rooms AS r (project_id, room_id, type, name, created_by,"
-         "  created_at, last_created_at, fence) VALUES ($1, $2, $3, $4, $5, $6, $6, $7)"
+         "  created_at, last_created_at, fence, generation)"
+         "  VALUES ($1, $2, $3, $4, $5, $6, $6, $7, " EPOCH ")"
          " ON CONFLICT (project_id, room_id) DO UPDATE SET type = excluded.type,"
          "  name = excluded.name, created_by = excluded.created_by,"
          "  created_at = excluded.created_at,"
          "  last_created_at = greatest(r.last_created_at, excluded.created_at),"
-         "  fence = excluded.fence, resume_floor = r.last_seq, message_count = 0,"
+         "  fence = excluded.fence, resume_floor = r.last_seq, message_count = 0, " FORK(
+             "excluded.generation") ","
          "  deleted_at = NULL"
          "  WHERE r.deleted_at IS NOT NULL AND NOT r.has_remains"
          " RETURNING project_id, room_id), "
@@ -228,10 +242,12 @@ const char sql_session[] =
 /* clang-format on */
 
 /* The timeline in the name of the file being written is the one that counts; the control file
- * lags behind it. */
-const char sql_identity[] = "SELECT (SELECT system_identifier::text FROM pg_control_system()),"
-                            " CASE WHEN pg_is_in_recovery() THEN '' ELSE "
-                            "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END,"
-                            " pg_is_in_recovery()";
+ * lags behind it. A standby has none of its own. */
+const char sql_identity[] =
+    "SELECT (SELECT system_identifier::text FROM pg_control_system()),"
+    " CASE WHEN pg_is_in_recovery() THEN '' ELSE server_timeline() END,"
+    " pg_is_in_recovery(), current_setting('transaction_read_only')::boolean";
+
+const char sql_epoch[] = "SELECT server_epoch()::text";
 
 const char sql_clock[] = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";

@@ -54,8 +54,9 @@ extern const struct sql_statement sql_statements[SQL_COUNT];
 
 /* Settings of a session, and what is asked at connect: one row each. */
 extern const char sql_session[]; /* role: 'lane', 'read' or 'query' */
-extern const char
-    sql_identity[]; /* -> system identifier (text), timeline (text), recovery (bool) */
+/* -> system identifier (text), timeline (text), recovery (bool), read only (bool) */
+extern const char sql_identity[];
+extern const char sql_epoch[]; /* -> generation of the rooms there (text) */
 extern const char sql_clock[]; /* -> microseconds since 1970 (bigint) */
 
 /* Columns of an entry in results, from the first on. */

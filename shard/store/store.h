@@ -31,7 +31,9 @@ struct room_row {
     int64_t last_id;
     int64_t last_created_us;
     uint64_t fence;
-    uint64_t generation;
+    uint64_t generation;   /* another one when the store may have forgotten the room's end */
+    uint64_t forked_from;  /* the generation before; 0: none. Of its cursors those up to ... */
+    uint64_t forked_at;    /* ... this are good still: until there both are the same */
     uint64_t resume_floor; /* a cursor below this cannot be resumed */
     int64_t created_us;
     struct slice type; /* dm, group, public, announcement */

@@ -214,9 +214,12 @@ int store_admin_incarnation(struct store_admin *admin, struct buf *problem,
                             uint64_t *ret_incarnation)
 {
     AUTO(PQclear) PGresult *result = NULL;
-    int r = admin_query(admin, "incarnation", "SELECT nextval('shard_incarnation')", 0, NULL,
-                        NULL, NULL, problem, &result);
+    /* A server that has not been seen before first goes on above all that was drawn. */
+    int r = admin_run(admin, "server_epoch", "SELECT server_epoch()", problem);
 
+    if (r >= 0)
+        r = admin_query(admin, "incarnation", "SELECT nextval('shard_incarnation')", 0, NULL,
+                        NULL, NULL, problem, &result);
     if (r < 0)
         return r;
     *ret_incarnation = strtoull(PQgetvalue(result, 0, 0), NULL, 10);

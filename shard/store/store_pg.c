@@ -1,6 +1,5 @@
 /*
- * store_pg.c - the connections of the PostgreSQL store as one: start, end,
- * which server it is, what time it has.
+ * store_pg.c - the connections of the PostgreSQL store as one: start and end.
  */
 #include "shard/store/store_pg.h"
 
@@ -12,63 +11,6 @@
 #include "shard/limits.h"
 #include "shard/store/pg_read.h"
 #include "shard/store/store_pg_priv.h"
-
-/* ---- what connections tell ---- */
-
-static void on_identity(void *owner, const char *system, const char *timeline)
-{
-    struct store_pg *s = owner;
-    bool is_first = s->system[0] == '\0';
-
-    if (strcmp(s->system, system) == 0 && strcmp(s->timeline, timeline) == 0)
-        return;
-    snprintf(s->system, sizeof(s->system), "%s", system);
-    snprintf(s->timeline, sizeof(s->timeline), "%s", timeline);
-    log_info("PostgreSQL server", L_STR("system", s->system), L_STR("timeline", s->timeline),
-             L_BOOL("replaced", !is_first));
-    if (!is_first && s->events && s->events->on_replaced)
-        s->events->on_replaced(s->owner);
-}
-
-static void on_clock(void *owner, int64_t offset_us)
-{
-    struct store_pg *s = owner;
-
-    s->stats.clock_offset_us = offset_us;
-    if (offset_us > PG_SKEW_WARN_MS * 1000 || offset_us < -PG_SKEW_WARN_MS * 1000)
-        log_warn("our clock and that of PostgreSQL differ", L_I64("offset_us", offset_us));
-}
-
-static void on_up(void *owner)
-{
-    struct store_pg *s = owner;
-
-    s->stats.connects++;
-    s->stats.connections++;
-}
-
-static void on_down(void *owner)
-{
-    struct store_pg *s = owner;
-
-    s->stats.disconnects++;
-    s->stats.connections--;
-}
-
-static void on_failed(void *owner)
-{
-    struct store_pg *s = owner;
-
-    s->stats.connect_failures++;
-}
-
-static const struct pg_conn_events conn_events = {
-    .on_identity = on_identity,
-    .on_clock = on_clock,
-    .on_up = on_up,
-    .on_down = on_down,
-    .on_failed = on_failed,
-};
 
 static int64_t clock_offset_us(struct store *s)
 {
@@ -130,6 +72,7 @@ static int start_conns(struct store_pg *s)
         .last = SQL_LANE_LAST,
         .depth = 1,
         .timeout_ms = PG_COMMIT_TIMEOUT_MS,
+        .writes = true,
     };
     struct pg_conn_config read = {
         .loop = s->loop,
@@ -141,20 +84,23 @@ static int start_conns(struct store_pg *s)
         .queue_max = PG_READ_QUEUE_MAX,
         .timeout_ms = PG_READ_TIMEOUT_MS,
     };
-    struct pg_conn_config query = read;
-    int r = pg_conn_init(&s->locks, &read, &conn_events, s);
+    struct pg_conn_config query = read, locks = read;
+    int r;
+
+    locks.writes = true;
+    r = pg_conn_init(&s->locks, &locks, &pg_servers_events, s);
 
     for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->reads); i++)
-        r = pg_conn_init(&s->reads[i], &read, &conn_events, s);
+        r = pg_conn_init(&s->reads[i], &read, &pg_servers_events, s);
     query.role = "query";
     query.first = SQL_QUERY_FIRST;
     query.last = SQL_QUERY_LAST;
     query.depth = PG_QUERY_DEPTH;
     query.timeout_ms = PG_QUERY_TIMEOUT_MS;
     for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->queries); i++)
-        r = pg_conn_init(&s->queries[i], &query, &conn_events, s);
+        r = pg_conn_init(&s->queries[i], &query, &pg_servers_events, s);
     for (unsigned i = 0; r >= 0 && i < s->n_lanes; i++)
-        r = pg_conn_init(&s->lanes[i].conn, &lane, &conn_events, s);
+        r = pg_conn_init(&s->lanes[i].conn, &lane, &pg_servers_events, s);
     return r;
 }
 
@@ -191,6 +137,7 @@ int store_pg_new(struct loop *loop, const struct store_pg_config *config,
     s->owner = owner;
     s->n_lanes = config->lanes;
     later_init(&s->dead, store_pg_free, s);
+    pg_servers_init(s);
     for (unsigned i = 0; i < s->n_lanes; i++)
         pg_lane_init(&s->lanes[i], s);
     r = pg_url_parse(config->url, &s->url);
@@ -211,6 +158,7 @@ void store_pg_close(struct store *store)
     if (!store)
         return;
     s = store_pg_of(store);
+    pg_servers_deinit(s);
     for (unsigned i = 0; i < s->n_lanes; i++)
         close_conn(&s->lanes[i].conn);
     close_conn(&s->locks);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "shard/store/pg_errors.h"
 #include "shard/store/secrets.h"
 #include "shard/store/store.h"
 
@@ -21,10 +22,15 @@ struct store_pg_events {
     /* Another server, or another timeline of it, than before: what was fetched and claimed may
      * not hold there. The committer forgets its ids, the host its rooms. May be NULL. */
     void (*on_replaced)(void *owner);
+    /* All connections that writing needs are up again: who waits may try at once. May be NULL.
+     */
+    void (*on_available)(void *owner);
 };
 
 struct store_pg_stats {
     uint64_t connects, connect_failures, disconnects;
+    uint64_t replaced; /* another server than before has answered */
+    uint64_t errors[PG_ERRORS];
     uint64_t requests, timeouts; /* reads, claims, look-ups; timeouts of any kind */
     uint64_t read_us;            /* sum of their times, from the call to the answer */
     size_t queued;               /* now, not sent yet */

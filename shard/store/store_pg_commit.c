@@ -44,34 +44,6 @@ static bool lane_on_result(struct pg_request *req, unsigned n, PGresult *result)
     return false;
 }
 
-enum store_result store_pg_result(const char *sqlstate, bool *ret_is_duplicate)
-{
-    static const struct {
-        const char *prefix;
-        enum store_result result;
-    } rules[] = {
-        {"22", STORE_BAD_DATA},    /* data exception */
-        {"23", STORE_BAD_DATA},    /* integrity constraint */
-        {"54", STORE_BAD_DATA},    /* program limit: an index row too large */
-        {"XX", STORE_BAD_DATA},    /* internal, corrupted: of one room, perhaps */
-        {"40", STORE_UNAVAILABLE}, /* rolled back: deadlock, serialization */
-        {"53", STORE_UNAVAILABLE}, /* resources: disk, memory, connections */
-        {"55", STORE_UNAVAILABLE}, /* lock not available */
-        {"57", STORE_UNAVAILABLE}, /* operator intervention */
-        {"58", STORE_UNAVAILABLE}, /* system error */
-        {"08", STORE_UNAVAILABLE}, /* connection */
-        {"25", STORE_UNAVAILABLE}, /* read only: a standby, soon another */
-    };
-
-    if (ret_is_duplicate)
-        *ret_is_duplicate = strcmp(sqlstate, "23505") == 0;
-    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
-        if (strncmp(sqlstate, rules[i].prefix, 2) == 0)
-            return rules[i].result;
-    }
-    return STORE_FAILED;
-}
-
 static void lane_on_end(struct pg_request *req, enum pg_end how)
 {
     struct pg_lane *lane = container_of(req, struct pg_lane, req);
@@ -83,9 +55,10 @@ static void lane_on_end(struct pg_request *req, enum pg_end how)
     case PG_END_OK:
         break;
     case PG_END_ERROR:
-        result = store_pg_result(req->sqlstate, &is_duplicate);
+        result = pg_error_result(req->sqlstate, &is_duplicate);
         log_warn("a batch was refused", L_STR("sqlstate", req->sqlstate),
-                 L_U64("rooms", lane->n_rooms));
+                 L_U64("rooms", lane->n_rooms),
+                 L_STR("advice", pg_error_advice(pg_error_of(req->sqlstate))));
         break;
     case PG_END_NOT_SENT:
         result = STORE_UNAVAILABLE;

@@ -26,7 +26,11 @@ struct store_pg {
     const struct store_pg_events *events;
     void *owner;
     struct store_pg_stats stats;
-    char system[24], timeline[12]; /* of the server that we know; empty: none yet */
+    char system[PG_SYSTEM_MAX], timeline[PG_TIMELINE_MAX]; /* of the server that we know */
+    uint64_t epoch;         /* 0: none yet */
+    size_t good_host;       /* of the URL: the last that would do */
+    struct later outdated;  /* ends what is connected to another server */
+    bool was_available;
     struct pg_conn reads[PG_READ_CONNECTIONS];
     struct pg_conn queries[PG_QUERY_CONNECTIONS]; /* queries.def */
     struct pg_conn locks;                         /* claims and new rooms: may wait for a row */
@@ -45,5 +49,8 @@ void pg_lane_init(struct pg_lane *lane, struct store_pg *store);
 void pg_lane_deinit(struct pg_lane *lane);
 int store_pg_submit(struct store *s, unsigned lane, const struct batch *batch,
                     store_submit_fn fn, void *arg);
-/* What a refusal means. *ret_is_duplicate may be NULL. */
-enum store_result store_pg_result(const char *sqlstate, bool *ret_is_duplicate);
+
+/* pg_servers.c */
+extern const struct pg_conn_events pg_servers_events;
+void pg_servers_init(struct store_pg *s);
+void pg_servers_deinit(struct store_pg *s);

@@ -65,8 +65,12 @@ int store_pg_query(struct store *s, const struct store_query *query, store_query
         put(&read->params, &query->params[i]);
     pg_read_add(read, (enum sql_id)query->id, (int)query->n_params);
     for (size_t i = 1; i < ARRAY_LEN(store->queries); i++) {
-        if (pg_conn_load(&store->queries[i]) < pg_conn_load(conn))
-            conn = &store->queries[i];
+        struct pg_conn *other = &store->queries[i];
+
+        if (pg_conn_is_ready(other) != pg_conn_is_ready(conn)
+                ? pg_conn_is_ready(other)
+                : pg_conn_load(other) < pg_conn_load(conn))
+            conn = other;
     }
     return pg_read_start(read, conn);
 }

@@ -91,6 +91,29 @@ void sim_room_set_fence(struct sim_room *room, uint64_t fence)
     room->row.fence = fence;
 }
 
+/* The room is of the generation of its server from now on. */
+static void fork_room(struct sim_db *db, struct sim_room *room)
+{
+    struct room_row *row = &room->row;
+
+    if (row->generation == db->generation)
+        return;
+    row->forked_from = row->generation;
+    row->forked_at = row->last_seq;
+    row->generation = db->generation;
+}
+
+void sim_db_set_generation(struct sim_db *db, uint64_t generation)
+{
+    db->generation = generation;
+}
+
+void sim_room_own(struct sim_db *db, struct sim_room *room, uint64_t fence)
+{
+    room->row.fence = fence;
+    fork_room(db, room);
+}
+
 /* ---- members and restrictions ---- */
 
 void sim_member_set(struct sim_room *room, struct slice user, enum member_role role,
@@ -153,7 +176,7 @@ static struct sim_room *room_new(struct sim_db *db, const struct room_create *cr
 
     room->project = sim_dup(create->project);
     room->room = sim_dup(create->room);
-    room->row.generation = 1;
+    room->row.generation = db->generation;
     sim_timeline_init(room);
     list_add_tail(&db->by_age, &room->link);
     if (map_insert(&db->rooms, &room->node, hash_two(room->project, room->room)) < 0)
@@ -170,6 +193,7 @@ bool sim_db_create_room(struct sim_db *db, const struct room_create *create)
         return false;
     if (!room)
         room = room_new(db, create);
+    fork_room(db, room);
     row = &room->row;
     row->created_us = create->created_us;
     row->last_created_us = MAX(row->last_created_us, create->created_us);

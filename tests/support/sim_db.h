@@ -44,6 +44,10 @@ bool sim_room_is_deleted(const struct sim_room *room); /* only its row is left *
 const struct room_row *sim_room_row(const struct sim_room *room);
 /* By seq from 1, *ret_n of them; NULL where a seq has only changed an entry, or is gone. */
 struct entry *const *sim_room_entries(const struct sim_room *room, size_t *ret_n);
+/* A claim: the room gets the fence, and the generation of the server. */
+void sim_room_own(struct sim_db *db, struct sim_room *room, uint64_t fence);
+/* From now on it is another server, or another timeline: 1 at first. */
+void sim_db_set_generation(struct sim_db *db, uint64_t generation);
 /* For tests that need another owner. */
 void sim_room_set_fence(struct sim_room *room, uint64_t fence);
 /* For tests that need an edited or deleted entry: takes the next seq into updated_seq. */

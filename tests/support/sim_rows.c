@@ -26,6 +26,7 @@ struct sim_db *sim_db_new(void)
     list_init(&db->projects);
     list_init(&db->keys);
     db->next_id = 1000;
+    db->generation = 1;
     return db;
 }
 

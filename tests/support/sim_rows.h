@@ -13,6 +13,7 @@ struct sim_db {
     struct list projects; /* struct sim_project */
     struct list keys;     /* struct sim_api_key */
     int64_t next_id;
+    uint64_t generation; /* of rooms that are made or claimed */
 };
 
 struct sim_member {

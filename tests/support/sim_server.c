@@ -106,7 +106,7 @@ static void run_claim(struct op *op)
     if (op->kind == OP_CLAIM) {
         if (wait_for_row(op, room))
             return;
-        sim_room_set_fence(room, op->fence);
+        sim_room_own(op->server->db, room, op->fence);
     }
     sim_room_claim(room, op->tail_len, env_wall_us(op->server->env), &op->claim);
     op_reply(op, STORE_OK);

@@ -126,6 +126,14 @@ void pgx_wait_up(struct pgx *x)
     assert_true(x->store->ops->is_available(x->store));
 }
 
+void pgx_wait_errors(struct pgx *x, enum pg_error error, uint64_t n)
+{
+    uint64_t deadline = env_now_ms(loop_env(x->loop)) + PG_WAIT_MS;
+
+    while (store_pg_stats(x->store)->errors[error] < n)
+        turn(x, deadline);
+}
+
 void pgx_wait_sql(struct pgx *x, const char *sql, const char *want)
 {
     uint64_t deadline = env_now_ms(loop_env(x->loop)) + PG_WAIT_MS;
@@ -136,11 +144,17 @@ void pgx_wait_sql(struct pgx *x, const char *sql, const char *want)
 
 void pgx_cut(struct pgx *x, const char *sql, unsigned n)
 {
-    uint64_t deadline = env_now_ms(loop_env(x->loop)) + PG_WAIT_MS;
     uint64_t before = store_pg_stats(x->store)->disconnects;
 
     (void)run_sql(x->sql, sql);
-    while (store_pg_stats(x->store)->disconnects < before + n)
+    pgx_wait_disconnects(x, before + n);
+}
+
+void pgx_wait_disconnects(struct pgx *x, uint64_t n)
+{
+    uint64_t deadline = env_now_ms(loop_env(x->loop)) + PG_WAIT_MS;
+
+    while (store_pg_stats(x->store)->disconnects < n)
         turn(x, deadline);
 }
 
@@ -215,6 +229,15 @@ void pgx_claim_start(struct pgx *x, const char *room, uint64_t fence, struct pgx
 void pgx_claim(struct pgx *x, const char *room, uint64_t fence, struct pgx_claim *ret)
 {
     pgx_claim_start(x, room, fence, ret);
+    pgx_wait(x, &ret->done);
+}
+
+void pgx_members(struct pgx *x, const char *room, struct pgx_claim *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    assert_int_equal(x->store->ops->members(x->store, SLICE_LIT("p"), slice_str(room),
+                                            on_claimed, ret),
+                     0);
     pgx_wait(x, &ret->done);
 }
 

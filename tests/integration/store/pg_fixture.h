@@ -29,6 +29,9 @@ void pgx_open_store(struct pgx *x, unsigned lanes, const char *url);
 /* Turns the loop until *flag, or fails the test. */
 void pgx_wait(struct pgx *x, const bool *flag);
 void pgx_wait_up(struct pgx *x); /* all connections */
+/* Turns the loop until the store has been told that error so often. */
+void pgx_wait_errors(struct pgx *x, enum pg_error error, uint64_t n);
+void pgx_wait_disconnects(struct pgx *x, uint64_t n); /* so many since it was opened */
 /* Turns the loop until the statement says so. */
 void pgx_wait_sql(struct pgx *x, const char *sql, const char *want);
 /* Runs the statement that ends backends and waits until n connections have noticed. */
@@ -64,6 +67,7 @@ struct pgx_claim {
     size_t n_restrictions;
 };
 void pgx_claim_start(struct pgx *x, const char *room, uint64_t fence, struct pgx_claim *ret);
+void pgx_members(struct pgx *x, const char *room, struct pgx_claim *ret);
 void pgx_claim(struct pgx *x, const char *room, uint64_t fence, struct pgx_claim *ret);
 
 bool pgx_create_room(struct pgx *x, const char *room, uint64_t fence);

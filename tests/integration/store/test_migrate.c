@@ -255,7 +255,7 @@ static void test_incarnation_without_schema_fails(void **state)
 
     (void)state;
     assert_true(store_admin_incarnation(admin, &problem, &incarnation) < 0);
-    assert_true(says(&problem, "shard_incarnation"));
+    assert_true(says(&problem, "server_epoch"));
     assert_int_equal(incarnation, 7);
 }
 

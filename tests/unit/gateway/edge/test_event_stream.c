@@ -27,11 +27,16 @@ static void ask(const char *method, const char *extra, const char *more, const c
         world_answer_project(&w);
 }
 
-static struct msg_ATTACH asked; /* its slices are not valid */
+static struct msg_ATTACH asked; /* its slices are not valid, but for this one */
+static char asked_generation[ID_MAX];
 
 static void expect_attach(void)
 {
     asked = fake_shard_expect(w.shard, MSG_ATTACH)->ATTACH;
+    assert_true(asked.generation.len <= sizeof(asked_generation));
+    if (asked.generation.len > 0)
+        memcpy(asked_generation, asked.generation.data, asked.generation.len);
+    asked.generation.data = asked_generation;
 }
 
 static void to_attach(uint64_t cursor, const char *json)
@@ -119,7 +124,7 @@ static void a_stream_is_frames_as_events(void **state)
     room_event(6, 0, "{\"type\":\"message\"}");
     room_event(0, EVENT_EPHEMERAL, "{\"type\":\"typing\"}");
     assert_true(world_has(&w, "\r\ndata: {\"type\":\"subscription_succeeded\"}\n\n"));
-    assert_true(world_has(&w, "\r\nid: 6\ndata: {\"type\":\"message\"}\n\n"));
+    assert_true(world_has(&w, "\r\nid: 6-g\ndata: {\"type\":\"message\"}\n\n"));
     assert_true(world_has(&w, "\r\ndata: {\"type\":\"typing\"}\n\n"));
     assert_int_equal(w.c.metrics.connections, 1);
     assert_int_equal(w.c.metrics.event_streams, 1);
@@ -149,14 +154,19 @@ static const struct {
     const char *query, *fields;
     uint32_t flags;
     uint64_t last_seq;
+    const char *generation;
 } cursors[] = {
-    {"", "", 0, 0},
-    {"&lastSeq=7", "", ATTACH_HAS_SEQ, 7},
-    {"&lastEventId=8", "", ATTACH_HAS_SEQ, 8},
-    {"&lastSeq=7&lastEventId=8", "Last-Event-ID: 9\r\n", ATTACH_HAS_SEQ, 9},
-    {"&lastEventId=junk", "Last-Event-ID: 9\r\n", ATTACH_HAS_SEQ, 9},
-    {"&v=1&replay=connect", "", ATTACH_NATIVE | ATTACH_AS_REPLAY, 0},
-    {"&replay=off&cache=1", "", ATTACH_NO_REPLAY | ATTACH_CACHE, 0},
+    {"", "", 0, 0, ""},
+    {"&lastSeq=7", "", ATTACH_HAS_SEQ, 7, ""},
+    {"&lastSeq=7&generation=gab", "", ATTACH_HAS_SEQ, 7, "gab"},
+    {"&lastEventId=8", "", ATTACH_HAS_SEQ, 8, "g1"},
+    {"&lastEventId=8-gab", "", ATTACH_HAS_SEQ, 8, "gab"},
+    {"&lastSeq=7&generation=gcd&lastEventId=8", "Last-Event-ID: 9-gab\r\n", ATTACH_HAS_SEQ, 9,
+     "gab"},
+    {"&lastEventId=8-gab", "Last-Event-ID: 9\r\n", ATTACH_HAS_SEQ, 9, "g1"},
+    {"&lastEventId=junk", "Last-Event-ID: 9\r\n", ATTACH_HAS_SEQ, 9, "g1"},
+    {"&v=1&replay=connect", "", ATTACH_NATIVE | ATTACH_AS_REPLAY, 0, ""},
+    {"&replay=off&cache=1", "", ATTACH_NO_REPLAY | ATTACH_CACHE, 0, ""},
 };
 
 static void it_goes_on_where_the_reader_was(void **state)
@@ -168,6 +178,7 @@ static void it_goes_on_where_the_reader_was(void **state)
         expect_attach();
         CHECK_EQ(asked.flags, cursors[i].flags | ATTACH_OBSERVER, cursors[i].query);
         CHECK_EQ(asked.last_seq, cursors[i].last_seq, cursors[i].query);
+        CHECK_SLICE(asked.generation, cursors[i].generation, cursors[i].query);
         shard_close(1008, "not_member");
         fake_shard_clear(w.shard);
     }
@@ -186,6 +197,8 @@ static const struct {
     {"event id", "GET", "", "&lastEventId=", "", 400, "invalid_cursor"},
     {"header", "GET", "", "", "Last-Event-ID: abc\r\n", 400, "invalid_cursor"},
     {"huge", "GET", "", "", "Last-Event-ID: 9007199254740992\r\n", 400, "invalid_cursor"},
+    {"no generation", "GET", "", "", "Last-Event-ID: 1-\r\n", 400, "invalid_cursor"},
+    {"no number", "GET", "", "", "Last-Event-ID: -g1\r\n", 400, "invalid_cursor"},
     {"two", "GET", "", "", "Last-Event-ID: 1\r\nLast-Event-ID: 1\r\n", 400, "invalid_cursor"},
     {"head", "HEAD", "", "", "", 405, "Allow: GET, OPTIONS"},
     {"post", "POST", "", "", "", 405, "method_not_allowed"},
@@ -368,8 +381,8 @@ static void a_move_is_not_noticed(void **state)
     attached(6);
     room_event(6, 0, "{\"n\":6}");
     room_event(7, 0, "{\"n\":7}");
-    assert_true(world_has(&w, "id: 6\ndata: {\"n\":6}\n\n"));
-    assert_true(world_has(&w, "id: 7\ndata: {\"n\":7}\n\n"));
+    assert_true(world_has(&w, "id: 6-g\ndata: {\"n\":6}\n\n"));
+    assert_true(world_has(&w, "id: 7-g\ndata: {\"n\":7}\n\n"));
     assert_ptr_equal(memmem(w.client.in.data, w.client.in.len, "id: 6", 5),
                      memmem(w.client.in.data, w.client.in.len, "id: ", 4));
 }
@@ -400,12 +413,12 @@ static void sockets_and_streams_share_a_room(void **state)
     room_event(6, EVENT_NATIVE_ONLY, "{\"n\":6}");
     room_event(7, 0, "{\"n\":7}");
     assert_false(world_has(&w, "{\"n\":6}"));
-    assert_true(world_has(&w, "id: 7\ndata: {\"n\":7}\n\n"));
+    assert_true(world_has(&w, "id: 7-g\ndata: {\"n\":7}\n\n"));
     /* What it says is not read. */
     fake_sink_send(&w.client, SLICE_LIT("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
     fake_env_run(&w.c.env);
     room_event(8, 0, "{\"n\":8}");
-    assert_true(world_has(&w, "id: 8\ndata: {\"n\":8}\n\n"));
+    assert_true(world_has(&w, "id: 8-g\ndata: {\"n\":8}\n\n"));
     assert_false(world_has(&w, "302"));
 }
 

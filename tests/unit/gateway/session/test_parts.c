@@ -161,19 +161,24 @@ static void an_event_is_one_field(void **state)
     static const struct {
         const char *json;
         uint64_t seq;
-        const char *want;
+        const char *generation, *want;
     } cases[] = {
-        {"{}", 0, "data: {}\n\n"},
-        {"{\"a\":1}", 7, "id: 7\ndata: {\"a\":1}\n\n"},
-        {"{\"a\":\n1,\r\n\"b\":2}", 0, "data: {\"a\": 1,  \"b\":2}\n\n"},
-        {"", UINT64_MAX, "id: 18446744073709551615\ndata: \n\n"},
+        {"{}", 0, "gab", "data: {}\n\n"},
+        {"{\"a\":1}", 7, "", "id: 7\ndata: {\"a\":1}\n\n"},
+        {"{}", 7, "g1", "id: 7\ndata: {}\n\n"},
+        {"{}", 7, "gab", "id: 7-gab\ndata: {}\n\n"},
+        {"{}", UINT64_MAX, "gffffffffffffffff",
+         "id: 18446744073709551615-gffffffffffffffff\ndata: {}\n\n"},
+        {"{}", 7, "a generation longer than any that can ever be", "id: 7\ndata: {}\n\n"},
+        {"{\"a\":\n1,\r\n\"b\":2}", 0, "", "data: {\"a\": 1,  \"b\":2}\n\n"},
+        {"", UINT64_MAX, "", "id: 18446744073709551615\ndata: \n\n"},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct framing_id id = {cases[i].seq, slice_str(cases[i].generation)};
         AUTO(blob_unref)
-        struct blob *blob =
-            framing_build(FRAMING_EVENT_STREAM, slice_str(cases[i].json), cases[i].seq);
+        struct blob *blob = framing_build(FRAMING_EVENT_STREAM, slice_str(cases[i].json), id);
 
         CHECK_SLICE(blob_slice(blob), cases[i].want, cases[i].json);
     }

@@ -313,6 +313,70 @@ static void cursors_that_cannot_be_resumed_are_reset(void **state)
     }
 }
 
+/* Another server answers, which knows two of the room's three messages; then there are five. */
+static void after_a_failover_only_what_was_lost_is_reset(void **state)
+{
+    static const struct {
+        const char *name;
+        uint32_t flags;
+        uint64_t last_seq;
+        const char *generation, *want;
+    } rows[] = {
+        {"what both have", ATTACH_HAS_SEQ | ATTACH_NATIVE, 2, "g1",
+         "to 2 cur=5 {replay more=0 reset=0 fromSeq=2 toSeq=5 currentSeq=5 events=3 [m1 m2 m3]}\n"
+         "to 2 {subscription_succeeded currentSeq=5 subscriptionCount=2}\nattached 2 @5\n"
+         "ephemeral except=2 {member_joined userId=bob}\n"},
+        {"what was lost", ATTACH_HAS_SEQ | ATTACH_NATIVE, 3, "g1",
+         "to 2 cur=5 {replay more=0 reset=1 fromSeq=5 toSeq=5 hasMore=0 currentSeq=5 events=0 "
+         "[1 2 m1 m2 m3]}\n"
+         "to 2 {subscription_succeeded currentSeq=5 subscriptionCount=2}\nattached 2 @5\n"
+         "ephemeral except=2 {member_joined userId=bob}\n"},
+        {"ours", ATTACH_HAS_SEQ | ATTACH_NATIVE, 4, "g77",
+         "to 2 cur=5 {replay more=0 reset=0 fromSeq=4 toSeq=5 currentSeq=5 events=1 [m3]}\n"
+         "to 2 {subscription_succeeded currentSeq=5 subscriptionCount=2}\nattached 2 @5\n"
+         "ephemeral except=2 {member_joined userId=bob}\n"},
+        /* A native socket must hear of the new generation, or its next cursor would be of the
+           old one. */
+        {"an open socket", ATTACH_REATTACH | ATTACH_NATIVE, 2, "g1",
+         "to 2 cur=5 {replay more=0 reset=0 fromSeq=2 toSeq=5 currentSeq=5 events=3 [m1 m2 m3]}\n"
+         "attached 2 @5\n"},
+        {"an open socket that has seen what was lost", ATTACH_REATTACH | ATTACH_NATIVE, 3, "g1",
+         "to 2 cur=5 {replay more=0 reset=1 fromSeq=5 toSeq=5 hasMore=0 currentSeq=5 events=0 "
+         "[1 2 m1 m2 m3]}\n"
+         "attached 2 @5\n"},
+        {"an open old socket", ATTACH_REATTACH, 2, "g1",
+         "to 2 cur=3 {message seq=3 userId=ann content=m1}\n"
+         "to 2 cur=4 {message seq=4 userId=ann content=m2}\n"
+         "to 2 cur=5 {message seq=5 userId=ann content=m3}\nattached 2 @5\n"},
+        {"an open old socket that has seen what was lost", ATTACH_REATTACH, 3, "g1",
+         "to 2 cur=5 {replay hasMore=0 currentSeq=5 [1 2 m1 m2 m3]}\nattached 2 @5\n"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct fx fx;
+        struct fx_gate *g = &fx.gates[0];
+
+        fx_init(&fx);
+        FX_ATTACH(g, .number = 1, .room = "g", .user = "ann");
+        fx_run(&fx);
+        talk(&fx, g, 2);
+        sim_db_set_generation(fx.server.db, 0x77);
+        host_drop_rooms(fx.host);
+        FX_ATTACH(g, .number = 1, .room = "g", .user = "ann");
+        for (unsigned n = 3; n <= 5; n++)
+            fx_say(g, 1, n, n == 3 ? "m1" : n == 4 ? "m2" : "m3", NULL);
+        fx_run(&fx);
+        fx_awake(g);
+        fx_forget(g);
+        FX_ATTACH(g, .number = 2, .room = "g", .user = "bob", .last_seq = rows[i].last_seq,
+                  .generation = rows[i].generation, .flags = rows[i].flags);
+        fx_run(&fx);
+        fx_expect(g, rows[i].want, rows[i].name);
+        fx_deinit(&fx);
+    }
+}
+
 static void a_resume_frame_is_settled_by_its_last_page_and_holds_back_what_follows(void **state)
 {
     struct fx fx;
@@ -386,6 +450,7 @@ int main(void)
         cmocka_unit_test(a_cursor_is_replayed_page_by_page),
         cmocka_unit_test(a_long_catch_up_waits_for_the_socket),
         cmocka_unit_test(cursors_that_cannot_be_resumed_are_reset),
+        cmocka_unit_test(after_a_failover_only_what_was_lost_is_reset),
         cmocka_unit_test(
             a_resume_frame_is_settled_by_its_last_page_and_holds_back_what_follows),
         cmocka_unit_test(frames_before_the_socket_is_live_are_run_then),

@@ -51,7 +51,7 @@ static void say_return(struct room_socket *s)
 
     session_goaway_text(json, "overload",
                         session_return_delay_ms(front->parts.env, WS_CODE_OVERLOADED));
-    frame = framing_build(FRAMING_WEBSOCKET, slice_str(json), 0);
+    frame = framing_build(FRAMING_WEBSOCKET, slice_str(json), FRAMING_NO_ID);
     front->parts.metrics->goaways_overload++;
     if (frame && ws_conn_send(s->ws, frame) < 0)
         return; /* the close frame will not get through either */

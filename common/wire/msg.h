@@ -34,8 +34,8 @@
 #define EVENT_OLD_ONLY 0x4u    /* only sockets that are not native get the bytes */
 #define EVENT_PRESENCE 0x8u    /* who is here: not to sockets that do not want to know */
 
-/* The generation of a room whose database never changed, as text. It is what an event id without
- * one means. */
+/* The generation of a room whose database never changed, as text. It is what an event id
+ * without one means. */
 #define GENERATION_FIRST "g1"
 
 /* ATTACH.room, DETACH.room and ROOM_EVENT.room that begin with this name the channel of the

@@ -303,8 +303,10 @@ void event_stream_open(struct front *front, struct api_request *req)
     else if (front->draining)
         api_reply_error(req, ERROR_unavailable, SLICE_LIT("this gateway is being stopped"));
     else if (query.bad_cursor)
-        api_reply_error(req, ERROR_invalid_cursor,
-                        SLICE_LIT("Last-Event-ID is the id of an event, lastSeq an integer from 0 to 2^53 - 1"));
+        api_reply_error(
+            req, ERROR_invalid_cursor,
+            SLICE_LIT(
+                "Last-Event-ID is the id of an event, lastSeq an integer from 0 to 2^53 - 1"));
     else
         start(front, req, &query);
     socket_query_deinit(&query);

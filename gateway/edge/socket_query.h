@@ -31,7 +31,8 @@ bool socket_query_read(struct slice path, struct slice query, struct socket_quer
 void socket_query_read_options(struct slice query, struct socket_query *ret_query);
 /* A cursor, from wherever it comes: into last_seq, or bad_cursor. */
 void socket_query_set_cursor(struct socket_query *query, struct slice text);
-/* The `id` of an event of a stream: likewise, with its generation (gateway/session/framing.h). */
+/* The `id` of an event of a stream: likewise, with its generation (gateway/session/framing.h).
+ */
 void socket_query_set_event_id(struct socket_query *query, struct slice id);
 void socket_query_deinit(struct socket_query *query);
 

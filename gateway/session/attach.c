@@ -512,8 +512,8 @@ static bool was_given(const struct attach *a, const struct msg_TO_ATTACH *in)
 void attach_on_bytes(struct attach *a, const struct msg_TO_ATTACH *in)
 {
     struct framing_id id = {.seq = in->cursor,
-                            .generation = in->generation.len ? in->generation
-                                                             : generation_of(a)};
+                            .generation =
+                                in->generation.len ? in->generation : generation_of(a)};
 
     if (a->state == ATTACH_STATE_WAITING)
         set_state(a, ATTACH_STATE_CATCHING);

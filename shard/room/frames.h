@@ -12,7 +12,6 @@
 #include "shard/room/roster.h"
 #include "shard/room/turnout.h"
 
-
 /* ---- timeline entries ---- */
 
 /* The live frame of a new entry: `message`, or what its kind is called. */

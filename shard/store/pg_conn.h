@@ -62,7 +62,7 @@ struct pg_identity {
 struct pg_conn_events {
     /* NULL: it will do. Else why not. */
     const char *(*on_identity)(struct pg_conn *conn, const struct pg_identity *identity);
-    void (*on_epoch)(struct pg_conn *conn); /* conn->epoch is known */
+    void (*on_epoch)(struct pg_conn *conn);           /* conn->epoch is known */
     void (*on_clock)(void *owner, int64_t offset_us); /* the server's clock minus ours */
     void (*on_up)(struct pg_conn *conn);
     void (*on_down)(struct pg_conn *conn);   /* after on_up */

@@ -20,7 +20,7 @@ enum pg_error {
     PG_ERROR_CONNECTION,  /* the way to it, or a pooler in between */
     PG_ERROR_SESSION,     /* our prepared statements no longer suit it */
     PG_ERROR_ACCESS,      /* password, role, privilege, database */
-    PG_ERROR_OTHER,       /* a statement that it does not understand; a bug, or another schema */
+    PG_ERROR_OTHER, /* a statement that it does not understand; a bug, or another schema */
     PG_ERRORS
 };
 

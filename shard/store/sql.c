@@ -80,8 +80,10 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
 
     /* Waits for a batch in flight; the statements after it in the same transaction see what
        that has written. */
-    [SQL_CLAIM] = {"claim", "UPDATE rooms r SET fence = $3, " FORK(EPOCH) " WHERE project_id = $1"
-                            " AND room_id = $2 AND deleted_at IS NULL RETURNING " ROOM_ROW},
+    [SQL_CLAIM] = {"claim",
+                   "UPDATE rooms r SET fence = $3, " FORK(
+                       EPOCH) " WHERE project_id = $1"
+                              " AND room_id = $2 AND deleted_at IS NULL RETURNING " ROOM_ROW},
     /* $1 project, $2 room, $3 type, $4 name, $5 created by, $6 created, $7 fence; members: $8
      * users, $9 roles, $10 times. A deleted room goes on with its numbers, once nothing of what
      * it was is left. */
@@ -96,15 +98,20 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
          "  last_created_at = greatest(r.last_created_at, excluded.created_at),"
          "  fence = excluded.fence, resume_floor = r.last_seq, message_count = 0, " FORK(
              "excluded.generation") ","
-         "  deleted_at = NULL"
-         "  WHERE r.deleted_at IS NOT NULL AND NOT r.has_remains"
-         " RETURNING project_id, room_id), "
-         "added AS (INSERT INTO members (project_id, room_id, user_id, role, joined_at)"
-         " SELECT m.project_id, m.room_id, o.user_id, o.role, o.at FROM made m,"
-         "  unnest($8::text[], $9::smallint[], $10::timestamptz[]) AS o(user_id, role, at)"
-         " ON CONFLICT DO NOTHING)"
-         " SELECT EXISTS (SELECT FROM made), EXISTS (SELECT FROM rooms"
-         "  WHERE project_id = $1 AND room_id = $2 AND has_remains)"},
+                                    "  deleted_at = NULL"
+                                    "  WHERE r.deleted_at IS NOT NULL AND NOT r.has_remains"
+                                    " RETURNING project_id, room_id), "
+                                    "added AS (INSERT INTO members (project_id, room_id, "
+                                    "user_id, role, joined_at)"
+                                    " SELECT m.project_id, m.room_id, o.user_id, o.role, o.at "
+                                    "FROM made m,"
+                                    "  unnest($8::text[], $9::smallint[], $10::timestamptz[]) "
+                                    "AS o(user_id, role, at)"
+                                    " ON CONFLICT DO NOTHING)"
+                                    " SELECT EXISTS (SELECT FROM made), EXISTS (SELECT FROM "
+                                    "rooms"
+                                    "  WHERE project_id = $1 AND room_id = $2 AND "
+                                    "has_remains)"},
     /* The fence goes, so that no batch that is under way can still be written. What many rows
        may be left of goes in slices (sweep_room). */
     [SQL_DELETE_ROOM] =

@@ -27,9 +27,9 @@ struct store_pg {
     void *owner;
     struct store_pg_stats stats;
     char system[PG_SYSTEM_MAX], timeline[PG_TIMELINE_MAX]; /* of the server that we know */
-    uint64_t epoch;         /* 0: none yet */
-    size_t good_host;       /* of the URL: the last that would do */
-    struct later outdated;  /* ends what is connected to another server */
+    uint64_t epoch;                                        /* 0: none yet */
+    size_t good_host;      /* of the URL: the last that would do */
+    struct later outdated; /* ends what is connected to another server */
     bool was_available;
     struct pg_conn reads[PG_READ_CONNECTIONS];
     struct pg_conn queries[PG_QUERY_CONNECTIONS]; /* queries.def */

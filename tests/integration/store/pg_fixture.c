@@ -235,9 +235,8 @@ void pgx_claim(struct pgx *x, const char *room, uint64_t fence, struct pgx_claim
 void pgx_members(struct pgx *x, const char *room, struct pgx_claim *ret)
 {
     memset(ret, 0, sizeof(*ret));
-    assert_int_equal(x->store->ops->members(x->store, SLICE_LIT("p"), slice_str(room),
-                                            on_claimed, ret),
-                     0);
+    assert_int_equal(
+        x->store->ops->members(x->store, SLICE_LIT("p"), slice_str(room), on_claimed, ret), 0);
     pgx_wait(x, &ret->done);
 }
 

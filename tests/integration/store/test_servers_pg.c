@@ -186,8 +186,9 @@ static void generations_of_two_primaries_differ(void **state)
     (void)pgx_create_room(x, "a", 1);
     fail_over(x, "00000002");
     first = claim(x, "a", 2).generation;
-    (void)pgx_sql(x, "DELETE FROM server_epochs WHERE number = 2; UPDATE rooms SET generation = "
-                     "1, forked_from = NULL, forked_at = NULL");
+    (void)pgx_sql(x,
+                  "DELETE FROM server_epochs WHERE number = 2; UPDATE rooms SET generation = "
+                  "1, forked_from = NULL, forked_at = NULL");
     pgx_cut(x, CUT_ALL, x->connections);
     pgx_wait_up(x);
     assert_int_equal(store_pg_stats(x->store)->replaced, 2);
@@ -223,8 +224,9 @@ static void nobody_stays_with_the_server_before(void **state)
     uint64_t disconnects = stats->disconnects;
 
     set_timeline(x, "00000002");
-    pgx_cut(x, "SELECT pg_terminate_backend(max(pid)) FROM pg_stat_activity WHERE "
-               "application_name = 'fluxy-shard lane'",
+    pgx_cut(x,
+            "SELECT pg_terminate_backend(max(pid)) FROM pg_stat_activity WHERE "
+            "application_name = 'fluxy-shard lane'",
             1);
     pgx_wait_disconnects(x, disconnects + x->connections);
     pgx_wait_up(x);

@@ -323,7 +323,8 @@ static void after_a_failover_only_what_was_lost_is_reset(void **state)
         const char *generation, *want;
     } rows[] = {
         {"what both have", ATTACH_HAS_SEQ | ATTACH_NATIVE, 2, "g1",
-         "to 2 cur=5 {replay more=0 reset=0 fromSeq=2 toSeq=5 currentSeq=5 events=3 [m1 m2 m3]}\n"
+         "to 2 cur=5 {replay more=0 reset=0 fromSeq=2 toSeq=5 currentSeq=5 events=3 [m1 m2 "
+         "m3]}\n"
          "to 2 {subscription_succeeded currentSeq=5 subscriptionCount=2}\nattached 2 @5\n"
          "ephemeral except=2 {member_joined userId=bob}\n"},
         {"what was lost", ATTACH_HAS_SEQ | ATTACH_NATIVE, 3, "g1",
@@ -338,7 +339,8 @@ static void after_a_failover_only_what_was_lost_is_reset(void **state)
         /* A native socket must hear of the new generation, or its next cursor would be of the
            old one. */
         {"an open socket", ATTACH_REATTACH | ATTACH_NATIVE, 2, "g1",
-         "to 2 cur=5 {replay more=0 reset=0 fromSeq=2 toSeq=5 currentSeq=5 events=3 [m1 m2 m3]}\n"
+         "to 2 cur=5 {replay more=0 reset=0 fromSeq=2 toSeq=5 currentSeq=5 events=3 [m1 m2 "
+         "m3]}\n"
          "attached 2 @5\n"},
         {"an open socket that has seen what was lost", ATTACH_REATTACH | ATTACH_NATIVE, 3, "g1",
          "to 2 cur=5 {replay more=0 reset=1 fromSeq=5 toSeq=5 hasMore=0 currentSeq=5 events=0 "

@@ -205,6 +205,15 @@
 /* Messages per minute of one user in one room, over the socket and, separately, over REST. */
 #define MESSAGES_PER_MINUTE 60
 
+/* Catch-ups (shard/host/pace.h): bytes of them given in one turn, what a step counts beside its
+ * bytes, and pages that the store reads for them at a time. */
+#define PACE_TURN_BYTES (128 * KIB)
+#define PACE_STEP_BYTES (2 * KIB)
+#define PACE_READS_MAX 32
+/* Of them on one link and not read by its gateway; how often that is asked. */
+#define PACE_LINK_BYTES (256 * KIB)
+#define PACE_MARK_BYTES (64 * KIB)
+
 /* ---- commit ---- */
 
 /* Rows, bytes and rooms of one batch: a larger one holds the row locks of all its rooms longer

@@ -82,7 +82,7 @@ int front_new(const struct front_parts *parts, struct front **ret_front)
     if (!front)
         return -ENOMEM;
     front->parts = *parts;
-    list_init(&front->opening);
+    openings_init(front);
     list_init(&front->sockets);
     list_init(&front->streams);
     if (!front->parts.heartbeat_ms)

@@ -3,11 +3,21 @@
 
 #include "gateway/edge/front.h"
 
+/* Sockets that are to be opened: so many in a turn of the loop, the others wait. */
+struct openings {
+    struct list waiting; /* struct socket_opening.turn, as they came */
+    size_t n_waiting;
+    unsigned used; /* in this turn */
+    struct timer timer;
+    struct later end_of_turn;
+};
+
 struct front {
     struct front_parts parts;
     struct http_server http;
     struct ws_server ws;
     struct list opening; /* struct socket_opening: waits to be let in */
+    struct openings openings;
     struct list sockets; /* struct room_socket */
     struct list streams; /* struct event_stream */
     bool draining;
@@ -15,6 +25,7 @@ struct front {
 
 /* socket_open.c: a request for a room socket. Takes the exchange. */
 void socket_open(struct front *front, struct http_exchange *ex);
+void openings_init(struct front *front);
 /* Those who still wait are dropped. */
 void socket_open_cancel_all(struct front *front);
 

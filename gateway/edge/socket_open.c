@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 
+#include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/base/secret.h"
 #include "gateway/api/admit.h"
@@ -18,17 +19,23 @@
 
 struct socket_opening {
     struct list link; /* front.opening */
+    struct list turn; /* front.openings.waiting */
     struct front *front;
     struct http_exchange *ex;
     struct ws_upgrade upgrade;
     struct socket_query query;
     struct buf credential;
     struct admission admission;
+    bool has_turn;    /* in this turn of the loop */
+    bool is_admitted; /* may be let in when it is its turn */
 };
 
 static void opening_free(struct socket_opening *o)
 {
     list_del(&o->link);
+    if (list_linked(&o->turn))
+        o->front->openings.n_waiting--;
+    list_del(&o->turn);
     socket_query_deinit(&o->query);
     if (o->credential.data)
         secret_wipe(o->credential.data, o->credential.cap);
@@ -94,6 +101,40 @@ static bool is_good_for(const struct token *token, const struct socket_query *qu
     return query->many_rooms || !token->room[0] || strcmp(token->room, query->room) == 0;
 }
 
+/* ---- turns: thousands who come at once must not hold up those who are here ---- */
+
+static bool take_turn(struct front *front)
+{
+    struct openings *openings = &front->openings;
+
+    if (openings->used >= OPENINGS_PER_TURN)
+        return false;
+    openings->used++;
+    env_later(front->parts.env, &openings->end_of_turn);
+    return true;
+}
+
+static void arm(struct front *front)
+{
+    int r;
+
+    if (list_empty(&front->openings.waiting) || timer_is_armed(&front->openings.timer))
+        return;
+    r = env_timer(front->parts.env, &front->openings.timer, 0);
+    (void)r; /* out of memory: the next who comes goes on */
+}
+
+static void wait_for_turn(struct socket_opening *o, bool is_admitted)
+{
+    struct front *front = o->front;
+
+    o->is_admitted = is_admitted;
+    list_add_tail(&front->openings.waiting, &o->turn);
+    front->openings.n_waiting++;
+    front->parts.metrics->openings_waited++;
+    arm(front);
+}
+
 static void on_admitted(void *arg, struct admission *admission)
 {
     struct socket_opening *o = arg;
@@ -121,6 +162,8 @@ static void on_admitted(void *arg, struct admission *admission)
     else if (!is_good_for(&admission->token, &o->query) ||
              (origin.len && !project_allows_origin(admission->project, origin)))
         refuse(o, WS_CODE_POLICY, "forbidden");
+    else if (!o->has_turn)
+        wait_for_turn(o, true);
     else
         let_in(o);
 }
@@ -141,7 +184,8 @@ static void on_key(void *arg, struct admission *admission)
     on_admitted(arg, admission);
 }
 
-static void without_token(struct socket_opening *o)
+/* True: it waits for the answer about the key. */
+static bool without_token(struct socket_opening *o)
 {
     const struct http_request *request = &o->ex->request;
     struct slice key;
@@ -152,14 +196,19 @@ static void without_token(struct socket_opening *o)
         buf_put_slice(&o->credential, key);
     else if (uri_query_get(http_request_query(request), "apiKey", &o->credential) != 0)
         buf_clear(&o->credential);
-    if (http_request_field_count(request, "authorization") || o->credential.len == 0)
+    if (http_request_field_count(request, "authorization") || o->credential.len == 0) {
         refuse(o, WS_CODE_POLICY, "invalid_token");
-    else if (admit_key(o->front->parts.admit, &o->admission, buf_slice(&o->credential), on_key,
-                       o) != ADMIT_WAIT)
-        on_key(o, &o->admission);
+        return false;
+    }
+    if (admit_key(o->front->parts.admit, &o->admission, buf_slice(&o->credential), on_key, o) ==
+        ADMIT_WAIT)
+        return true;
+    on_key(o, &o->admission);
+    return false;
 }
 
-static void begin(struct socket_opening *o)
+/* True: it waits for what is known of the project or key. Else it is gone. */
+static bool begin(struct socket_opening *o)
 {
     const struct http_request *request = &o->ex->request;
     struct front *front = o->front;
@@ -178,18 +227,66 @@ static void begin(struct socket_opening *o)
     } else if (!api_allows_origin(front->parts.api, origin)) {
         refuse(o, WS_CODE_POLICY, "forbidden");
     } else if (!api_request_token(request, &o->credential)) {
-        without_token(o);
+        return without_token(o);
     } else {
         o->query.native |= o->upgrade.subprotocol;
         if (admit_token(front->parts.admit, &o->admission, buf_slice(&o->credential),
-                        on_admitted, o) != ADMIT_WAIT)
-            on_admitted(o, &o->admission);
+                        on_admitted, o) == ADMIT_WAIT)
+            return true;
+        on_admitted(o, &o->admission);
     }
+    return false;
+}
+
+/* What it waits for may be answered at once or in another turn. */
+static void run(struct socket_opening *o)
+{
+    if (o->is_admitted) {
+        let_in(o);
+        return;
+    }
+    o->has_turn = true;
+    if (begin(o))
+        o->has_turn = false;
+}
+
+static void on_end_of_turn(struct later *later, void *arg)
+{
+    struct front *front = arg;
+
+    (void)later;
+    front->openings.used = 0;
+}
+
+static void on_timer(struct timer *timer, void *arg)
+{
+    struct front *front = arg;
+    struct openings *openings = &front->openings;
+
+    (void)timer;
+    while (!list_empty(&openings->waiting) && take_turn(front)) {
+        struct socket_opening *o = list_first(&openings->waiting, struct socket_opening, turn);
+
+        list_del(&o->turn);
+        openings->n_waiting--;
+        run(o);
+    }
+    arm(front);
+}
+
+void openings_init(struct front *front)
+{
+    list_init(&front->opening);
+    list_init(&front->openings.waiting);
+    timer_init(&front->openings.timer, on_timer, front);
+    later_init(&front->openings.end_of_turn, on_end_of_turn, front);
 }
 
 void socket_open(struct front *front, struct http_exchange *ex)
 {
     static const struct http_refusal no_memory = {503, "overloaded", "out of memory"};
+    static const struct http_refusal no_room = {503, "overloaded",
+                                                "too many sockets are being opened"};
     struct ws_upgrade upgrade;
     struct http_refusal refusal;
     struct socket_opening *o;
@@ -198,16 +295,25 @@ void socket_open(struct front *front, struct http_exchange *ex)
         api_refuse(front->parts.api, ex, &refusal);
         return;
     }
+    if (front->openings.n_waiting >= OPENINGS_WAITING_MAX) {
+        front->parts.metrics->sockets_refused++;
+        api_refuse(front->parts.api, ex, &no_room);
+        return;
+    }
     o = calloc(1, sizeof(*o));
     if (!o) {
         api_refuse(front->parts.api, ex, &no_memory);
         return;
     }
+    list_init(&o->turn);
     o->front = front;
     o->ex = ex;
     o->upgrade = upgrade;
     list_add_tail(&front->opening, &o->link);
-    begin(o);
+    if (list_empty(&front->openings.waiting) && take_turn(front))
+        run(o);
+    else
+        wait_for_turn(o, false);
 }
 
 void socket_open_cancel_all(struct front *front)
@@ -221,4 +327,6 @@ void socket_open_cancel_all(struct front *front)
         http_exchange_reply(o->ex, &gone);
         opening_free(o);
     }
+    env_timer_cancel(front->parts.env, &front->openings.timer);
+    later_cancel(&front->openings.end_of_turn);
 }

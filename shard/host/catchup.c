@@ -43,6 +43,7 @@ void catchup_release(struct catchup *c)
     struct env *env = c->attach->room->host->env;
 
     env_timer_cancel(env, &c->retry);
+    list_del(&c->in_pace);
     c->attach->catchup = NULL;
     c->attach = NULL;
     c->op = NULL;
@@ -59,7 +60,7 @@ void catchup_cancel(struct attach *attach)
 static void on_retry(struct timer *timer, void *arg)
 {
     (void)timer;
-    step(arg);
+    catchup_run(arg);
 }
 
 static struct catchup *catchup_new(struct attach *attach)
@@ -69,6 +70,8 @@ static struct catchup *catchup_new(struct attach *attach)
     if (!c)
         return NULL;
     c->attach = attach;
+    c->pace = attach->gate->host->pace;
+    list_init(&c->in_pace);
     timer_init(&c->retry, on_retry, c);
     later_init(&c->dead, free_now, c);
     attach->catchup = c;
@@ -200,15 +203,8 @@ static void changes_from_page(struct catchup *c, const struct page *page)
     catchup_give_page(c, page->entries, n, to, !is_whole || to < c->attach->room->seq);
 }
 
-static void on_page(void *arg, enum store_result result, const struct page *page)
+static void take_page(struct catchup *c, enum store_result result, const struct page *page)
 {
-    struct catchup *c = arg;
-
-    c->is_reading = false;
-    if (!c->attach) {
-        free(c);
-        return;
-    }
     switch (result) {
     case STORE_OK:
         c->retry_ms = 0;
@@ -229,6 +225,23 @@ static void on_page(void *arg, enum store_result result, const struct page *page
     }
 }
 
+static void on_page(void *arg, enum store_result result, const struct page *page)
+{
+    struct catchup *c = arg;
+    struct pace *pace = c->pace;
+    struct gate *gate = c->attach ? c->attach->gate : NULL;
+    uint64_t before = gate ? gate->pace.sent : 0;
+
+    c->is_reading = false;
+    if (gate) {
+        take_page(c, result, page);
+        pace_given(pace, gate, before);
+    } else {
+        free(c);
+    }
+    pace_read_ended(pace);
+}
+
 static void read_page(struct catchup *c)
 {
     const struct room_host *room = c->attach->room;
@@ -236,6 +249,8 @@ static void read_page(struct catchup *c)
     struct page_query query = {.project = room->project, .room = room->id};
     int r;
 
+    if (!pace_may_read(c->pace, c))
+        return;
     if (c->kind == CATCHUP_SNAPSHOT) {
         query.kind = PAGE_BEFORE_SEQ;
         query.seq = INT64_MAX; /* the largest that the store's column holds */
@@ -251,6 +266,7 @@ static void read_page(struct catchup *c)
     r = store->ops->page(store, &query, on_page, c);
     if (r < 0) {
         c->is_reading = false;
+        pace_read_ended(c->pace);
         retry_later(c);
     }
 }
@@ -373,19 +389,18 @@ static void set_cursor(struct catchup *c, enum catchup_kind kind, uint64_t last_
     c->is_renamed = generation.len > 0 && !slice_eq(generation, room_generation(room));
 }
 
-int catchup_start(struct attach *attach)
+static void begin(struct catchup *c)
 {
+    struct attach *attach = c->attach;
     struct slice generation = slice_of(attach->given_generation, attach->given_generation_len);
-    struct catchup *c = catchup_new(attach);
 
-    if (!c)
-        return -ENOMEM;
+    c->has_begun = true;
     if ((attach->flags & ATTACH_SUBSCRIBE) && !(attach->flags & ATTACH_REATTACH))
         catchup_say_subscribed(attach, 0, 0);
     if ((attach->flags & ATTACH_CACHE) && !(attach->flags & ATTACH_REATTACH))
         send_cached(attach);
     if (!attach->catchup)
-        return 0; /* could not be sent */
+        return; /* could not be sent */
     if (attach->flags & ATTACH_REATTACH) {
         set_cursor(c, CATCHUP_LIVE, attach->last_seq, generation);
     } else if (old_missed(attach, &c->reach)) {
@@ -396,9 +411,31 @@ int catchup_start(struct attach *attach)
     } else if (attach->flags & ATTACH_NO_REPLAY) {
         c->at = attach->room->seq;
         catchup_finish(c);
-        return 0;
+        return;
     }
     step(c);
+}
+
+void catchup_run(struct catchup *c)
+{
+    struct gate *gate = c->attach->gate;
+    struct pace *pace = c->pace;
+    uint64_t before = gate->pace.sent;
+
+    if (c->has_begun)
+        step(c);
+    else
+        begin(c);
+    pace_given(pace, gate, before);
+}
+
+int catchup_start(struct attach *attach)
+{
+    struct catchup *c = catchup_new(attach);
+
+    if (!c)
+        return -ENOMEM;
+    pace_enter(c->pace, c);
     return 0;
 }
 
@@ -410,15 +447,16 @@ int catchup_resume(struct attach *attach, struct op *op, uint64_t last_seq,
     if (!c)
         return -ENOMEM;
     c->op = op;
+    c->has_begun = true;
     set_cursor(c, CATCHUP_REPLAY, last_seq, generation);
-    step(c);
+    pace_enter(c->pace, c);
     return 0;
 }
 
 void catchup_on_settled(struct attach *attach)
 {
     if (attach->catchup && attach->catchup->is_queued)
-        step(attach->catchup);
+        catchup_run(attach->catchup);
 }
 
 void catchup_more(struct catchup *catchup)
@@ -426,5 +464,5 @@ void catchup_more(struct catchup *catchup)
     if (!catchup->is_waiting)
         return;
     catchup->is_waiting = false;
-    step(catchup);
+    pace_enter(catchup->pace, catchup);
 }

@@ -17,6 +17,7 @@ struct catchup {
     struct attach *attach; /* NULL: gone, only the store's answer is awaited */
     struct op *op;         /* of the `resume` frame; NULL: on connect */
     enum catchup_kind kind;
+    bool has_begun;
     bool is_reset;   /* the cursor could not be resumed */
     bool is_renamed; /* the cursor is of the generation before: the socket must hear of ours */
     bool is_doubted; /* the cursor is above our head: the row must say that we still own the
@@ -29,11 +30,21 @@ struct catchup {
     uint64_t at;    /* the socket has been given everything up to here */
     uint64_t known; /* LIVE, CHANGES: messages up to here it had before the first page */
     uint64_t retry_ms;
+    struct pace *pace;   /* whose turn it is */
+    struct list in_pace; /* waits for it there */
     struct timer retry;
     struct later dead;
 };
 
 /* ---- catchup.c ---- */
+
+/* It is its turn: begins, or takes the next step. */
+void catchup_run(struct catchup *catchup);
+/* Its socket was live before. */
+static inline bool catchup_was_live(const struct catchup *catchup)
+{
+    return catchup->op || (catchup->attach->flags & ATTACH_REATTACH);
+}
 
 /* Ends the catch-up's tie to its attach; the memory goes when nobody can hold it any more. */
 void catchup_release(struct catchup *catchup);

@@ -84,6 +84,7 @@ static void forget(struct gate *gate)
         list_del(&client->link);
         client->on_forgotten(client);
     }
+    gate_pace_reset(&gate->pace);
     env_timer_cancel(gate->host->env, &gate->hold);
     map_remove(&gate->host->gates, &gate->node);
     list_del(&gate->in_host);
@@ -127,6 +128,7 @@ static struct gate *gate_new(struct host *host, uint64_t incarnation)
     list_init(&gate->in_host);
     list_init(&gate->rooms);
     list_init(&gate->clients);
+    gate_pace_init(&gate->pace);
     timer_init(&gate->hold, on_hold_over, gate);
     later_init(&gate->dead, free_now, gate);
     if (map_insert(&host->gates, &gate->node, hash_u64(incarnation)) < 0) {
@@ -145,6 +147,7 @@ static void make_ghosts(struct gate *gate)
 
     gate->link = NULL;
     gate->ops = NULL;
+    gate_pace_reset(&gate->pace);
     user_sockets_drop(gate); /* nobody sees them: there is nothing to hold */
     gathers_on_gate_down(gate);
     list_for_each_safe(rg, next_rg, &gate->rooms, in_gate)
@@ -209,8 +212,10 @@ struct attach *gate_find_attach(const struct gate *gate, uint64_t number)
 
 void gate_send_encoded(struct gate *gate, struct slice frames)
 {
-    if (gate->link)
-        gate->ops->send(gate->link, frames);
+    if (!gate->link)
+        return;
+    gate->pace.sent += frames.len;
+    gate->ops->send(gate->link, frames);
 }
 
 void gate_send(struct gate *gate, const struct msg *msg)
@@ -223,7 +228,7 @@ void gate_send(struct gate *gate, const struct msg *msg)
     msg_encode(wire, msg);
     /* An encoding that failed for want of memory goes out empty, which closes the link: it has
      * lost a message. */
-    gate->ops->send(gate->link, buf_failed(wire) ? slice_of(NULL, 0) : buf_slice(wire));
+    gate_send_encoded(gate, buf_failed(wire) ? slice_of(NULL, 0) : buf_slice(wire));
 }
 
 bool gate_is_congested(const struct gate *gate)

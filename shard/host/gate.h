@@ -10,6 +10,7 @@
 #include "common/base/env.h"
 #include "common/base/map.h"
 #include "common/base/slice.h"
+#include "shard/host/pace.h"
 
 struct attach;
 struct host;
@@ -23,6 +24,8 @@ struct gate_link_ops {
     void (*send)(void *link, struct slice frames);
     /* So much is queued that what can be left out should be. */
     bool (*is_congested)(void *link);
+    /* A PING now: its PONG tells what has been read (pace.h). NULL: there is no such thing. */
+    void (*ping)(void *link);
     /* A newer link of this gateway has taken the gate over: close, and do not call gate_down().
      */
     void (*on_replaced)(void *link);
@@ -46,6 +49,7 @@ struct gate {
     struct list rooms;       /* struct room_gate.in_gate */
     struct list clients;     /* struct gate_client.link */
     struct map user_sockets; /* struct user_socket by number */
+    struct gate_pace pace;   /* of catch-ups */
     uint64_t pushed;         /* host.push_count of the newest event that it was given */
     struct timer hold;       /* ends the ghosts, and the gate when it has no link */
     struct later dead;

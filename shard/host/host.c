@@ -129,7 +129,9 @@ int host_new(struct env *env, struct store *store, struct committer *committer,
     moves_init(&host->moves, host);
     reaches_init(&host->reaches);
     timer_init(&host->tick, on_tick, host);
-    r = lookups_new(env, store, &host->lookups);
+    r = pace_new(env, metrics, &host->pace);
+    if (r == 0)
+        r = lookups_new(env, store, &host->lookups);
     if (r < 0)
         return r;
     r = expiry_new(host, &host->expiry);
@@ -158,6 +160,7 @@ void host_free(struct host *host)
     env_timer_cancel(host->env, &host->tick);
     moves_stop(&host->moves);
     fences_stop(host);
+    pace_stop(host->pace);
     expiry_free(host->expiry);
     lookups_free(host->lookups);
     search_index_free(host->search);

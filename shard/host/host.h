@@ -19,6 +19,7 @@
 struct expiry;
 struct fences_probe;
 struct lookups;
+struct pace;
 struct ring;
 struct room_host;
 struct search_index;
@@ -55,6 +56,7 @@ struct host {
     struct lookups *lookups; /* projects and keys, see lookup.h */
     struct search_index *search;
     struct moves moves;     /* rooms that are to go to other shards */
+    struct pace *pace;      /* of catch-ups */
     struct reaches reaches; /* how far old clients had come when they went */
 
     bool lease_is_confirmed;    /* nobody can have taken our place on the ring unnoticed */

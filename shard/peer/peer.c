@@ -158,6 +158,23 @@ void peer_say(struct peer *peer, const struct msg *msg)
     after_append(peer);
 }
 
+static struct ring_identity our_ring(const struct peer *peer)
+{
+    return peer->peers->ring ? ring_identity(peer->peers->ring) : (struct ring_identity){0};
+}
+
+static void ping(struct peer *peer)
+{
+    struct msg msg = {.type = MSG_PING};
+
+    msg.PING.sent_ms = env_now_ms(peer->peers->env);
+    msg.PING.ring_epoch = our_ring(peer).epoch;
+    msg.PING.ring_hash = our_ring(peer).hash;
+    peer_say(peer, &msg);
+    if (peer->gate)
+        pace_on_ping(peer->gate);
+}
+
 /* ---- what the gate needs of us ---- */
 
 static void gate_link_send(void *link, struct slice frames)
@@ -187,18 +204,19 @@ static void gate_link_on_replaced(void *link)
     peer_close(peer, "the gateway has connected again", false);
 }
 
+static void gate_link_ping(void *link)
+{
+    ping(link);
+}
+
 static const struct gate_link_ops gate_ops = {
     .send = gate_link_send,
+    .ping = gate_link_ping,
     .is_congested = gate_link_is_congested,
     .on_replaced = gate_link_on_replaced,
 };
 
 /* ---- ring and heartbeat ---- */
-
-static struct ring_identity our_ring(const struct peer *peer)
-{
-    return peer->peers->ring ? ring_identity(peer->peers->ring) : (struct ring_identity){0};
-}
 
 static void teach_ring(struct peer *peer, struct ring_identity theirs)
 {
@@ -208,16 +226,6 @@ static void teach_ring(struct peer *peer, struct ring_identity theirs)
         return;
     msg.RING.epoch = our_ring(peer).epoch;
     msg.RING.members = ring_encoded(peer->peers->ring);
-    peer_say(peer, &msg);
-}
-
-static void ping(struct peer *peer)
-{
-    struct msg msg = {.type = MSG_PING};
-
-    msg.PING.sent_ms = env_now_ms(peer->peers->env);
-    msg.PING.ring_epoch = our_ring(peer).epoch;
-    msg.PING.ring_hash = our_ring(peer).hash;
     peer_say(peer, &msg);
 }
 
@@ -273,6 +281,7 @@ static int dispatch(struct peer *peer, const struct msg *msg)
         answer_ping(peer, &msg->PING);
         return 0;
     case MSG_PONG:
+        pace_on_pong(peer->gate);
         teach_ring(peer, (struct ring_identity){msg->PONG.ring_epoch, msg->PONG.ring_hash});
         return 0;
     case MSG_RING:
@@ -351,9 +360,11 @@ static int come_up(struct peer *peer)
     peer->beat_due_ms = env_now_ms(peers->env) + LINK_HEARTBEAT_MS;
     arm(peer, LINK_HEARTBEAT_MS);
     log_info("link from a gateway is up", L_STR("gateway", peer->handshake.peer_node));
-    ping(peer);
     peer->gate = gate_up(peers->host, peer->handshake.peer_incarnation, &gate_ops, peer);
-    return peer->gate ? 0 : -ENOMEM;
+    if (!peer->gate)
+        return -ENOMEM;
+    ping(peer);
+    return 0;
 }
 
 static int greet(struct peer *peer, const struct msg *msg)

@@ -33,22 +33,30 @@ const dir = mkdtempSync(join(tmpdir(), 'fluxy-return-'));
 const cluster = (...args) => execFileSync(tool, [...args, '--dir', dir], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 const state = () => JSON.parse(cluster('status', '--json').trim().split('\n').at(-1));
 
+/** The longest turns of the loops since they were last asked, in ms. */
+async function turns(nodes) {
+    const texts = await Promise.all(nodes.map(async ({ admin }) => (await fetch(`${admin}/metrics`)).text()));
+    return texts.map((text) => Number((1000 * /^fluxy_loop_longest_turn_seconds (\S+)/m.exec(text)[1]).toFixed(1)));
+}
+
 /** What `return` printed. The gateways are killed when it says that its clients are in. */
-function run(from, to, backoff) {
-    const { gateways, apiKey } = state();
+async function run(from, to, backoff) {
+    const { gateways, shards, apiKey } = state();
+    const survivors = [3, ...to].map((n) => gateways[n - 1]);
     const url = (n) => gateways[n - 1].http;
-    const args = [...from.flatMap((n) => ['--from', url(n)]), ...to.flatMap((n) => ['--to', url(n)]), '--stay', url(3), '--api-key', apiKey,
+    const args = [...from.flatMap((n) => ['--from', url(n)]), ...to.flatMap((n) => ['--to', url(n)]), '--stay', url(3), '--stay', url(to[0]), '--api-key', apiKey,
         '--clients', options.clients, '--rooms', options.rooms, '--rate', options.rate, '--backoff', backoff, '--prefix', `return-${backoff}`];
-    return new Promise((resolve, reject) => {
+    const result = await new Promise((resolve, reject) => {
         const child = spawn(program('return'), args, { stdio: ['ignore', 'pipe', 'pipe'] });
         let out = '';
         child.stdout.on('data', (bytes) => { out += bytes; });
         createInterface({ input: child.stderr }).on('line', (line) => {
-            if (line !== 'ready') return console.error(line);
-            for (const n of from) process.kill(gateways[n - 1].pid, 'SIGKILL');
+            if (line !== 'ready') return void console.error(line);
+            turns([...shards, ...survivors]).finally(() => from.forEach((n) => process.kill(gateways[n - 1].pid, 'SIGKILL')));
         });
         child.once('close', (status) => (out ? resolve({ ...JSON.parse(out), status }) : reject(new Error(`return ended with ${status}`))));
     });
+    return { ...result, longestTurnMs: { shards: await turns(shards), gateways: await turns(survivors) } };
 }
 
 async function floor() {
@@ -64,6 +72,7 @@ async function floor() {
 function print(name, r) {
     console.log(`${name}: ${r.ok ? 'all' : 'NOT all'} of ${r.clients} back and gapless in ${r.secondsUntilAllAreBack} s (p50 ${r.p50Ms} ms, p99 ${r.p99Ms} ms from their drop; ` +
         `${r.attempts - r.clients} attempts, ${r.failedAttempts} failed)`);
+    console.log(`  longest turns: shards ${r.longestTurnMs.shards.join(', ')} ms; gateway of those who stayed, and the others: ${r.longestTurnMs.gateways.join(', ')} ms`);
     for (const [when, f] of [['before', r.stayedBefore], ['meanwhile', r.stayedMeanwhile]]) {
         console.log(`  who stayed, ${when.padEnd(9)}: ${f.messages} messages, p50 ${f.p50Ms} ms, p99 ${f.p99Ms} ms, max ${f.maxMs} ms (the generator itself was ${f.generatorP99Ms} ms late, p99)`);
     }

@@ -175,8 +175,8 @@
 /* Connections accepted in one turn, so that a flood of them leaves time for those that are
  * already here. */
 #define ACCEPTS_PER_TURN 64
-/* Sockets that are let in in one turn (a signature is checked, a session made, a shard told), and
- * that wait for it; more are refused with 503. The same flood, a step later. */
+/* Sockets that are let in in one turn (a signature is checked, a session made, a shard told),
+ * and that wait for it; more are refused with 503. The same flood, a step later. */
 #define OPENINGS_PER_TURN 32
 #define OPENINGS_WAITING_MAX 20000
 /* The TLS handshake, from accept. A peer that stalls in it holds a connection for nothing. */

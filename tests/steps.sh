@@ -76,6 +76,11 @@ chaos() {
     tests/chaos/run --build "$folder" "$@"
 }
 
+# Builds with one promise broken on purpose must be caught.
+chaos_broken() {
+    tests/chaos/broken
+}
+
 browser() {
     node_tests "$1" tests/system/browser.test.mjs
 }

@@ -89,12 +89,13 @@ export class Campaign {
     const { options } = this;
     const end = this.began + options.seconds * 1000;
     for (const round of plan) {
-      if (performance.now() > end || (options.untilCaught && this.violations.count > 0)) break;
+      if (performance.now() > end || this.isCaught) break;
       const before = this.nemesis.done.length;
       this.population.write(options.rate);
       await this.flow('writes flow');
       if (round.alone) await this.oneByOne(round, end);
       else await this.atOnce(round);
+      if (this.isCaught) break;
       this.say(`round ${round.round + 1}: ${this.nemesis.done.length - before} faults, ${this.population.acked} operations; healing`);
       await this.quiet(round);
       this.stalls.add(this.nemesis.done.slice(before), this.ops);
@@ -105,7 +106,7 @@ export class Campaign {
 
   async oneByOne(round, end) {
     for (const fault of round.faults) {
-      if (performance.now() > end) return;
+      if (performance.now() > end || this.isCaught) return;
       if (!(await this.nemesis.perform(fault, round.round, true))) {
         this.skipped++;
         continue;
@@ -120,6 +121,7 @@ export class Campaign {
     await Promise.all(
       round.faults.map(async (fault) => {
         await sleep(Math.max(0, fault.at - (performance.now() - began)));
+        if (this.isCaught) return;
         if (!(await this.nemesis.perform(fault, round.round, false))) this.skipped++;
       }),
     );
@@ -130,6 +132,7 @@ export class Campaign {
     const from = performance.now();
     const lively = this.population.names.filter((_, i) => i % 8 !== 7);
     const isFlowing = () => {
+      if (this.isCaught) return true;
       const got = new Set();
       for (let i = this.ops.length - 1; i >= 0 && this.ops[i].settled >= from; i--) if (this.ops[i].begun >= from) got.add(this.ops[i].room);
       return lively.every((room) => got.has(room));
@@ -209,7 +212,13 @@ export class Campaign {
     this.rss.last = now;
   }
 
+  /** All that a build that is broken on purpose is run for. */
+  get isCaught() {
+    return this.options.untilCaught && this.violations.count > 0;
+  }
+
   async end() {
+    if (this.isCaught) return;
     this.checkedAcks = await this.check.everything();
     this.memoryGrowth();
   }

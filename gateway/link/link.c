@@ -313,20 +313,25 @@ static const char *why(const struct link *link, int r)
                                                      : "malformed message";
 }
 
+/* Nothing has come for so long that one of us was stopped. What comes now may be from before:
+ * typing, presence, events of a past that must not be shown as the present; and the shard has
+ * given us up, or soon will. */
+static bool is_too_old(const struct link *link)
+{
+    return env_now_ms(link->setup.env) - link->heard_ms >= LINK_SILENCE_MS;
+}
+
 static void link_on_bytes(void *owner, struct slice bytes)
 {
     struct link *link = owner;
     struct stream *stream = link->stream;
-    uint64_t silent_ms = env_now_ms(link->setup.env) - link->heard_ms;
     int r;
 
-    /* One of us was stopped, and this is from before: typing, presence, events of a past that
-     * must not be shown as the present. The shard has given us up, or soon will. */
-    if (link->state == LINK_UP && silent_ms >= LINK_SILENCE_MS) {
+    if (link->state == LINK_UP && is_too_old(link)) {
         link_down(link, "what arrives is too old");
         return;
     }
-    link->heard_ms += silent_ms;
+    link->heard_ms = env_now_ms(link->setup.env);
     link->setup.metrics->link_bytes_in += bytes.len;
     link->is_feeding = true;
     r = frame_reader_feed(&link->reader, bytes, link_on_message, link);
@@ -410,15 +415,18 @@ static void try_connect(struct link *link)
 static void beat(struct link *link)
 {
     uint64_t now = env_now_ms(link->setup.env);
+    bool was_stopped = now > link->beat_due_ms + LINK_HEARTBEAT_MS;
 
-    /* When we ourselves were stopped, the peer's silence proves nothing: what it sent has not
-     * been read yet. */
-    if (now > link->beat_due_ms + LINK_HEARTBEAT_MS)
-        link->heard_ms = now;
-    if (now - link->heard_ms >= LINK_SILENCE_MS) {
-        link_fail(link, LINK_TIMEOUT);
+    if (is_too_old(link)) {
+        /* When we ourselves were stopped, the peer's silence proves nothing about it. */
+        if (was_stopped)
+            link_down(link, "we were stopped");
+        else
+            link_fail(link, LINK_TIMEOUT);
         return;
     }
+    if (was_stopped)
+        link->heard_ms = now; /* what it has sent has not been read yet */
     link->beat_due_ms = now + LINK_HEARTBEAT_MS;
     arm(link, LINK_HEARTBEAT_MS);
     link_ping(link);

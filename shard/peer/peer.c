@@ -244,13 +244,16 @@ static void beat(struct peer *peer)
 {
     uint64_t now = env_now_ms(peer->peers->env);
 
-    /* When we ourselves were stopped, or did not read, the gateway's silence proves nothing. */
-    if (now > peer->beat_due_ms + LINK_HEARTBEAT_MS || peer->is_paused)
+    /* When we ourselves were stopped for a moment, or did not read, its silence proves nothing;
+     * but what has waited for longer than this is too old to be answered. */
+    if (peer->is_paused)
         peer->heard_ms = now;
     if (now - peer->heard_ms >= LINK_SILENCE_MS) {
         peer_close(peer, "silent", false);
         return;
     }
+    if (now > peer->beat_due_ms + LINK_HEARTBEAT_MS)
+        peer->heard_ms = now;
     peer->beat_due_ms = now + LINK_HEARTBEAT_MS;
     arm(peer, LINK_HEARTBEAT_MS);
     ping(peer);

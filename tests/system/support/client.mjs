@@ -231,6 +231,16 @@ export class ResumingClient {
     });
   }
 
+  /** Gives the connection up without a word, as a user does whose gateway has fallen silent; returns the socket. */
+  abandon() {
+    const { socket } = this;
+    socket.onmessage = null;
+    this.live = false;
+    this.reconnects++;
+    this.connect();
+    return socket;
+  }
+
   ready(ms) {
     return this.until('live', () => this.live, ms);
   }

@@ -66,6 +66,13 @@ export class Cluster {
     return out;
   }
 
+  /** One number of a node's metrics; labels as in the text, `name{a="b"}`. */
+  async figure(name, metric) {
+    const node = [...this.gateways, ...this.shards].find((n) => n.name === name);
+    const line = (await this.metrics(node.admin)).split('\n').find((l) => l.startsWith(`${metric} `));
+    return Number(line?.slice(metric.length + 1));
+  }
+
   async metrics(url) {
     return (await fetch(`${url}/metrics`)).text();
   }

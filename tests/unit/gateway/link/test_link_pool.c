@@ -206,10 +206,45 @@ static void our_own_pause_is_not_taken_for_silence(void **state)
     (void)state;
     begin(1, "secret");
     fake_env_advance(&c.env, 2000);
-    c.env.now_ms += 60000;
+    c.env.now_ms += LINK_SILENCE_MS - LINK_HEARTBEAT_MS - 100;
     fake_env_run(&c.env);
     fake_env_advance(&c.env, 2000);
     assert_int_equal(seen.downs, 0);
+}
+
+/* Stopped for long: what waits in the socket is of the past, and nothing of it is passed on. That
+ * says nothing about the shard. */
+static void check_long_pause(bool timers_first)
+{
+    struct msg wake = {.type = MSG_WAKE};
+
+    wake.WAKE.project = SLICE_LIT("p");
+    wake.WAKE.room = SLICE_LIT("r");
+    begin(1, "secret");
+    fake_env_advance(&c.env, 2000);
+    c.env.now_ms += 60000;
+    if (timers_first)
+        fake_env_run(&c.env);
+    else
+        fake_shard_send(&c.shards[0], &wake);
+    fake_env_run(&c.env);
+    assert_int_equal(seen.messages, 0);
+    assert_int_equal(seen.downs, 1);
+    assert_int_equal(c.timeouts, 0);
+    fake_env_advance(&c.env, LINK_RETRY_MAX_MS);
+    assert_int_equal(seen.ups, 2);
+}
+
+static void what_waited_during_a_long_pause_is_not_shown(void **state)
+{
+    (void)state;
+    check_long_pause(false);
+}
+
+static void a_long_pause_ends_the_link_before_it_reads(void **state)
+{
+    (void)state;
+    check_long_pause(true);
 }
 
 static void rings_are_exchanged(void **state)
@@ -373,6 +408,8 @@ int main(void)
                                   teardown),
         cmocka_unit_test_teardown(heartbeats_flow_and_silence_ends_the_link, teardown),
         cmocka_unit_test_teardown(our_own_pause_is_not_taken_for_silence, teardown),
+        cmocka_unit_test_teardown(what_waited_during_a_long_pause_is_not_shown, teardown),
+        cmocka_unit_test_teardown(a_long_pause_ends_the_link_before_it_reads, teardown),
         cmocka_unit_test_teardown(rings_are_exchanged, teardown),
         cmocka_unit_test_teardown(a_refresh_asks_at_once_but_not_in_a_storm, teardown),
         cmocka_unit_test_teardown(a_shard_that_leaves_the_ring_keeps_its_link_for_a_while,

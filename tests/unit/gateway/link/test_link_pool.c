@@ -212,8 +212,8 @@ static void our_own_pause_is_not_taken_for_silence(void **state)
     assert_int_equal(seen.downs, 0);
 }
 
-/* Stopped for long: what waits in the socket is of the past, and nothing of it is passed on. That
- * says nothing about the shard. */
+/* Stopped for long: what waits in the socket is of the past, and nothing of it is passed on.
+ * That says nothing about the shard. */
 static void check_long_pause(bool timers_first)
 {
     struct msg wake = {.type = MSG_WAKE};

@@ -261,6 +261,16 @@ static bool link_is_congested(void *link)
     return g->is_congested;
 }
 
+static void link_ping(void *link)
+{
+    struct fx_gate *g = link;
+
+    pace_on_ping(g->gate);
+    g->pings++;
+    if (!g->is_reading_slowly)
+        fx_pong(g);
+}
+
 static void link_on_replaced(void *link)
 {
     struct fx_gate *g = link;
@@ -270,7 +280,7 @@ static void link_on_replaced(void *link)
 }
 
 static const struct gate_link_ops link_ops = {
-    .send = link_send, .is_congested = link_is_congested, .on_replaced = link_on_replaced};
+    .send = link_send, .ping = link_ping, .is_congested = link_is_congested, .on_replaced = link_on_replaced};
 
 /* ---- a gateway ---- */
 
@@ -280,9 +290,17 @@ void fx_link_up(struct fx_gate *g)
     assert_non_null(g->gate);
 }
 
+void fx_pong(struct fx_gate *g)
+{
+    assert_true(g->pings > 0);
+    g->pings--;
+    pace_on_pong(g->gate);
+}
+
 void fx_link_down(struct fx_gate *g)
 {
     gate_down(TAKE(g->gate));
+    g->pings = 0;
 }
 
 void fx_attach(struct fx_gate *g, const struct fx_attach *a)

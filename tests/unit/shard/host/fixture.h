@@ -33,6 +33,9 @@ struct fx_gate {
     uint64_t incarnation;
     uint32_t epoch;
     bool is_congested, hides_presence;
+    /* A PING is answered at once, or by fx_pong(). */
+    bool is_reading_slowly;
+    unsigned pings; /* not answered */
     /* WAKE is answered at the end of the turn, unless the gateway remembers who was in the room
      * (SLEEP, MOVED) or is_slow: then by fx_awake(). */
     bool is_slow;
@@ -95,6 +98,8 @@ void fx_arrived(struct fx_gate *g);
 /* Every socket of the last WAKE's room has been attached. */
 void fx_awake(struct fx_gate *g);
 void fx_more(struct fx_gate *g, uint64_t attach);
+/* The oldest PING is answered. */
+void fx_pong(struct fx_gate *g);
 /* A call about a room of project p (object room/p/<room>; NULL: no object). Numbers count
  * from 1. */
 void fx_call(struct fx_gate *g, enum call_op op, const char *room, const char *user,

@@ -279,8 +279,10 @@ static void link_on_replaced(void *link)
     g->gate = NULL;
 }
 
-static const struct gate_link_ops link_ops = {
-    .send = link_send, .ping = link_ping, .is_congested = link_is_congested, .on_replaced = link_on_replaced};
+static const struct gate_link_ops link_ops = {.send = link_send,
+                                              .ping = link_ping,
+                                              .is_congested = link_is_congested,
+                                              .on_replaced = link_on_replaced};
 
 /* ---- a gateway ---- */
 

@@ -224,6 +224,8 @@ static void wait_for_room(struct attach *attach)
 {
     attach->state = ATTACH_WAITING;
     list_add_tail(&attach->room->waiting, &attach->in_wait);
+    if (attach->flags & ATTACH_REATTACH)
+        claims_hurry(attach->room);
 }
 
 /* Of valid ids. */

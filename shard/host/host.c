@@ -125,6 +125,7 @@ int host_new(struct env *env, struct store *store, struct committer *committer,
     map_init(&host->users);
     list_init(&host->gathers);
     list_init(&host->rooms_by_use);
+    claims_init(&host->claims);
     list_init(&host->all_gates);
     moves_init(&host->moves, host);
     reaches_init(&host->reaches);
@@ -155,6 +156,7 @@ void host_free(struct host *host)
     user_channels_drop(host);
     while (!list_empty(&host->all_gates))
         gate_drop(list_first(&host->all_gates, struct gate, in_host));
+    claims_stop(&host->claims);
     while (!list_empty(&host->rooms_by_use))
         room_close(list_first(&host->rooms_by_use, struct room_host, by_use), ROOM_END_SILENT);
     env_timer_cancel(host->env, &host->tick);

@@ -12,6 +12,7 @@
 #include "common/base/env.h"
 #include "common/base/map.h"
 #include "shard/commit/committer.h"
+#include "shard/host/claims.h"
 #include "shard/host/moves.h"
 #include "shard/host/reach.h"
 #include "shard/store/store.h"
@@ -56,6 +57,7 @@ struct host {
     struct lookups *lookups; /* projects and keys, see lookup.h */
     struct search_index *search;
     struct moves moves;     /* rooms that are to go to other shards */
+    struct claims claims;   /* of rooms that are to be activated */
     struct pace *pace;      /* of catch-ups */
     struct reaches reaches; /* how far old clients had come when they went */
 

@@ -24,8 +24,6 @@ struct claim {
     struct room_host *room; /* NULL: closed */
 };
 
-static void start_claim(struct room_host *room);
-
 /* ---- making ---- */
 
 struct room_key {
@@ -80,7 +78,7 @@ static void on_retry(struct timer *timer, void *arg)
 
     (void)timer;
     if (is_wanted(room))
-        start_claim(room);
+        claims_want(room);
     else
         room_close(room, ROOM_END_SILENT);
 }
@@ -94,6 +92,7 @@ static void on_leave_timeout(struct timer *timer, void *arg)
 static void init_lists(struct room_host *room)
 {
     list_init(&room->by_use);
+    list_init(&room->in_claims);
     list_init(&room->gates);
     list_init(&room->waiting);
     list_init(&room->waits);
@@ -151,6 +150,10 @@ struct room_host *room_open(struct host *host, struct slice project, struct slic
 
     if (room)
         return room;
+    if (claims_are_full(&host->claims)) {
+        host->metrics->rooms_refused++;
+        return NULL;
+    }
     room = room_new(host, project, id);
     if (!room)
         return NULL;
@@ -160,7 +163,7 @@ struct room_host *room_open(struct host *host, struct slice project, struct slic
     }
     list_add_tail(&host->rooms_by_use, &room->by_use);
     host->metrics->rooms_waiting++;
-    start_claim(room);
+    claims_want(room);
     return room->state == ROOM_CLOSED ? NULL : room; /* closed: out of memory */
 }
 
@@ -355,6 +358,7 @@ static void on_claimed(void *arg, enum store_result result, const struct claim_r
     if (!room)
         return;
     room->claim = NULL;
+    claims_on_end(room);
     if (!host_owns(room->host, room->object)) {
         room_close(room, ROOM_END_MOVED);
         return;
@@ -375,13 +379,14 @@ static void on_claimed(void *arg, enum store_result result, const struct claim_r
     }
 }
 
-static void start_claim(struct room_host *room)
+void room_start_claim(struct room_host *room)
 {
     struct host *host = room->host;
     int r;
 
     room->claim = malloc(sizeof(*room->claim));
     if (!room->claim) {
+        claims_on_end(room);
         claim_again(room);
         return;
     }
@@ -391,6 +396,7 @@ static void start_claim(struct room_host *room)
     if (r < 0) {
         free(room->claim);
         room->claim = NULL;
+        claims_on_end(room);
         claim_again(room);
     }
 }
@@ -509,6 +515,7 @@ void room_close(struct room_host *room, enum room_end how)
     token_streams_stop(room);
     env_timer_cancel(host->env, &room->retry);
     env_timer_cancel(host->env, &room->leave_timer);
+    claims_forget(room);
     if (room->claim)
         room->claim->room = NULL;
     room->claim = NULL;

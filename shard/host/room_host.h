@@ -100,7 +100,10 @@ struct room_host {
     uint64_t typing_told_ms; /* when anybody was last told anything; 0: never */
 
     /* Coming and going. */
-    struct claim *claim; /* under way; NULL: none */
+    struct claim *claim;   /* under way; NULL: none */
+    struct list in_claims; /* waits for its turn to be claimed */
+    bool is_hurried;       /* somebody was live in it */
+    bool is_claim_out;     /* counted in host.claims.n_out */
     struct timer retry;
     uint64_t retry_ms;
     struct move_node move; /* moves.queue: it is to go, and waits for its turn */
@@ -134,9 +137,11 @@ struct room_wait {
 
 /* The room in memory, or NULL. */
 struct room_host *room_find(const struct host *host, struct slice project, struct slice id);
-/* The room, activating it when it is not here. NULL: out of memory. The caller has checked that
- * it is ours. */
+/* The room, activating it when it is not here. NULL: out of memory, or too many wait to be
+ * activated. The caller has checked that it is ours. */
 struct room_host *room_open(struct host *host, struct slice project, struct slice id);
+/* It is its turn (claims.h). */
+void room_start_claim(struct room_host *room);
 /* Calls wait->fn when the room is active, perhaps at once. */
 void room_when_active(struct room_host *room, struct room_wait *wait);
 /* A room that waits before it claims again does so soon. */

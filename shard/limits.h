@@ -205,8 +205,8 @@
 /* Messages per minute of one user in one room, over the socket and, separately, over REST. */
 #define MESSAGES_PER_MINUTE 60
 
-/* Claims under way at a time, and rooms that wait for theirs; more are refused (1013, 503): each
- * costs some kilobytes, and an end that nobody waits for. */
+/* Claims under way at a time, and rooms that wait for theirs; more are refused (1013, 503):
+ * each costs some kilobytes, and an end that nobody waits for. */
 #define CLAIMS_MAX 64
 #define CLAIMS_WAITING_MAX 50000
 /* Catch-ups (shard/host/pace.h): bytes of them given in one turn, what a step counts beside its

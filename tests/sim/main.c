@@ -9,8 +9,11 @@
 
 int main(int argc, char **argv)
 {
-    static const struct sim_campaign campaign = {
-        .name = "fluxy-sim", .summary = "sim", .duration_ms = 12000, .run = sim_world_run};
+    static const struct sim_campaign campaign = {.name = "fluxy-sim",
+                                                 .summary = "sim",
+                                                 .duration_ms = 12000,
+                                                 .run = sim_world_run,
+                                                 .fault_name = sim_fault_name};
 
     return sim_campaign(&campaign, argc, argv);
 }

@@ -124,9 +124,32 @@ static struct sim_node *next_timer(struct sim *sim, uint64_t *ret_at_ms)
 
 void sim_turn_end(struct sim_node *node)
 {
-    if (node->up)
-        env_end_turn(&node->env);
+    bool is_last = ++node->turns == node->last_turn && node->up && !node->is_dying;
+
     node->sim->turns++;
+    if (node->up && !node->is_dying && !(is_last && node->is_cut_in_turn))
+        env_end_turn(&node->env);
+    if (is_last) { /* the caller may still use it */
+        node->is_dying = node->paused = true;
+        sim_after(node->sim, 0, node->on_death, TAKE(node->death));
+    }
+}
+
+void sim_node_die_in(struct sim_node *node, uint64_t turns, bool is_cut, sim_event_fn on_death,
+                     void *arg)
+{
+    assert(!node->last_turn && turns > 0);
+    node->last_turn = node->turns + turns;
+    node->is_cut_in_turn = is_cut;
+    node->on_death = on_death;
+    node->death = arg;
+}
+
+void sim_node_spare(struct sim_node *node)
+{
+    free(TAKE(node->death));
+    if (!node->is_dying)
+        node->last_turn = 0;
 }
 
 void sim_run_until(struct sim *sim, uint64_t end_ms)
@@ -226,6 +249,7 @@ void sim_node_deinit(struct sim_node *node)
 {
     if (node->up)
         sim_node_crash(node);
+    sim_node_spare(node);
     env_deinit(&node->env);
     sim_net_free_node(node);
     list_del(&node->link);

@@ -56,7 +56,13 @@ struct sim_node {
     const char *name;
     const char *address; /* where others connect to, NULL: nowhere */
     bool up;
-    bool paused;            /* SIGSTOP: nothing runs, bytes wait */
+    bool paused;               /* SIGSTOP: nothing runs, bytes wait */
+    bool refuses;              /* nobody accepts connections */
+    bool is_dying;             /* its last turn is over */
+    uint64_t turns, last_turn; /* how many there were; the one in which it dies, 0: none */
+    bool is_cut_in_turn;       /* what it puts off to the end of that turn is not done */
+    sim_event_fn on_death;
+    void *death;            /* owned until on_death */
     int64_t wall_offset_us; /* its clock is wrong by this */
     /* An incoming connection; sets the stream's events. Runs as a turn of this node. */
     void (*on_accept)(struct sim_node *node, struct stream *stream);
@@ -70,6 +76,12 @@ void sim_node_init(struct sim *sim, struct sim_node *node, const char *name,
 void sim_node_crash(struct sim_node *node);
 void sim_node_pause(struct sim_node *node, bool paused); /* SIGSTOP, SIGCONT */
 void sim_node_deinit(struct sim_node *node);
+/* After so many more turns nothing of it runs any more, and on_death(sim, arg) comes, to crash
+ * it. is_cut: that turn has no end, so that its output stays where it is. arg: from malloc(),
+ * taken; on_death frees it. */
+void sim_node_die_in(struct sim_node *node, uint64_t turns, bool is_cut, sim_event_fn on_death,
+                     void *arg);
+void sim_node_spare(struct sim_node *node); /* it does not die after all, if it still can */
 /* Between two nodes: no byte passes and no connection opens, both ways, until healed; TCP keeps
  * what was sent. */
 void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool is_cut);
@@ -77,7 +89,11 @@ void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool
 void sim_partition_one_way(struct sim *sim, struct sim_node *from, struct sim_node *to,
                            bool is_cut);
 void sim_heal_partitions(struct sim *sim);
-/* Resets every connection between the two. */
-void sim_reset_connections(struct sim_node *a, struct sim_node *b);
+/* Resets every connection between the two; with what is on its way to the one or the other, or
+ * behind it. */
+void sim_reset_connections(struct sim_node *a, struct sim_node *b, bool lost_to_a,
+                           bool lost_to_b);
+/* What the one sends to the other takes longer by this; 0: as usual. */
+void sim_slow_down(struct sim_node *from, struct sim_node *to, unsigned ms);
 /* Runs fn as a turn of the node (for drivers from outside), then its end-of-turn work. */
 void sim_turn_end(struct sim_node *node);

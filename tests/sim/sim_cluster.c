@@ -17,54 +17,19 @@ static uint64_t registry_wall_ms(void *arg)
 
 /* ---- what the seed chooses ---- */
 
-static const struct sim_faults profiles[] = {
-    {0}, /* a quiet day */
-    {.step_ms = 1500, .crash_shard = 3, .crash_gateway = 2, .leave_shard = 2},
-    {.step_ms = 700, .reset_links = 6, .partition = 3, .pause_shard = 2, .registry_down = 1},
-    {.step_ms = 700,
-     .store_down = 2,
-     .store_stall = 2,
-     .store_cut = 5,
-     .crash_shard = 1,
-     .lost_commits = 60,
-     .locked_rows = 60},
-    {.step_ms = 900,
-     .crash_shard = 3,
-     .crash_gateway = 2,
-     .pause_shard = 2,
-     .leave_shard = 2,
-     .partition = 2,
-     .reset_links = 3,
-     .registry_down = 1,
-     .store_down = 1,
-     .store_stall = 1,
-     .store_cut = 2,
-     .lost_commits = 30,
-     .locked_rows = 20},
-    {.step_ms = 250,
-     .crash_shard = 2,
-     .reset_links = 6,
-     .partition = 2,
-     .store_cut = 3,
-     .lost_commits = 100},
-    {.step_ms = 1200, .split = 6, .partition = 1, .crash_shard = 1, .registry_down = 1},
-    {.step_ms = 600,
-     .split = 4,
-     .pause_shard = 2,
-     .reset_links = 2,
-     .store_cut = 2,
-     .leave_shard = 1,
-     .lost_commits = 30},
-};
-
 static void choose(struct sim_world *w)
 {
     struct sim_rng *rng = &w->sim.rng;
 
     w->n_gateways = sim_range(rng, 1, SIM_GATEWAYS_MAX);
     w->n_shards = sim_range(rng, 1, SIM_SHARDS_MAX);
-    w->faults = profiles[sim_range(rng, 0, ARRAY_LEN(profiles) - 1)];
     w->sim.latency_max_ms = (unsigned)sim_range(rng, 0, 20);
+    w->usual_store_ms = (unsigned)sim_range(rng, 0, 10);
+    if (w->options.is_calm)
+        w->sim.latency_max_ms = w->usual_store_ms = 0;
+    w->n_gateways = sim_at_most(w->n_gateways, w->options.max_gateways);
+    w->n_shards = sim_at_most(w->n_shards, w->options.max_shards);
+    sim_nemesis_init(w);
 }
 
 static void tune_server(struct sim_world *w)
@@ -72,8 +37,8 @@ static void tune_server(struct sim_world *w)
     struct sim_server *server = &w->server;
 
     server->latency_min_ms = 0;
-    server->latency_max_ms = (unsigned)sim_range(&w->sim.rng, 0, 10);
-    server->later_max_ms = 4000;
+    server->latency_max_ms = w->usual_store_ms;
+    server->later_max_ms = SIM_LATER_MS;
     server->lost_per_mille = w->faults.lost_commits;
     server->locked_per_mille = w->faults.locked_rows;
     server->id_block = (uint32_t)sim_range(&w->sim.rng, 4, 400);
@@ -142,11 +107,15 @@ void sim_cluster_begin_faults(struct sim_world *w)
     sim_nemesis_start(w);
 }
 
-void sim_cluster_start_shards(struct sim_world *w)
+void sim_cluster_start_nodes(struct sim_world *w)
 {
     for (size_t i = 0; i < w->n_shards; i++) {
         if (!w->shards[i].is_alive)
             sim_shard_start(w, i);
+    }
+    for (size_t i = 0; i < w->n_gateways; i++) {
+        if (!w->gateways[i].sessions)
+            sim_gateway_start(w, i);
     }
 }
 
@@ -154,23 +123,27 @@ void sim_cluster_heal(struct sim_world *w)
 {
     w->is_healing = true;
     sim_trace(w, "everything heals");
-    w->registry.down = false;
-    w->server.lost_per_mille = 0;
-    w->server.locked_per_mille = 0;
-    sim_server_set_stalled(&w->server, false);
-    sim_server_set_up(&w->server, true);
-    sim_split_heal_all(w);
-    for (size_t i = 0; i < w->n_shards; i++) {
-        struct sim_shard *shard = &w->shards[i];
+    sim_heal_store(w);
+    sim_heal_net(w);
+    sim_heal_nodes(w);
+}
 
-        if (shard->is_alive && shard->node.paused)
-            sim_node_pause(&shard->node, false);
-    }
-    sim_cluster_start_shards(w);
-    for (size_t i = 0; i < w->n_gateways; i++) {
-        if (!w->gateways[i].sessions)
-            sim_gateway_start(w, i);
-    }
+void sim_cluster_tally(struct sim_world *w)
+{
+    struct sim_tally *t = w->options.tally;
+    uint64_t facts[] = {w->sim.rng.state,       w->sim.now_ms,       w->sim.turns,
+                        w->check.n_shown,       w->check.n_acked,    w->server.n_batches,
+                        w->server.random_state, w->check.violations, w->n_faults};
+
+    if (!t)
+        return;
+    t->fingerprint = hash_bytes(facts, sizeof(facts));
+    t->violations = w->check.violations;
+    t->n_shown += w->check.n_shown;
+    t->n_acked += w->check.n_acked;
+    t->n_turns += w->sim.turns;
+    t->world_ms += w->sim.now_ms;
+    t->settle_ms = MAX(t->settle_ms, w->settle_ms);
 }
 
 uint64_t sim_cluster_head(const struct sim_world *w, const char *room)

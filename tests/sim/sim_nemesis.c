@@ -1,22 +1,32 @@
-/*
- * sim_nemesis.c - what goes wrong, when, and for how long. Each fault heals by
- * itself; at the end of the run everything heals at once.
- */
+/* sim_nemesis.c - see sim_nemesis.h. What the faults do is in sim_fault_*.c. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/sim/sim_world.h"
 
-#define FAULT_MIN_MS 100 /* longer than the database's answers take */
-#define FAULT_MAX_MS 6000
+#define BRIEF_MS 60
+#define USUAL_MS 6000
+#define LONG_MS 16000 /* longer than leases, heartbeats, and the wait for an owner */
 
-/* A fault that lasts: which one, and on whom. */
-struct fault {
-    struct sim_world *world;
-    void (*heal)(struct fault *fault);
-    size_t a, b;
+static const struct {
+    const char *name;
+    unsigned share;
+    sim_fault_fn fn;
+} kinds[] = {
+#define SIM_FAULT(name, share) {#name, share, fault_##name},
+#include "tests/sim/sim_faults.def"
+#undef SIM_FAULT
 };
+
+_Static_assert(SIM_FAULT_COUNT <= SIM_KINDS_MAX, "counters for all kinds");
+
+const char *sim_fault_name(unsigned kind)
+{
+    return kind < SIM_FAULT_COUNT ? kinds[kind].name : NULL;
+}
+
+/* ---- what is told ---- */
 
 void sim_trace(struct sim_world *world, const char *fmt, ...)
 {
@@ -31,245 +41,202 @@ void sim_trace(struct sim_world *world, const char *fmt, ...)
     va_end(args);
 }
 
+void sim_tell(struct sim_world *world, const struct sim_strike *strike, const char *fmt, ...)
+{
+    va_list args;
+
+    world->n_faults++;
+    if (world->options.tally)
+        world->options.tally->n_faults[strike->kind]++;
+    if (!world->options.is_verbose)
+        return;
+    va_start(args, fmt);
+    fprintf(stderr, "%8llu ms  fault %u: ", (unsigned long long)world->sim.now_ms,
+            strike->number);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+/* ---- what lasts ---- */
+
+struct lasting {
+    struct sim_world *world;
+    sim_heal_fn heal;
+    size_t a, b;
+    unsigned round;
+};
+
 static void on_heal(struct sim *sim, void *arg)
 {
-    struct fault *fault = arg;
+    struct lasting *lasting = arg;
 
     (void)sim;
-    if (!fault->world->is_healing) /* else all of it has been healed */
-        fault->heal(fault);
-    free(fault);
+    if (lasting->round == lasting->world->faults.round && !lasting->world->is_healing)
+        lasting->heal(lasting->world, lasting->a, lasting->b);
+    free(lasting);
 }
 
-static void last_for(struct sim_world *world, uint64_t ms, void (*heal)(struct fault *),
-                     size_t a, size_t b)
+void sim_last_for(struct sim_world *world, uint64_t ms, sim_heal_fn heal, size_t a, size_t b)
 {
-    struct fault *fault = malloc(sizeof(*fault));
+    struct lasting *lasting = malloc(sizeof(*lasting));
 
-    if (!fault)
+    if (!lasting)
         abort();
-    *fault = (struct fault){world, heal, a, b};
-    sim_after(&world->sim, ms, on_heal, fault);
+    *lasting = (struct lasting){world, heal, a, b, world->faults.round};
+    sim_after(&world->sim, ms, on_heal, lasting);
 }
 
-static uint64_t some_time(struct sim_world *world)
+uint64_t sim_some_time(struct sim_strike *strike)
 {
-    return sim_range(&world->sim.rng, FAULT_MIN_MS, FAULT_MAX_MS);
+    uint64_t dice = sim_range(&strike->rng, 0, 9);
+
+    if (dice < 2)
+        return sim_range(&strike->rng, 0, BRIEF_MS);
+    return sim_range(&strike->rng, BRIEF_MS, dice < 9 ? USUAL_MS : LONG_MS);
 }
 
-static void heal_shard(struct fault *f)
-{
-    struct sim_shard *shard = &f->world->shards[f->a];
+/* ---- upon whom ---- */
 
-    if (shard->is_alive)
-        return; /* it is still leaving; the end of the run starts it again */
-    sim_trace(f->world, "shard-%zu starts", f->a + 1);
-    sim_shard_start(f->world, f->a);
+size_t sim_some_gateway(struct sim_world *world, struct sim_strike *strike)
+{
+    return sim_range(&strike->rng, 0, world->n_gateways - 1);
 }
 
-static void heal_gateway(struct fault *f)
+size_t sim_some_shard(struct sim_world *world, struct sim_strike *strike)
 {
-    if (f->world->gateways[f->a].sessions)
-        return;
-    sim_trace(f->world, "gateway-%zu starts", f->a + 1);
-    sim_gateway_start(f->world, f->a);
+    return sim_range(&strike->rng, 0, world->n_shards - 1);
 }
 
-static void heal_pause(struct fault *f)
+size_t sim_n_nodes(const struct sim_world *world)
 {
-    struct sim_shard *shard = &f->world->shards[f->a];
-
-    if (shard->is_alive && shard->node.paused)
-        sim_node_pause(&shard->node, false);
+    return world->n_gateways + world->n_shards;
 }
 
-static void heal_partition(struct fault *f)
+static bool is_gateway(const struct sim_world *world, size_t i)
 {
-    sim_partition(&f->world->sim, &f->world->gateways[f->a].node, &f->world->shards[f->b].node,
-                  false);
+    return i < world->n_gateways;
 }
 
-static void heal_registry(struct fault *f)
+struct sim_node *sim_node_at(struct sim_world *world, size_t i)
 {
-    f->world->registry.down = false;
+    return is_gateway(world, i) ? &world->gateways[i].node
+                                : &world->shards[i - world->n_gateways].node;
 }
 
-static void heal_store(struct fault *f)
+bool sim_is_running(const struct sim_world *world, size_t i)
 {
-    sim_server_set_up(&f->world->server, true);
+    return is_gateway(world, i) ? world->gateways[i].sessions != NULL
+                                : world->shards[i - world->n_gateways].is_alive;
 }
 
-static void heal_stall(struct fault *f)
+struct fake_registry *sim_registry_at(struct sim_world *world, size_t i)
 {
-    sim_server_set_stalled(&f->world->server, false);
+    return is_gateway(world, i) ? &world->gateways[i].registry
+                                : &world->shards[i - world->n_gateways].registry;
 }
 
-static void crash_shard(struct sim_world *w, size_t i)
+size_t sim_some_node(struct sim_world *world, struct sim_strike *strike)
 {
-    struct sim_shard *shard = &w->shards[i];
-
-    if (!shard->is_alive)
-        return;
-    sim_trace(w, "shard-%zu dies", i + 1);
-    sim_shard_crash(shard);
-    last_for(w, some_time(w), heal_shard, i, 0);
+    return sim_range(&strike->rng, 0, sim_n_nodes(world) - 1);
 }
 
-static void crash_gateway(struct sim_world *w, size_t i)
+/* ---- the list of faults ---- */
+
+static bool is_wanted(const struct sim_options *options, unsigned number)
 {
-    if (!w->gateways[i].sessions)
-        return;
-    sim_trace(w, "gateway-%zu dies", i + 1);
-    sim_gateway_crash(&w->gateways[i]);
-    last_for(w, some_time(w), heal_gateway, i, 0);
+    if (!options->only)
+        return true;
+    for (size_t i = 0; i < options->n_only; i++) {
+        if (options->only[i] == number)
+            return true;
+    }
+    return false;
 }
 
-static void pause_shard(struct sim_world *w, size_t i)
+/* Draws the same numbers for each fault, whatever becomes of it. */
+static struct sim_strike draw(struct sim_faults *f)
 {
-    struct sim_shard *shard = &w->shards[i];
-
-    if (!shard->is_alive || shard->node.paused)
-        return;
-    sim_trace(w, "shard-%zu is stopped for a while", i + 1);
-    sim_node_pause(&shard->node, true);
-    last_for(w, some_time(w), heal_pause, i, 0);
-}
-
-static void leave_shard(struct sim_world *w, size_t i)
-{
-    struct sim_shard *shard = &w->shards[i];
-
-    if (!shard->is_alive || shard->is_leaving || shard->node.paused)
-        return;
-    sim_trace(w, "shard-%zu leaves", i + 1);
-    sim_shard_leave(shard);
-    last_for(w, FAULT_MAX_MS + some_time(w), heal_shard, i, 0);
-}
-
-static void partition(struct sim_world *w, size_t g, size_t s)
-{
-    if (!w->gateways[g].sessions || !w->shards[s].is_alive)
-        return;
-    sim_trace(w, "gateway-%zu and shard-%zu cannot reach each other", g + 1, s + 1);
-    sim_partition(&w->sim, &w->gateways[g].node, &w->shards[s].node, true);
-    last_for(w, some_time(w), heal_partition, g, s);
-}
-
-static void reset_links(struct sim_world *w, size_t g, size_t s)
-{
-    if (!w->gateways[g].sessions || !w->shards[s].is_alive)
-        return;
-    sim_trace(w, "link of gateway-%zu and shard-%zu is cut", g + 1, s + 1);
-    sim_reset_connections(&w->gateways[g].node, &w->shards[s].node);
-}
-
-static void registry_down(struct sim_world *w)
-{
-    bool is_lost = sim_chance(&w->sim.rng, 300);
-
-    sim_trace(w, "the registry goes away%s", is_lost ? " and forgets everything" : "");
-    w->registry.down = true;
-    if (is_lost)
-        registry_model_init(&w->registry.model);
-    last_for(w, some_time(w), heal_registry, 0, 0);
-}
-
-static void store_down(struct sim_world *w)
-{
-    if (!w->server.is_up)
-        return;
-    sim_trace(w, "the database goes away");
-    sim_server_set_up(&w->server, false);
-    last_for(w, some_time(w), heal_store, 0, 0);
-}
-
-static void store_stall(struct sim_world *w)
-{
-    if (w->server.is_stalled)
-        return;
-    sim_trace(w, "the database stalls");
-    sim_server_set_stalled(&w->server, true);
-    last_for(w, some_time(w), heal_stall, 0, 0);
-}
-
-static void store_cut(struct sim_world *w, size_t i)
-{
-    if (!w->shards[i].is_alive)
-        return;
-    sim_trace(w, "shard-%zu loses its connections to the database", i + 1);
-    sim_store_cut(w->shards[i].store);
-}
-
-static void strike(struct sim_world *w)
-{
-    const struct sim_faults *f = &w->faults;
-    size_t g = sim_range(&w->sim.rng, 0, w->n_gateways - 1);
-    size_t s = sim_range(&w->sim.rng, 0, w->n_shards - 1);
-    const unsigned weights[] = {f->crash_shard,   f->crash_gateway, f->pause_shard,
-                                f->leave_shard,   f->partition,     f->reset_links,
-                                f->registry_down, f->store_down,    f->store_stall,
-                                f->store_cut,     f->split};
+    struct sim_strike strike = {.number = ++f->n_drawn, .rng = {sim_rand(&f->rng)}};
     unsigned total = 0;
     uint64_t dice;
-    size_t which = 0;
 
-    for (size_t i = 0; i < ARRAY_LEN(weights); i++)
-        total += weights[i];
-    if (total == 0)
-        return;
-    for (dice = sim_range(&w->sim.rng, 0, total - 1); dice >= weights[which]; which++)
-        dice -= weights[which];
-    w->n_faults++;
-    switch (which) {
-    case 0:
-        crash_shard(w, s);
-        break;
-    case 1:
-        crash_gateway(w, g);
-        break;
-    case 2:
-        pause_shard(w, s);
-        break;
-    case 3:
-        leave_shard(w, s);
-        break;
-    case 4:
-        partition(w, g, s);
-        break;
-    case 5:
-        reset_links(w, g, s);
-        break;
-    case 6:
-        registry_down(w);
-        break;
-    case 7:
-        store_down(w);
-        break;
-    case 8:
-        store_stall(w);
-        break;
-    case 9:
-        store_cut(w, s);
-        break;
-    default:
-        sim_split(w);
-        break;
-    }
+    for (size_t i = 0; i < SIM_FAULT_COUNT; i++)
+        total += f->weights[i];
+    for (dice = sim_range(&f->rng, 0, total - 1); dice >= f->weights[strike.kind];
+         strike.kind++)
+        dice -= f->weights[strike.kind];
+    return strike;
 }
+
+/* Now and then the next one comes at once. */
+static uint64_t draw_pause(struct sim_faults *f)
+{
+    bool at_once = sim_chance(&f->rng, 150);
+    uint64_t pause = sim_range(&f->rng, 1, 2 * (uint64_t)f->step_ms);
+
+    return at_once ? 0 : pause;
+}
+
+struct next {
+    struct sim_world *world;
+    unsigned round;
+};
 
 static void on_strike(struct sim *sim, void *arg)
 {
-    struct sim_world *w = arg;
+    struct next *next = arg;
+    struct sim_world *w = next->world;
+    struct sim_strike strike;
 
-    if (w->is_healing)
+    if (w->is_healing || next->round != w->faults.round) {
+        free(next);
         return;
-    strike(w);
-    sim_after(sim, sim_range(&sim->rng, 1, 2 * (uint64_t)w->faults.step_ms), on_strike, w);
+    }
+    strike = draw(&w->faults);
+    if (w->options.tally)
+        w->options.tally->n_drawn = strike.number;
+    if (is_wanted(&w->options, strike.number))
+        kinds[strike.kind].fn(w, &strike);
+    sim_after(sim, draw_pause(&w->faults), on_strike, next);
 }
 
 void sim_nemesis_start(struct sim_world *w)
 {
-    if (w->faults.step_ms > 0)
-        sim_after(&w->sim, sim_range(&w->sim.rng, 100, 2 * (uint64_t)w->faults.step_ms + 100),
-                  on_strike, w);
+    struct next *next;
+
+    w->faults.round++;
+    if (w->faults.step_ms == 0)
+        return;
+    next = malloc(sizeof(*next));
+    if (!next)
+        abort();
+    *next = (struct next){w, w->faults.round};
+    sim_after(&w->sim, 100 + draw_pause(&w->faults), on_strike, next);
+}
+
+/* ---- what a seed is like ---- */
+
+/* Each seed knows only some of the faults: what all of them together hide, few of them show. */
+void sim_nemesis_init(struct sim_world *w)
+{
+    static const unsigned steps_ms[] = {150, 300, 700, 1200, 2500};
+    struct sim_faults *f = &w->faults;
+    struct sim_rng *rng = &f->rng;
+    unsigned density, total = 0;
+
+    *f = (struct sim_faults){.rng = {w->options.seed ^ 0x6e656d65736973u}};
+    density = (unsigned)sim_range(rng, 50, 700);
+    f->step_ms = steps_ms[sim_range(rng, 0, ARRAY_LEN(steps_ms) - 1)];
+    for (size_t i = 0; i < SIM_FAULT_COUNT; i++) {
+        f->weights[i] =
+            sim_chance(rng, density) ? (unsigned)sim_range(rng, 1, kinds[i].share) : 0;
+        total += f->weights[i];
+    }
+    f->lost_commits = sim_chance(rng, 300) ? (unsigned)sim_range(rng, 1, 120) : 0;
+    f->locked_rows = sim_chance(rng, 200) ? (unsigned)sim_range(rng, 1, 80) : 0;
+    if (w->options.is_calm)
+        f->lost_commits = f->locked_rows = 0;
+    if (total == 0 || sim_chance(rng, 50)) /* a quiet day */
+        f->step_ms = 0;
 }

@@ -27,6 +27,7 @@ struct sim_stream {
     bool opened, closed;     /* closed: no event goes up any more */
     bool paused;
     bool was_high;
+    bool is_deaf;        /* what was on its way is lost with the connection */
     uint64_t arrives_ms; /* when the last packet to us arrives: the next one is not earlier */
     struct list held;    /* packets that wait: paused, stopped node, partition */
 };
@@ -41,24 +42,40 @@ struct packet {
     struct blob *blob;
 };
 
-/* Nothing from one node reaches the other. */
-struct cut {
+/* The way from one node to the other: cut, or slower than others. */
+struct way {
     struct list link;
     const struct sim_node *from, *to;
+    bool is_cut;
+    unsigned slow_ms;
 };
 
-static struct list cuts = {&cuts, &cuts};
+static struct list ways = {&ways, &ways};
 
-static struct cut *find_cut(const struct sim_node *from, const struct sim_node *to)
+static struct way *find_way(const struct sim_node *from, const struct sim_node *to)
 {
-    struct cut *cut;
+    struct way *way;
 
-    list_for_each(cut, &cuts, link)
+    list_for_each(way, &ways, link)
     {
-        if (cut->from == from && cut->to == to)
-            return cut;
+        if (way->from == from && way->to == to)
+            return way;
     }
     return NULL;
+}
+
+static bool is_cut(const struct sim_node *from, const struct sim_node *to)
+{
+    const struct way *way = find_way(from, to);
+
+    return way && way->is_cut;
+}
+
+static unsigned slow_ms(const struct sim_node *from, const struct sim_node *to)
+{
+    const struct way *way = find_way(from, to);
+
+    return way ? way->slow_ms : 0;
 }
 
 /* noinline, and no free for clang's analyzer: neither compiler sees that the count keeps an end
@@ -108,11 +125,14 @@ static void take_packet(struct packet *packet)
     if (!end->closed && node->up) {
         switch (packet->kind) {
         case PACKET_OPEN:
+            if (end->is_deaf)
+                break;
             end->opened = true;
             end->stream.events->on_open(end->stream.owner);
             break;
         case PACKET_BYTES:
-            give_bytes(end, packet->blob);
+            if (!end->is_deaf)
+                give_bytes(end, packet->blob);
             break;
         case PACKET_END:
             end->closed = true;
@@ -131,7 +151,7 @@ static bool must_wait(const struct sim_stream *end, const struct packet *packet)
 {
     if (end->node->paused || (end->paused && packet->kind == PACKET_BYTES))
         return true;
-    return end->far && find_cut(end->far, end->node);
+    return end->far && is_cut(end->far, end->node);
 }
 
 /* Takes what was held, in order, as far as nothing stands in the way any more. */
@@ -170,7 +190,8 @@ static void send_packet(struct sim_stream *to, enum packet_kind kind, struct blo
 {
     struct sim *sim = to->node->sim;
     struct packet *packet = malloc(sizeof(*packet));
-    uint64_t at = sim->now_ms + sim_range(&sim->rng, sim->latency_min_ms, sim->latency_max_ms);
+    uint64_t at = sim->now_ms + sim_range(&sim->rng, sim->latency_min_ms, sim->latency_max_ms) +
+                  (to->far ? slow_ms(to->far, to->node) : 0);
 
     if (!packet)
         abort();
@@ -278,10 +299,10 @@ static void on_dial(struct sim *sim, void *arg)
     }
     if (from->closed || !from->node->up) {
         /* nobody waits for it any more */
-    } else if (target && (target->paused || find_cut(from->node, target) ||
-                          find_cut(target, from->node))) {
+    } else if (target &&
+               (target->paused || is_cut(from->node, target) || is_cut(target, from->node))) {
         send_packet(from, PACKET_END, NULL, STREAM_END_TIMEOUT);
-    } else if (!target) {
+    } else if (!target || target->refuses) {
         send_packet(from, PACKET_END, NULL, STREAM_END_REFUSED);
     } else {
         struct sim_stream *to = end_new(target);
@@ -369,7 +390,8 @@ void sim_net_free_node(struct sim_node *node)
     list_for_each_safe(end, next, &node->streams, link) list_del(&end->link);
 }
 
-void sim_reset_connections(struct sim_node *a, struct sim_node *b)
+void sim_reset_connections(struct sim_node *a, struct sim_node *b, bool lost_to_a,
+                           bool lost_to_b)
 {
     struct sim_stream *end, *next;
 
@@ -379,6 +401,8 @@ void sim_reset_connections(struct sim_node *a, struct sim_node *b)
 
         if (!peer || peer->node != b)
             continue;
+        end->is_deaf = lost_to_a;
+        peer->is_deaf = lost_to_b;
         send_packet(end, PACKET_END, NULL, STREAM_END_RESET);
         send_packet(peer, PACKET_END, NULL, STREAM_END_RESET);
         detach_peer(end);
@@ -403,37 +427,47 @@ void sim_net_release(struct sim *sim)
     sim_after(sim, 0, on_heal, NULL);
 }
 
-void sim_partition_one_way(struct sim *sim, struct sim_node *from, struct sim_node *to,
-                           bool is_cut)
+static struct way *need_way(const struct sim_node *from, const struct sim_node *to)
 {
-    struct cut *known = find_cut(from, to);
+    struct way *way = find_way(from, to);
 
-    if (known && !is_cut) {
-        list_del(&known->link);
-        free(known);
-        sim_net_release(sim);
-    } else if (!known && is_cut) {
-        known = malloc(sizeof(*known));
-        if (!known)
-            abort();
-        *known = (struct cut){.from = from, .to = to};
-        list_add_tail(&cuts, &known->link);
-    }
+    if (way)
+        return way;
+    way = calloc(1, sizeof(*way));
+    if (!way)
+        abort();
+    way->from = from;
+    way->to = to;
+    list_add_tail(&ways, &way->link);
+    return way;
 }
 
-void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool is_cut)
+void sim_partition_one_way(struct sim *sim, struct sim_node *from, struct sim_node *to,
+                           bool cut)
 {
-    sim_partition_one_way(sim, a, b, is_cut);
-    sim_partition_one_way(sim, b, a, is_cut);
+    need_way(from, to)->is_cut = cut;
+    if (!cut)
+        sim_net_release(sim);
+}
+
+void sim_slow_down(struct sim_node *from, struct sim_node *to, unsigned ms)
+{
+    need_way(from, to)->slow_ms = ms;
+}
+
+void sim_partition(struct sim *sim, struct sim_node *a, struct sim_node *b, bool cut)
+{
+    sim_partition_one_way(sim, a, b, cut);
+    sim_partition_one_way(sim, b, a, cut);
 }
 
 void sim_heal_partitions(struct sim *sim)
 {
-    while (!list_empty(&cuts)) {
-        struct cut *cut = list_first(&cuts, struct cut, link);
+    while (!list_empty(&ways)) {
+        struct way *way = list_first(&ways, struct way, link);
 
-        list_del(&cut->link);
-        free(cut);
+        list_del(&way->link);
+        free(way);
     }
     sim_net_release(sim);
 }

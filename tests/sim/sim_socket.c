@@ -10,6 +10,7 @@
 
 #define BACKOFF_MIN_MS 20
 #define BACKOFF_MAX_MS 800
+#define STOPPED_POLL_MS 5 /* does the gateway run again? */
 
 /* Something that reaches the client, or that the client does, later; ignored when its
  * connection has ended since. */
@@ -75,14 +76,60 @@ void sim_socket_after(struct sim_socket *s, uint64_t ms, sim_socket_fn fn, uint6
 
 /* ---- what it says and is told ---- */
 
+/* Waits in the gateway's socket buffer, while that is stopped. */
+struct said {
+    struct list link;
+    char *json;
+};
+
+static void said_drop(struct said *said)
+{
+    list_del(&said->link);
+    free(said->json);
+    free(said);
+}
+
+static void drop_said(struct sim_socket *s)
+{
+    while (!list_empty(&s->said))
+        said_drop(list_first(&s->said, struct said, link));
+}
+
+static void read_said(struct sim_socket *s, uint64_t number)
+{
+    (void)number;
+    while (s->session && !list_empty(&s->said)) {
+        struct said *said = list_first(&s->said, struct said, link);
+
+        if (edge_of(s)->node->paused) {
+            sim_socket_after(s, STOPPED_POLL_MS, read_said, 0);
+            return;
+        }
+        session_on_text(s->session, slice_str(said->json));
+        said_drop(said);
+        sim_turn_end(edge_of(s)->node);
+    }
+}
+
 void sim_socket_say(struct sim_socket *s, struct slice json)
 {
     struct sim_edge *edge = edge_of(s);
+    struct said *said;
 
-    if (!s->session || edge->node->paused)
+    if (!s->session)
         return;
-    session_on_text(s->session, json);
-    sim_turn_end(edge->node);
+    if (!edge->node->paused && list_empty(&s->said)) {
+        session_on_text(s->session, json);
+        sim_turn_end(edge->node);
+        return;
+    }
+    said = calloc(1, sizeof(*said));
+    if (!said)
+        abort();
+    said->json = slice_dup(json);
+    list_add_tail(&s->said, &said->link);
+    if (list_first(&s->said, struct said, link) == said)
+        sim_socket_after(s, STOPPED_POLL_MS, read_said, 0);
 }
 
 static void on_text(struct sim_socket *s, struct slice text)
@@ -124,8 +171,14 @@ static void on_blob(struct sim_socket *s, const struct blob *blob, unsigned conn
     }
 }
 
-static void drained(struct sim_socket *s)
+static void drained(struct sim_socket *s, uint64_t number)
 {
+    if (!s->session || !s->is_full)
+        return;
+    if (edge_of(s)->node->paused) {
+        sim_socket_after(s, STOPPED_POLL_MS, drained, number);
+        return;
+    }
     s->is_full = false;
     session_on_drained(s->session);
     sim_turn_end(edge_of(s)->node);
@@ -142,7 +195,7 @@ static void on_delivery(struct sim *sim, void *arg)
         on_blob(s, errand->blob, errand->connection);
         if (errand->connection == s->number && s->session && s->is_full &&
             s->stream.queued_bytes == 0)
-            drained(s);
+            drained(s, 0);
     }
     blob_unref(errand->blob);
     free(errand);
@@ -197,6 +250,7 @@ static void gone(struct sim_socket *s)
 {
     s->session = NULL;
     s->number++;
+    drop_said(s);
     s->events->on_gone(s);
 }
 
@@ -318,6 +372,7 @@ void sim_socket_init(struct sim_socket *s, struct sim_world *world,
 {
     *s =
         (struct sim_socket){.world = world, .events = events, .name = name, .edge = first_edge};
+    list_init(&s->said);
     list_add_tail(&world->sockets, &s->link);
 }
 
@@ -328,5 +383,6 @@ void sim_socket_deinit(struct sim_socket *s)
         session_close(s->session);
     s->session = NULL;
     s->number++;
+    drop_said(s);
     list_del(&s->link);
 }

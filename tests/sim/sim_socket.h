@@ -41,6 +41,7 @@ struct sim_socket {
     const char *name;        /* in what is told of it */
     struct list link;        /* world->sockets */
     size_t edge;             /* the one of world->edges that was dialled last */
+    struct list said;        /* struct said: not read yet, the gateway is stopped */
     struct stream stream;    /* what the session writes to */
     struct session *session; /* NULL: not connected */
     bool is_full; /* more was queued than the session likes; it hears when that has gone */

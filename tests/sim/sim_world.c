@@ -30,8 +30,9 @@ static void choose(struct run *run)
     struct sim_world *w = &run->world;
     struct sim_rng *rng = &w->sim.rng;
 
-    w->n_rooms = sim_range(rng, 1, SIM_ROOMS_MAX);
-    run->n_clients = w->n_users = sim_range(rng, 2, CLIENTS_MAX);
+    w->n_rooms = sim_at_most(sim_range(rng, 1, SIM_ROOMS_MAX), w->options.max_rooms);
+    run->n_clients = w->n_users =
+        sim_at_most(sim_range(rng, 2, CLIENTS_MAX), w->options.max_clients);
     for (size_t i = 0; i < w->n_rooms; i++)
         snprintf(w->rooms[i], sizeof(w->rooms[i]), "room-%zu", i);
     for (size_t i = 0; i < w->n_users; i++)
@@ -121,12 +122,13 @@ static bool has_settled(const struct run *run)
 static void settle(struct run *run)
 {
     struct sim_world *w = &run->world;
-    uint64_t end = w->sim.now_ms + SETTLE_MAX_MS;
+    uint64_t begin = w->sim.now_ms, end = begin + SETTLE_MAX_MS;
 
     while (!has_settled(run) && w->sim.now_ms < end && w->check.violations == 0) {
         sim_run_until(&w->sim, w->sim.now_ms + SETTLE_STEP_MS);
-        sim_cluster_start_shards(w); /* some were leaving when the rest was healed */
+        sim_cluster_start_nodes(w); /* some were leaving when the rest was healed */
     }
+    w->settle_ms = w->sim.now_ms - begin;
     for (size_t i = 0; i < run->n_clients; i++) {
         const struct sim_client *client = &run->clients[i];
 
@@ -220,6 +222,7 @@ unsigned sim_world_run(const struct sim_options *options)
               w->n_gateways, w->n_shards, w->n_rooms, run->n_clients, w->n_faults,
               w->check.n_shown, w->check.n_acked, w->sim.turns, w->server.n_batches);
     violations = w->check.violations;
+    sim_cluster_tally(w);
     for (size_t i = 0; i < run->n_clients; i++)
         sim_client_deinit(&run->clients[i]);
     sim_cluster_tear_down(w);

@@ -15,6 +15,7 @@
 #include "tests/sim/sim.h"
 #include "tests/sim/sim_campaign.h"
 #include "tests/sim/sim_check.h"
+#include "tests/sim/sim_nemesis.h"
 #include "tests/sim/sim_socket.h"
 #include "tests/support/fake_registry.h"
 #include "tests/support/sim_store.h"
@@ -23,6 +24,7 @@
 #define SIM_SHARDS_MAX 4
 #define SIM_USERS_MAX 24
 #define SIM_ROOMS_MAX 4
+#define SIM_LATER_MS 4000 /* how late a batch that was lost on the way may commit */
 
 struct sim_world;
 
@@ -57,14 +59,6 @@ struct sim_shard {
     bool is_leaving;
 };
 
-/* What the nemesis may do and how often; per mille of its steps. */
-struct sim_faults {
-    unsigned step_ms; /* mean pause between two faults */
-    unsigned crash_shard, crash_gateway, pause_shard, leave_shard;
-    unsigned partition, split, reset_links, registry_down, store_down, store_stall, store_cut;
-    unsigned lost_commits, locked_rows; /* per mille of batches, all the time */
-};
-
 struct sim_world {
     struct sim sim;
     struct sim_options options;
@@ -88,6 +82,8 @@ struct sim_world {
 
     bool is_healing; /* no new faults and no new traffic */
     unsigned n_faults;
+    uint64_t settle_ms;      /* the longest time from healing until all is well */
+    unsigned usual_store_ms; /* the most that a step of the database takes on a quiet day */
 };
 
 /* One run of the simulated clients of sim_client.h. Returns the number of violations. */
@@ -100,9 +96,15 @@ void sim_cluster_init(struct sim_world *world, const struct sim_options *options
 void sim_cluster_build(struct sim_world *world);
 /* Everything heals, at once and until faults begin again. */
 void sim_cluster_heal(struct sim_world *world);
-void sim_cluster_start_shards(struct sim_world *world); /* those that are down */
+void sim_cluster_start_nodes(struct sim_world *world); /* those that are down */
 void sim_cluster_begin_faults(struct sim_world *world);
+void sim_cluster_tally(struct sim_world *world);     /* at the end, into options.tally */
 void sim_cluster_tear_down(struct sim_world *world); /* sockets are gone before */
+/* n, or what the command line allows at most (0: anything). */
+static inline size_t sim_at_most(size_t n, size_t most)
+{
+    return most > 0 ? MIN(n, most) : n;
+}
 uint64_t sim_cluster_head(const struct sim_world *world, const char *room);
 
 /* ---- parts ---- */
@@ -113,10 +115,6 @@ void sim_shard_crash(struct sim_shard *shard);
 void sim_shard_reap(struct sim_shard *shard);
 /* SIGTERM: leaves the ring, hands over, stops by itself. */
 void sim_shard_leave(struct sim_shard *shard);
-void sim_nemesis_start(struct sim_world *world);
-/* sim_split.c: some part of the network fails, one way or both, for a while. */
-void sim_split(struct sim_world *world);
-void sim_split_heal_all(struct sim_world *world);
 void sim_trace(struct sim_world *world, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 #define SIM_PROJECT "demo"

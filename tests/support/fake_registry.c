@@ -226,6 +226,17 @@ void fake_registry_server_init(struct fake_registry_server *server, uint64_t (*w
     list_init(&server->clients);
 }
 
+int fake_registry_server_remove(struct fake_registry_server *server, struct slice id,
+                                uint64_t incarnation)
+{
+    int r = registry_model_remove(&server->model, server->wall_ms(server->arg), id, incarnation,
+                                  server->model.epoch);
+
+    if (r == 0)
+        server_hint(server);
+    return r;
+}
+
 void fake_registry_init(struct fake_registry *f, struct fake_registry_server *server,
                         struct env *env)
 {

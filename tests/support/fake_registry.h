@@ -33,6 +33,9 @@ struct fake_registry {
 
 void fake_registry_server_init(struct fake_registry_server *server, uint64_t (*wall_ms)(void *),
                                void *arg);
+/* Somebody takes this member off the ring. What registry_model_remove() returns. */
+int fake_registry_server_remove(struct fake_registry_server *server, struct slice id,
+                                uint64_t incarnation);
 void fake_registry_init(struct fake_registry *f, struct fake_registry_server *server,
                         struct env *env);
 void fake_registry_deinit(

@@ -7,13 +7,15 @@
  *   fluxy-property --seed 42 -v
  */
 #include "tests/sim/property/round.h"
+#include "tests/sim/sim_nemesis.h"
 
 int main(int argc, char **argv)
 {
     static const struct sim_campaign campaign = {.name = "fluxy-property",
                                                  .summary = "property",
                                                  .duration_ms = 5000,
-                                                 .run = property_run};
+                                                 .run = property_run,
+                                                 .fault_name = sim_fault_name};
 
     return sim_campaign(&campaign, argc, argv);
 }

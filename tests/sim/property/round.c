@@ -110,12 +110,13 @@ static void tell_unsettled(struct run *run, const struct client *c)
 static void settle(struct run *run)
 {
     struct sim_world *w = &run->world;
-    uint64_t end = w->sim.now_ms + SETTLE_MAX_MS;
+    uint64_t begin = w->sim.now_ms, end = begin + SETTLE_MAX_MS;
 
     while (!has_settled(run) && w->sim.now_ms < end && w->check.violations == 0) {
         sim_run_until(&w->sim, w->sim.now_ms + SETTLE_STEP_MS);
-        sim_cluster_start_shards(w); /* some were leaving when the rest was healed */
+        sim_cluster_start_nodes(w); /* some were leaving when the rest was healed */
     }
+    w->settle_ms = MAX(w->settle_ms, w->sim.now_ms - begin);
     for (size_t i = 0; i < CLIENTS && w->check.violations == 0; i++) {
         if (!client_has_settled(&run->clients[i]))
             tell_unsettled(run, &run->clients[i]);
@@ -240,6 +241,7 @@ unsigned property_run(const struct sim_options *options)
     for (unsigned i = 0; i < rounds && w->check.violations == 0; i++)
         run_round(run);
     tell(run);
+    sim_cluster_tally(w);
     violations = w->check.violations;
     for (size_t i = 0; i < CLIENTS; i++)
         client_deinit(&run->clients[i]);

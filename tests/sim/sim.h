@@ -64,6 +64,7 @@ struct sim_node {
     sim_event_fn on_death;
     void *death;            /* owned until on_death */
     int64_t wall_offset_us; /* its clock is wrong by this */
+    int64_t jumped_us;      /* part of that, since it started */
     /* An incoming connection; sets the stream's events. Runs as a turn of this node. */
     void (*on_accept)(struct sim_node *node, struct stream *stream);
     void *owner;

@@ -16,6 +16,7 @@ const SETTLE_MS = 60000; // every write is settled
 const CONVERGE_MS = 30000; // everybody has everything
 const PRESENCE_MS = 25000; // 15 s are promised from a gateway's death on; the rest is for a loaded machine
 const FLOW_MS = 30000; // after a single fault
+const SLOWEST = 10;
 
 /** Small tails, so that resumes read the database; rooms that nobody writes in sleep. */
 const ENVIRONMENT = {
@@ -36,6 +37,7 @@ export class Campaign {
     this.skipped = 0;
     this.ops = [];
     this.operations = {};
+    this.slowest = [];
   }
 
   say(text) {
@@ -78,6 +80,15 @@ export class Campaign {
     this.operations[op.type] = (this.operations[op.type] ?? 0) + 1;
     this.ops.push({ room: op.room, gateways: op.gateways, begun: op.begun, settled: op.settled });
     this.check.note(op);
+    this.noteSlow(op);
+  }
+
+  /** The slowest, with what became of them on their way. */
+  noteSlow(op) {
+    const ms = Math.round(op.settled - op.begun);
+    if (this.slowest.length >= SLOWEST && ms <= this.slowest.at(-1).ms) return;
+    this.slowest.push({ ms, at: ((op.begun - this.began) / 1000).toFixed(1), who: op.who, room: op.room, type: op.type, path: op.path });
+    this.slowest.sort((a, b) => b.ms - a.ms).splice(SLOWEST);
   }
 
   watch() {
@@ -250,6 +261,7 @@ export class Campaign {
       closes,
       oldRowsStaleAfterBreak: this.check?.stale ?? 0,
       stallMs: this.stalls.report(),
+      slowest: this.slowest,
       memory: this.growth ?? {},
       violations: { total: this.violations.count, byKind: this.violations.byKind, list: this.violations.list },
     };

@@ -24,7 +24,7 @@ class RoomClient extends Wire {
   }
 
   send(writes, op, socket = this.socket) {
-    op.sockets.add(socket);
+    writes.sent(op, socket);
     socket.send(writes.frame(op));
   }
 
@@ -116,7 +116,7 @@ export class MuxClient extends Wire {
   }
 
   send(writes, op, socket = this.socket) {
-    op.sockets.add(socket);
+    writes.sent(op, socket);
     socket.send({ ...writes.frame(op), roomId: op.room });
   }
 
@@ -257,13 +257,14 @@ export class RestClient {
     const [method, path, body] = this.request(op);
     while (!this.stopped && writes.open.has(op.key)) {
       const gateway = this.random.pick(this.gateways());
-      op.sockets.add({ gateway });
+      writes.sent(op, { gateway });
       if (op.type === 'edit' && op.sockets.size > 1) writes.edits.set(messageId(op), writes.edits.get(messageId(op)) + 1); // PATCH bears no key
       let got;
       try {
         got = await call(`http://${this.front(gateway)}`, method, path, { token: this.token, body, headers: method === 'POST' ? { 'Idempotency-Key': op.key } : {}, ms: 12000 });
-      } catch {
+      } catch (error) {
         op.errored = true;
+        writes.step(op, error.name);
         await sleep(this.random.between(100, 400));
         continue;
       }

@@ -27,6 +27,8 @@ export function summary(report) {
     `sockets closed: ${Object.entries(closes).map(([code, n]) => `${code} ${n}`).join(', ') || 'none'}`,
     'stall until acknowledged, by kind of fault:',
     stalls(report.stallMs, faults.byKind),
+    'slowest operations:',
+    ...report.slowest.slice(0, 5).map((op) => `  ${op.ms} ms from ${op.at} s on, ${op.type} of ${op.who}: ${op.path.join(', ')}`),
     'resident memory:',
     memory(report.memory),
     `rows that old clients, which have no cursor, did not get told over a break: ${report.oldRowsStaleAfterBreak}`,

@@ -17,7 +17,7 @@ export class Writes {
 
   add(type, fields, now) {
     const key = `${this.who}-${++serial}`;
-    const op = { key, type, room: this.room, who: this.who, fields, n: serial, begun: now, sockets: new Set(), errored: false };
+    const op = { key, type, room: this.room, who: this.who, fields, n: serial, begun: now, sockets: new Set(), errored: false, path: [] };
     this.open.set(key, op);
     if (type === 'edit') this.edits.set(fields.messageId, (this.edits.get(fields.messageId) ?? 0) + 1);
     return op;
@@ -25,6 +25,16 @@ export class Writes {
 
   frame(op) {
     return { type: op.type, ...op.fields, clientMessageId: op.key, frameId: op.key };
+  }
+
+  /** Keeps what has become of an operation, for the report of the slowest. */
+  step(op, what) {
+    if (op.path.length < 30) op.path.push(`${((performance.now() - op.begun) / 1000).toFixed(1)} ${what}`);
+  }
+
+  sent(op, carrier) {
+    op.sockets.add(carrier);
+    this.step(op, `to ${carrier.gateway}`);
   }
 
   /** True: it may be chosen for another operation now. */
@@ -53,6 +63,7 @@ export class Writes {
       return undefined;
     }
     op.errored = true;
+    this.step(op, frame.code);
     if (frame.retryable) return { op, ms: frame.retryAfterMs ?? 100 };
     if (!ANSWERS[op.type].includes(frame.code)) this.violations.add('refused', `${this.room}, ${this.who}: ${JSON.stringify(frame)} for ${JSON.stringify(this.frame(op))}`);
     this.settle(op, now, { refused: frame.code });

@@ -186,7 +186,7 @@
 #define ROOMS_MOVED_PER_TURN 200
 /* From a new ring to the first room that goes: by then gateways and new owners know it too, and
  * have connected. */
-#define MOVE_GRACE_MS 150
+#define MOVE_GRACE_MS 300
 /* A room that has gone and is not said to have arrived holds back the next one so long: its new
  * owner may be dead. */
 #define MOVE_ARRIVE_MS 250

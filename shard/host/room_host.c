@@ -341,7 +341,7 @@ static void activate(struct room_host *room, const struct claim_result *claim)
     host->metrics->wakeups++;
     if (room->seq > 0) /* its last owner may have died before it had indexed it */
         search_index_mark(host->search, room->project, room->id);
-    token_streams_adopt(room);
+    token_streams_adopt(room, claim);
     streams_take_over(room);
     room_touch(room);
     settle_start(room);

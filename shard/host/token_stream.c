@@ -507,13 +507,13 @@ void token_stream_resume(struct token_stream *stream)
     arm(stream, &stream->idle, STREAM_ORPHAN_MS); /* if its author does not come */
 }
 
-void token_streams_adopt(struct room_host *room)
+void token_streams_adopt(struct room_host *room, const struct claim_result *claim)
 {
-    for (size_t i = 0; i < room->tail.count; i++) {
-        struct entry *e = tail_at(&room->tail, i);
+    for (size_t i = 0; i < claim->n_streams; i++) {
+        struct entry *e = claim->streams[i];
+        struct entry *known = tail_find_seq(&room->tail, e->seq);
 
-        if (e->kind == ENTRY_MESSAGE && (e->flags & ENTRY_STREAMING) && !e->deleted_us)
-            adopt(room, e);
+        adopt(room, known ? known : e);
     }
 }
 

@@ -65,8 +65,8 @@ int token_stream_end(struct token_stream *stream, struct slice text, const uint8
 
 /* ---- the life of the room ---- */
 
-/* Just activated: what its last owner left unfinished. */
-void token_streams_adopt(struct room_host *room);
+/* Just activated: what its last owner left unfinished, by the store. */
+void token_streams_adopt(struct room_host *room, const struct claim_result *claim);
 /* Writes down what it has, soon, without a number. */
 void token_stream_save(struct token_stream *stream);
 /* What its last owner had is all of it: it goes on here. */

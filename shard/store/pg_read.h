@@ -1,6 +1,6 @@
 /*
  * pg_read.h - one call to the PostgreSQL store that is not a batch: parameters,
- * up to four statements in one transaction, their results, one call back. Only
+ * up to five statements in one transaction, their results, one call back. Only
  * for the files of the store.
  */
 #pragma once
@@ -8,7 +8,7 @@
 #include "shard/store/pg_rows.h"
 #include "shard/store/store_pg_priv.h"
 
-#define PG_READ_STATEMENTS 4
+#define PG_READ_STATEMENTS 5
 #define PG_READ_ARGUMENTS QUERY_PARAMS_MAX
 
 /* One statement of a read: which of its parameters it takes, in order. */

@@ -151,6 +151,13 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
                   "  AND t.seq < (SELECT min(seq) FROM recent)"
                   "  ORDER BY t.updated_seq DESC LIMIT $3::bigint) o ORDER BY 3"},
 
+    /* Token streams that are not over, however long ago they began. */
+    [SQL_STREAMING] = {"streaming",
+                       "SELECT " ENTRY_OF("t") " FROM timeline t WHERE t.project_id = $1"
+                                               " AND t.room_id = $2 AND t.flags & 1 <> 0"
+                                               " AND t.deleted_at IS NULL"
+                                               " ORDER BY t.seq LIMIT $3::bigint"},
+
     /* Entries that never changed are found by seq, the others in their own small index. */
     [SQL_CHANGED_AFTER] =
         {"changed_after",

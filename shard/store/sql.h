@@ -18,6 +18,7 @@ enum sql_id {
     SQL_MEMBERS,       /* project, room, limit -> member rows */
     SQL_RESTRICTIONS,  /* project, room, limit -> restrictions in force */
     SQL_TAIL,          /* project, room, limit -> is recent, entry; by updated_seq */
+    SQL_STREAMING,     /* project, room, limit -> entry; by seq */
     SQL_CHANGED_AFTER, /* project, room, seq, limit, live only, viewer -> head and entries */
     SQL_BEFORE_SEQ,    /* the same */
     SQL_AFTER_SEQ,

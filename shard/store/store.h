@@ -141,6 +141,8 @@ struct claim_result {
      * seq > seq_floor; both are 0 when the whole room is. */
     struct entry *const *tail;
     size_t n_tail;
+    struct entry *const *streams; /* that are not over, by seq; also those in the tail */
+    size_t n_streams;
     uint64_t touched_floor, seq_floor;
 };
 typedef void (*store_claim_fn)(void *arg, enum store_result result,

@@ -9,13 +9,13 @@
 
 /* ---- claim and members ---- */
 
-enum { CLAIM_ROOM, CLAIM_MEMBERS, CLAIM_RESTRICTIONS, CLAIM_TAIL };
+enum { CLAIM_ROOM, CLAIM_MEMBERS, CLAIM_RESTRICTIONS, CLAIM_TAIL, CLAIM_STREAMS };
 
 /* What a result is made of while the callback looks at it. */
 struct claim_memory {
     struct member_row *members;
     struct restriction_row *restrictions;
-    struct entry **tail;
+    struct entry **tail, **streams;
 };
 
 /* Ascending by updated_seq: of the recent ones the first by seq, of the others the first at all
@@ -47,15 +47,18 @@ static bool read_claim(struct pg_read *read, struct claim_memory *memory,
     const PGresult *members = read->results[CLAIM_MEMBERS];
     const PGresult *restrictions = read->results[CLAIM_RESTRICTIONS];
     const PGresult *tail = read->results[CLAIM_TAIL];
+    const PGresult *streams = read->results[CLAIM_STREAMS];
 
     pg_room_row(read->results[CLAIM_ROOM], 0, &claim->row);
     claim->n_members = (size_t)PQntuples(members);
     claim->n_restrictions = (size_t)PQntuples(restrictions);
     claim->n_tail = tail ? (size_t)PQntuples(tail) : 0;
+    claim->n_streams = streams ? (size_t)PQntuples(streams) : 0;
     memory->members = calloc(claim->n_members + 1, sizeof(*memory->members));
     memory->restrictions = calloc(claim->n_restrictions + 1, sizeof(*memory->restrictions));
     memory->tail = pg_read_entries(tail, claim->n_tail, 1);
-    if (!memory->members || !memory->restrictions || !memory->tail)
+    memory->streams = pg_read_entries(streams, claim->n_streams, 0);
+    if (!memory->members || !memory->restrictions || !memory->tail || !memory->streams)
         return false;
     for (size_t i = 0; i < claim->n_members; i++)
         pg_member_row(members, (int)i, &memory->members[i]);
@@ -64,6 +67,7 @@ static bool read_claim(struct pg_read *read, struct claim_memory *memory,
     claim->members = memory->members;
     claim->restrictions = memory->restrictions;
     claim->tail = memory->tail;
+    claim->streams = memory->streams;
     set_floors(tail, read->limit, claim);
     return true;
 }
@@ -81,10 +85,11 @@ static void finish_claim(struct pg_read *read, enum store_result result)
     free(memory.members);
     free(memory.restrictions);
     pg_entries_free(memory.tail, claim.n_tail);
+    pg_entries_free(memory.streams, claim.n_streams);
 }
 
 /* The statements behind that of the room; the parameters are project, room, anything, then the
- * three limits. */
+ * four limits. */
 static void add_people(struct pg_read *read)
 {
     pg_read_add(read, SQL_MEMBERS, 3);
@@ -109,6 +114,7 @@ static struct pg_read *claim_new(struct store *s, struct slice project, struct s
     pg_params_int8(&read->params, ROOM_MEMBERS_MAX);
     pg_params_int8(&read->params, ROOM_RESTRICTIONS_MAX);
     pg_params_int8(&read->params, tail_len);
+    pg_params_int8(&read->params, ROOM_STREAMS_MAX);
     return read;
 }
 
@@ -123,6 +129,8 @@ int store_pg_claim(struct store *s, struct slice project, struct slice room, uin
     add_people(read);
     pg_read_add(read, SQL_TAIL, 3);
     read->statements[CLAIM_TAIL].params[2] = 5;
+    pg_read_add(read, SQL_STREAMING, 3);
+    read->statements[CLAIM_STREAMS].params[2] = 6;
     return pg_read_start(read, &store_pg_of(s)->locks);
 }
 

@@ -290,6 +290,7 @@ void sim_room_claim(const struct sim_room *room, uint32_t tail_len, int64_t now_
     row->settings = sim_dup(row->settings);
     claim_people(room, now_us, ret_claim);
     sim_room_tail(room, tail_len, ret_claim);
+    sim_room_streams(room, ret_claim);
 }
 
 void sim_claim_deinit(struct sim_claim *claim)
@@ -302,6 +303,7 @@ void sim_claim_deinit(struct sim_claim *claim)
         sim_drop(claim->restrictions[i].user);
     free(claim->restrictions);
     sim_entries_free(claim->tail, claim->tail ? claim->result.n_tail : 0);
+    sim_entries_free(claim->streams, claim->streams ? claim->result.n_streams : 0);
 }
 
 /* ---- lists ---- */

@@ -59,12 +59,13 @@ struct sim_claim {
     struct claim_result result;
     struct member_row *members;
     struct restriction_row *restrictions;
-    struct entry **tail;
+    struct entry **tail, **streams;
 };
 void sim_room_claim(const struct sim_room *room, uint32_t tail_len, int64_t now_us,
                     struct sim_claim *ret_claim);
 void sim_room_tail(const struct sim_room *room, uint32_t tail_len,
                    struct sim_claim *claim); /* that part of it alone */
+void sim_room_streams(const struct sim_room *room, struct sim_claim *claim); /* likewise */
 void sim_claim_deinit(struct sim_claim *claim);
 bool sim_db_create_room(struct sim_db *db, const struct room_create *create);
 bool sim_room_delete(struct sim_room *room, uint64_t fence); /* false: another's */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/broken.h"
+#include "common/base/limits.h"
 #include "tests/support/sim_rows.h"
 
 /* ---- keys ---- */
@@ -296,6 +297,21 @@ void sim_room_tail(const struct sim_room *room, uint32_t tail_len, struct sim_cl
     free(older);
     result->tail = claim->tail = tail;
     result->n_tail = n;
+}
+
+void sim_room_streams(const struct sim_room *room, struct sim_claim *claim)
+{
+    struct entry **streams = sim_must(calloc(ROOM_STREAMS_MAX, sizeof(struct entry *)));
+    size_t n = 0;
+
+    for (size_t i = 0; i < room->n_entries && n < ROOM_STREAMS_MAX; i++) {
+        struct entry *e = room->entries[i];
+
+        if (e && (e->flags & ENTRY_STREAMING) && !e->deleted_us)
+            streams[n++] = entry_ref(e);
+    }
+    claim->result.streams = claim->streams = streams;
+    claim->result.n_streams = n;
 }
 
 /* ---- one message, and those that are due ---- */

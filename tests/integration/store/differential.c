@@ -81,6 +81,9 @@ void diff_on_claimed(void *arg, enum store_result result, const struct claim_res
                (unsigned long long)claim->seq_floor);
     for (size_t i = 0; i < claim->n_tail; i++)
         put_entry(b->to, claim->tail[i]);
+    buf_printf(b->to, "streams %zu\n", claim->n_streams);
+    for (size_t i = 0; i < claim->n_streams; i++)
+        put_entry(b->to, claim->streams[i]);
 }
 
 void diff_on_page(void *arg, enum store_result result, const struct page *page)

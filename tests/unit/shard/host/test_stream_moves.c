@@ -216,6 +216,48 @@ static void an_author_who_is_here_has_his_time(void **state)
     fx_deinit(&fx);
 }
 
+/* The tail of the fixture has eight entries. */
+static void a_stream_that_began_long_ago_goes_on(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    for (unsigned n = 2; n <= 22; n++) {
+        fx_say(g, 1, 2 * n, "x", NULL);
+        fake_env_advance(&fx.fake, 2000);
+        fx_frame(g, 1, 2 * n + 1, 0, DELTA("."));
+        fx_run(&fx);
+    }
+    move(&fx);
+    hand_over(&fx, "one.....................", 122);
+    come_back(&fx);
+    fx_frame(g, 1, 123, FRAME_RESENT, DELTA(" two"));
+    fx_frame(g, 1, 124, 0, END);
+    fx_run(&fx);
+    expect_text(&fx, "one..................... two");
+    fx_deinit(&fx);
+}
+
+static void a_stream_that_began_long_ago_ends_after_a_crash(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    for (unsigned n = 2; n <= 22; n++) {
+        fx_say(g, 1, n, "x", NULL);
+        fake_env_advance(&fx.fake, 2000);
+    }
+    move(&fx);
+    come_back(&fx);
+    fake_env_advance(&fx.fake, STREAM_ORPHAN_MS + 1000);
+    expect_text(&fx, "one");
+    fx_deinit(&fx);
+}
+
 /* The link broke behind the delta: its gateway has not heard that it is settled. */
 static void a_delta_that_comes_again_is_in_the_text_once(void **state)
 {
@@ -269,6 +311,8 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_not_taken),
         cmocka_unit_test(an_author_who_does_not_come_ends_it_with_all_of_it),
         cmocka_unit_test(an_author_who_is_here_has_his_time),
+        cmocka_unit_test(a_stream_that_began_long_ago_goes_on),
+        cmocka_unit_test(a_stream_that_began_long_ago_ends_after_a_crash),
         cmocka_unit_test(a_delta_that_comes_again_is_in_the_text_once),
         cmocka_unit_test(a_second_start_that_is_sent_again_is_another_one),
     };

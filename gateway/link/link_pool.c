@@ -328,6 +328,17 @@ bool link_pool_has(const struct link_pool *pool, const struct link *link)
     return false;
 }
 
+void link_pool_tell_all(struct link_pool *pool, const struct link *except,
+                        const struct msg *msg)
+{
+    for (size_t i = 0; i < pool->n_links; i++) {
+        struct link *link = pool->links[i];
+
+        if (link != except && link_is_up(link) && link_send(link, msg) < 0)
+            continue; /* it ends, and with it what it has brought */
+    }
+}
+
 struct link *link_pool_any(struct link_pool *pool)
 {
     for (size_t i = 0; i < pool->n_members; i++) {

@@ -82,6 +82,9 @@ uint64_t link_pool_epoch(const struct link_pool *pool); /* of the ring; 0: none 
 bool link_pool_teach(struct link_pool *pool, struct link *link, struct ring_identity theirs);
 /* Whether this is one of the links, and up; it may be a pointer to one that is no more. */
 bool link_pool_has(const struct link_pool *pool, const struct link *link);
+/* Sends it on every live link but one (NULL: on every one). */
+void link_pool_tell_all(struct link_pool *pool, const struct link *except,
+                        const struct msg *msg);
 /* Any live link, in turn, or NULL. */
 struct link *link_pool_any(struct link_pool *pool);
 size_t link_pool_live(const struct link_pool *pool);  /* links that are up */

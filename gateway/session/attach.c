@@ -182,6 +182,7 @@ static void send_detach(struct attach *a)
     msg.DETACH.doubt_ms =
         a->session->said_goodbye ? OLD_CLIENT_CLOSED_DOUBT_MS : OLD_CLIENT_DOUBT_MS;
     msg.DETACH.cursor = a->cursor;
+    local_room_detach_elsewhere(a->room, a->number);
     if (!link)
         return;
     r = link_send(link, &msg);

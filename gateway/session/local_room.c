@@ -365,14 +365,27 @@ int local_room_advance(struct local_room *room, size_t *budget)
     } else if (next && next != room->link) {
         if (next == room->moved_by && timer_is_armed(&room->retry))
             return 0; /* it has just said that it is not the owner */
-        if (room->state != ROOM_UNBOUND)
+        if (room->state != ROOM_UNBOUND) {
+            room->has_strayed = true;
             local_room_unbind(room);
+        }
         bind(room, next);
     }
     return room->state == ROOM_BOUND ? send_members(room, budget) : 0;
 }
 
 /* ---- members ---- */
+
+void local_room_detach_elsewhere(const struct local_room *room, uint64_t attach)
+{
+    struct msg msg = {.type = MSG_DETACH,
+                      .DETACH = {.attach = attach,
+                                 .project = local_room_project(room),
+                                 .room = local_room_name(room)}};
+
+    if (room->has_strayed)
+        link_pool_tell_all(room->all->pool, local_room_last_link(room), &msg);
+}
 
 /* The last socket here has gone unnoticed: the shard has let go of the room, in which other
  * gateways have sockets. */

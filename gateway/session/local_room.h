@@ -43,6 +43,7 @@ struct local_room {
     /* Its last owner waits to hear that it has arrived: */
     struct link *left; /* perhaps gone since; NULL: nobody */
     uint64_t move;
+    bool has_strayed;            /* it has left a shard that had not said MOVED */
     struct list handovers;       /* struct handover: token streams for its next owner */
     struct link *unbound_from;   /* while UNBOUND: the last link, perhaps gone since */
     uint32_t pause_ms;           /* before the next try */
@@ -73,6 +74,10 @@ struct local_room *local_room_find_object(struct sessions *all, struct slice obj
 /* The link whose shard may know of this room's attaches: its own, or while it has none the one
  * that it was taken off by a MOVED that crossed an ATTACH. NULL: none that is up. */
 struct link *local_room_last_link(const struct local_room *room);
+
+/* The socket goes: a shard that the room was taken away from, without a word of its, may get to
+ * read its ATTACH only now. */
+void local_room_detach_elsewhere(const struct local_room *room, uint64_t attach);
 
 int local_room_add(struct local_room *room, struct attach *attach) MUST_CHECK;
 /* The last one takes the room with it, at the end of the turn. */

@@ -141,7 +141,7 @@ struct claim_result {
      * seq > seq_floor; both are 0 when the whole room is. */
     struct entry *const *tail;
     size_t n_tail;
-    struct entry *const *streams; /* that are not over, by seq; also those in the tail */
+    struct entry *const *streams; /* that are not over, by seq; none without a tail */
     size_t n_streams;
     uint64_t touched_floor, seq_floor;
 };

@@ -129,8 +129,10 @@ int store_pg_claim(struct store *s, struct slice project, struct slice room, uin
     add_people(read);
     pg_read_add(read, SQL_TAIL, 3);
     read->statements[CLAIM_TAIL].params[2] = 5;
-    pg_read_add(read, SQL_STREAMING, 3);
-    read->statements[CLAIM_STREAMS].params[2] = 6;
+    if (tail_len > 0) {
+        pg_read_add(read, SQL_STREAMING, 3);
+        read->statements[CLAIM_STREAMS].params[2] = 6;
+    }
     return pg_read_start(read, &store_pg_of(s)->locks);
 }
 

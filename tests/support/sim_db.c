@@ -290,7 +290,8 @@ void sim_room_claim(const struct sim_room *room, uint32_t tail_len, int64_t now_
     row->settings = sim_dup(row->settings);
     claim_people(room, now_us, ret_claim);
     sim_room_tail(room, tail_len, ret_claim);
-    sim_room_streams(room, ret_claim);
+    if (tail_len > 0)
+        sim_room_streams(room, ret_claim);
 }
 
 void sim_claim_deinit(struct sim_claim *claim)

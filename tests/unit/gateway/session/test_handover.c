@@ -201,6 +201,25 @@ static void a_last_owner_that_never_lets_go_is_waited_for_so_long(void **state)
     shard_expect_attach(&w, to);
 }
 
+/* Its link is slow: the ATTACH may arrive only now, and nobody would ever end it. */
+static void who_leaves_is_detached_also_where_the_room_was_taken_away(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", from, 5);
+    a = client_open_live(&w, &bob, "bob", "r", from, 5);
+    fake_cluster_set_ring(&w.c, fake_cluster_bit(&w.c, to));
+    fake_env_run(&w.c.env);
+    shard_expect_attach(&w, to);
+    shard_expect_attach(&w, to);
+    client_close(&w, &bob);
+    bob = (struct fake_client){0};
+    fake_env_run(&w.c.env);
+    assert_int_equal(fake_shard_expect(from, MSG_DETACH)->DETACH.attach, a.number);
+    assert_int_equal(fake_shard_expect(to, MSG_DETACH)->DETACH.attach, a.number);
+}
+
 /* The new owner does not know the ring yet: it is taught in front of the next try. */
 static void an_owner_with_an_older_ring_is_taught_and_asked_again_at_once(void **state)
 {
@@ -400,6 +419,7 @@ int main(void)
         TEST(a_last_owner_that_dies_is_waited_for_no_longer),
         TEST(a_last_owner_that_is_evicted_is_waited_for_no_longer),
         TEST(a_last_owner_that_never_lets_go_is_waited_for_so_long),
+        TEST(who_leaves_is_detached_also_where_the_room_was_taken_away),
         TEST(an_owner_with_an_older_ring_is_taught_and_asked_again_at_once),
         TEST(sleeping_rooms_are_woken_later_and_find_their_owner),
         TEST(a_wake_of_the_new_owner_is_followed_when_the_last_words_have_come),

@@ -231,8 +231,13 @@
 /* Handshake steps in one turn; each costs a signature. A flood of new TLS connections must not
  * stop the chat of those that are here. */
 #define TLS_HANDSHAKES_PER_TURN 16
-/* Out of file descriptors: accepting stops for this long instead of failing in a loop. */
+/* Out of file descriptors: accepting stops for this long instead of failing in a loop; it is
+ * logged so often. */
 #define ACCEPT_PAUSE_MS 100
+#define ACCEPT_WARN_MS 10000
+/* Descriptors that a gateway keeps from its clients: for links, Redis and the admin port. A full
+ * gateway that loses a link could not get it back otherwise. */
+#define DESCRIPTORS_RESERVED 192
 /* Connections that the kernel holds for a listener: a reconnect storm fits, the rest is told by
  * the SYN queue. */
 #define LISTEN_BACKLOG 4096

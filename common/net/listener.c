@@ -1,7 +1,12 @@
 /*
  * listener.c - see listener.h.
  *
- * Out of file descriptors: a spare descriptor is given up so that one waiting
+ * The last descriptors that the process may have are not given to connections
+ * that come in (config.reserved): they are for those that it makes itself, to
+ * shards and to Redis, and for the port at which operators ask. A connection
+ * that would take one of them is closed, then accepting rests.
+ *
+ * Out of file descriptors all the same: a spare descriptor is given up so that one waiting
  * connection can be accepted and closed (the peer learns it at once), then
  * accepting rests for ACCEPT_PAUSE_MS. A level-triggered accept that always
  * fails would otherwise spin.
@@ -13,6 +18,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/base/limits.h"
@@ -29,7 +35,8 @@ struct listener {
     bool listening;     /* event is with the kernel */
     struct timer rest;  /* out of descriptors: until accepting goes on */
     struct list waiter; /* on loop->full_waiters: at the cap */
-    size_t max_connections;
+    size_t max_connections, reserved;
+    uint64_t warned_ms; /* 0: never */
     struct addr addr;
 };
 
@@ -69,10 +76,41 @@ static void listener_open_spare(struct listener *l)
         l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static void listener_out_of_fds(struct listener *l, int err)
+/* Once in a while: this goes on for as long as there are too many. */
+static void listener_warn(struct listener *l, int err)
 {
+    uint64_t now_ms = env_now_ms(loop_env(l->loop));
+
+    l->loop->accept_rests++;
+    if (l->warned_ms > 0 && now_ms - l->warned_ms < ACCEPT_WARN_MS)
+        return;
+    l->warned_ms = MAX(now_ms, (uint64_t)1);
     log_warn("cannot accept, resting", L_U64("port", addr_port(&l->addr)),
              L_U64("open", l->loop->accepted), L_ERR(err));
+}
+
+static void listener_rest(struct listener *l)
+{
+    listener_set_listening(l, false);
+    if (env_timer(loop_env(l->loop), &l->rest, ACCEPT_PAUSE_MS) < 0)
+        listener_set_listening(l, true);
+}
+
+/* The lowest free descriptor is the new one's: so many are in use. */
+static bool is_reserved(const struct listener *l, int fd)
+{
+    struct rlimit limit;
+    rlim_t reserved;
+
+    if (l->reserved == 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return false;
+    reserved = MIN((rlim_t)l->reserved, limit.rlim_cur / 4);
+    return (rlim_t)fd >= limit.rlim_cur - reserved;
+}
+
+static void listener_out_of_fds(struct listener *l, int err)
+{
+    listener_warn(l, err);
     if (l->spare_fd >= 0) {
         int fd;
 
@@ -83,9 +121,7 @@ static void listener_out_of_fds(struct listener *l, int err)
             close(fd);
         listener_open_spare(l);
     }
-    listener_set_listening(l, false);
-    if (env_timer(loop_env(l->loop), &l->rest, ACCEPT_PAUSE_MS) < 0)
-        listener_set_listening(l, true);
+    listener_rest(l);
 }
 
 static void listener_accepted(struct listener *l, int fd, const struct addr *peer)
@@ -114,6 +150,12 @@ static bool listener_accept_one(struct listener *l)
         return false;
     }
     fd = accept4(l->fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0 && is_reserved(l, fd)) {
+        close(fd);
+        listener_warn(l, EMFILE);
+        listener_rest(l);
+        return false;
+    }
     if (fd >= 0) {
         listener_accepted(l, fd, &peer);
         return true;
@@ -220,6 +262,7 @@ int listener_new(struct loop *loop, const struct listener_config *config,
     l->fd = -1;
     l->spare_fd = -1;
     l->max_connections = config->max_connections;
+    l->reserved = config->reserved_descriptors;
     list_init(&l->waiter);
     timer_init(&l->rest, listener_on_rested, l);
 

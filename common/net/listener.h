@@ -15,8 +15,10 @@ struct listener_config {
     const char *address; /* "host:port"; port 0 lets the kernel choose; a name is resolved here
                             and now */
     bool reuse_port;     /* several processes of one host share the port */
-    size_t max_connections; /* of all listeners of this loop together; 0: no cap. Above it
-                               connections wait in the backlog */
+    size_t reserved_descriptors; /* so many of those that the process may have (at most a
+                                    quarter) are not for connections of this listener */
+    size_t max_connections;      /* of all listeners of this loop together; 0: no cap. Above it
+                                    connections wait in the backlog */
 };
 
 struct listener_events {

@@ -121,9 +121,14 @@ void loop_write_metrics(struct loop *loop, struct buf *out)
                "fluxy_loop_longest_turn_seconds %.6f\n"
                "# HELP fluxy_sockets_accepted Open sockets that came through a listener\n"
                "# TYPE fluxy_sockets_accepted gauge\n"
-               "fluxy_sockets_accepted %zu\n",
+               "fluxy_sockets_accepted %zu\n"
+               "# HELP fluxy_accept_rests_total Times that accepting rested for want of "
+               "descriptors\n"
+               "# TYPE fluxy_accept_rests_total counter\n"
+               "fluxy_accept_rests_total %llu\n",
                (unsigned long long)loop->turns, (unsigned long long)loop->slow_turns,
-               (double)loop->scraped_longest_us / 1e6, loop->accepted);
+               (double)loop->scraped_longest_us / 1e6, loop->accepted,
+               (unsigned long long)loop->accept_rests);
     loop->scraped_longest_us = 0;
 }
 

@@ -46,6 +46,7 @@ struct loop {
     unsigned handshakes_left; /* TLS handshake steps that this turn may still do */
     size_t flushes_left;      /* streams that may still be written in this turn */
 
+    uint64_t accept_rests;    /* for want of descriptors */
     size_t accepted;          /* open sockets that came through a listener */
     struct list full_waiters; /* listeners that stopped because of their connection cap */
     struct tls_ctx *link_tls; /* borrowed */

@@ -181,8 +181,10 @@ int accept_new(const struct accept_parts *parts, const char *address, bool reuse
                size_t max_connections, struct accept **ret_accept)
 {
     static const struct listener_events events = {on_accept};
-    struct listener_config config = {
-        .address = address, .reuse_port = reuse_port, .max_connections = max_connections};
+    struct listener_config config = {.address = address,
+                                     .reuse_port = reuse_port,
+                                     .max_connections = max_connections,
+                                     .reserved_descriptors = DESCRIPTORS_RESERVED};
     AUTO(accept_free) struct accept *accept = calloc(1, sizeof(*accept));
     int r;
 

@@ -223,6 +223,61 @@ static void out_of_descriptors_closes_the_peer_and_rests(void **state)
         close(fds[i]);
 }
 
+static void keep_stream(void *owner, struct stream *stream, const struct addr *peer)
+{
+    (void)peer;
+    stream_set_events(stream, &peer_events, owner);
+    ((struct peer *)owner)->stream = stream;
+}
+
+/* Two connections fit in front of what is reserved; the third is told, and the process can
+ * still make as many of its own as were kept. */
+static void the_last_descriptors_are_not_for_those_who_come(void **state)
+{
+    static const struct listener_events events = {.on_accept = keep_stream};
+    enum { RESERVED = 4 };
+    struct listener_config config = {.address = "127.0.0.1:0",
+                                     .reserved_descriptors = RESERVED};
+    struct peer server = {0};
+    struct rlimit old, low;
+    struct listener *l;
+    int fds[3], own[RESERVED], probe;
+    char byte;
+
+    (void)state;
+    assert_int_equal(listener_new(f.loop, &config, &events, &server, &l), 0);
+    for (int i = 0; i < 3; i++)
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    probe = dup(0);
+    close(probe);
+    getrlimit(RLIMIT_NOFILE, &old);
+    low = old;
+    low.rlim_cur = (rlim_t)(probe + 1 + RESERVED);
+    assert_true(low.rlim_cur / 4 >= RESERVED);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    assert_int_equal(connect(fds[0], &listener_addr(l)->sa, listener_addr(l)->len), 0);
+    NET_UNTIL(&f, server.stream);
+    assert_int_equal(connect(fds[1], &listener_addr(l)->sa, listener_addr(l)->len), 0);
+    NET_UNTIL(&f, recv(fds[1], &byte, 1, MSG_DONTWAIT) == 0);
+    for (int i = 0; i < RESERVED; i++) {
+        own[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_true(own[i] >= 0);
+    }
+    assert_int_equal(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), -1);
+    for (int i = 0; i < RESERVED; i++)
+        close(own[i]);
+    peer_deinit(&server);
+    server = (struct peer){0};
+    net_turn(&f);
+    assert_int_equal(connect(fds[2], &listener_addr(l)->sa, listener_addr(l)->len), 0);
+    NET_UNTIL(&f, server.stream); /* there is room again */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    peer_deinit(&server);
+    listener_free(l);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+}
+
 static void addresses_to_listen_on(void **state)
 {
     static const struct {
@@ -334,6 +389,7 @@ int main(void)
         T(longest_turn_is_measured),
         T(listener_stops_at_the_cap_and_goes_on),
         T(out_of_descriptors_closes_the_peer_and_rests),
+        T(the_last_descriptors_are_not_for_those_who_come),
         T(addresses_to_listen_on),
         T(two_listeners_share_a_port_only_when_asked),
         T(name_is_resolved_for_a_connection),

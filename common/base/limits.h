@@ -235,8 +235,8 @@
  * logged so often. */
 #define ACCEPT_PAUSE_MS 100
 #define ACCEPT_WARN_MS 10000
-/* Descriptors that a gateway keeps from its clients: for links, Redis and the admin port. A full
- * gateway that loses a link could not get it back otherwise. */
+/* Descriptors that a gateway keeps from its clients: for links, Redis and the admin port. A
+ * full gateway that loses a link could not get it back otherwise. */
 #define DESCRIPTORS_RESERVED 192
 /* Connections that the kernel holds for a listener: a reconnect storm fits, the rest is told by
  * the SYN queue. */

@@ -115,8 +115,9 @@ export class Client {
  * seen them. It fails on a repeat, a hole in the live numbers, or a row that changes.
  */
 export class ResumingClient {
-  constructor(bases, room, token, { retryMs = 50 } = {}) {
-    Object.assign(this, { bases, room, token, retryMs });
+  constructor(bases, room, token, { retryMs = 50, mayReset = false } = {}) {
+    Object.assign(this, { bases, room, token, retryMs, mayReset });
+    this.resets = 0;
     this.next = 0;
     this.seq = 0;
     this.generation = '';
@@ -152,8 +153,14 @@ export class ResumingClient {
     switch (frame.type) {
       case 'replay':
         if (frame.generation) this.generation = frame.generation;
-        if (frame.reset) this.violations.push(`reset at ${this.seq}`);
-        if (frame.fromSeq !== undefined && frame.fromSeq > this.seq) this.violations.push(`replay from ${frame.fromSeq}, had ${this.seq}`);
+        if (frame.reset) {
+          if (!this.mayReset) this.violations.push(`reset at ${this.seq}`);
+          this.resets++;
+          this.seen.clear();
+          this.acks.clear(); // what was acknowledged may be gone
+          this.seq = 0;
+        }
+        if (!frame.reset && frame.fromSeq !== undefined && frame.fromSeq > this.seq) this.violations.push(`replay from ${frame.fromSeq}, had ${this.seq}`);
         for (const message of frame.messages) this.see(message, true);
         this.seq = Math.max(this.seq, frame.toSeq ?? frame.currentSeq ?? 0);
         this.started = true;

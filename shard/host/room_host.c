@@ -207,7 +207,7 @@ void room_claim_soon(struct room_host *room)
 {
     struct env *env = room->host->env;
 
-    if (room->state != ROOM_CLAIMING || room->claim)
+    if (room->state != ROOM_CLAIMING || !timer_is_armed(&room->retry))
         return;
     room->retry_ms = 0;
     if (env_timer(env, &room->retry, env_random_u64(env) % STORE_RETRY_MIN_MS) < 0)

@@ -199,11 +199,22 @@
 #define WS_PARTIAL_TOTAL_MAX (256 * MIB)
 /* Decoders kept for the next message; more are freed. */
 #define WS_FREE_CODECS 64
-/* Output queued for one client: above the soft mark ephemerals are left out, above the hard one
- * the socket is closed with 1013. Without them one reader who stops reading grows the process.
- */
+/* Output queued for one client. Above the soft mark ephemerals are left out; above the next one
+ * live frames are not queued any more, the socket is caught up from the log when it has
+ * drained; above the hard one (what it asks for while it does not read) it is closed with 1013.
+ * Without them one reader who stops reading grows the process. */
 #define SOCKET_QUEUE_SOFT (256 * KIB)
+#define SOCKET_QUEUE_BEHIND (512 * KIB)
 #define SOCKET_QUEUE_HARD (1 * MIB)
+/* Who is behind is closed when he has taken nothing for so long, or has not been caught up in
+ * so long. */
+#define BEHIND_STALL_MS 30000
+#define BEHIND_MAX_MS 120000
+/* Bytes of answers that wait for a socket in one room to be caught up. */
+#define BEHIND_HELD_BYTES (64 * KIB)
+/* Rooms of one socket that may be sent a page of their catch-up at a time: hundreds of rooms
+ * would otherwise send one each at once. */
+#define CATCHUPS_PER_SOCKET 4
 /* Below this a paused producer (catch-up pages) goes on. */
 #define SOCKET_QUEUE_LOW (64 * KIB)
 /* A gateway that goes: from the moment at which a native client is to open its next socket to

@@ -23,6 +23,11 @@
 #define ATTACH_CUT                                                                             \
     0x100u /* with HAS_SEQ or REATTACH: the cursor is not the client's own, its catch-up was   \
               cut there */
+#define ATTACH_PAUSED 0x200u /* the first page, too, waits for MORE */
+#define ATTACH_BEHIND                                                                          \
+    0x400u /* with REATTACH: it was live here, and too slow; nobody but it is to be told       \
+              anything */
+#define ATTACH_NO_PRESENCE 0x800u /* what is told to it alone has nothing of who is here */
 
 /* FRAME.flags */
 #define FRAME_RESENT                                                                           \

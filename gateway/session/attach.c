@@ -8,10 +8,14 @@
  *    | |     another owner                                              |
  *    | +---- wake ------------------------------------------------------+
  *    +------ ATTACHED may also come as the first answer: WAITING -> LIVE
+ *   LIVE -- the socket is too slow --> BEHIND -- it has drained --> WAITING (behind.h)
  *   any -- the socket closes, or the shard says CLOSE --> GONE
  *
  * Answers bear the epoch of the ATTACH they belong to; older ones are dropped
  * by the caller. While WAITING or CATCHING the client's frames queue in unacked.
+ *
+ * A page of a catch-up comes only with a credit, of which a socket has a few for
+ * all of its rooms: an ATTACH without one asks the shard to wait for MORE.
  */
 #include "gateway/session/attach.h"
 
@@ -21,13 +25,15 @@
 
 #include "common/base/ident.h"
 #include "common/base/limits.h"
-#include "gateway/session/client_frame.h"
+#include "gateway/session/behind.h"
 #include "gateway/session/say.h"
 
 /* The flags that who enters chooses. */
 #define CLIENT_FLAGS                                                                           \
     (ATTACH_HAS_SEQ | ATTACH_NO_REPLAY | ATTACH_AS_REPLAY | ATTACH_CACHE | ATTACH_OBSERVER |   \
      ATTACH_SUBSCRIBE)
+static_assert(ROOMS_PER_SOCKET_MAX <= UINT8_MAX, "session.n_waiting counts them");
+
 /* Of a close that is meant for the connection, whatever rooms it is in. */
 #define CODE_TERMINATED 4001
 
@@ -43,6 +49,7 @@ static bool may_follow(enum attach_state from, enum attach_state to)
     case ATTACH_STATE_LIVE:
         return to != ATTACH_STATE_CATCHING && to != ATTACH_STATE_LIVE;
     case ATTACH_STATE_ASLEEP:
+    case ATTACH_STATE_BEHIND:
         return to == ATTACH_STATE_WAITING || to == ATTACH_STATE_GONE;
     case ATTACH_STATE_GONE:
         return false;
@@ -57,11 +64,14 @@ static void set_state(struct attach *a, enum attach_state state)
 }
 
 /* On the pending list exactly while the sweep or a drained queue has something to do for it. */
-static void update_pending(struct attach *a)
+void attach_update_pending(struct attach *a)
 {
-    bool is_pending =
-        (a->fresh && a->state == ATTACH_STATE_WAITING) || a->owes_more || a->unacked;
+    bool is_pending = (a->fresh && a->state == ATTACH_STATE_WAITING) || a->owes_more ||
+                      a->unacked || a->behind || a->owes_presence;
+    bool is_waiting = a->owes_more || a->state == ATTACH_STATE_BEHIND;
 
+    a->session->n_waiting = (uint8_t)(a->session->n_waiting + is_waiting - a->is_waiting);
+    a->is_waiting = is_waiting;
     if (is_pending && !list_linked(&a->pending))
         list_add_tail(&a->session->all->pending, &a->pending);
     else if (!is_pending)
@@ -81,6 +91,18 @@ static struct slice generation_of(const struct attach *a)
 static uint32_t unsettled_bytes(const struct attach *a)
 {
     return a->unacked ? a->unacked->bytes : 0;
+}
+
+static void return_credit(struct attach *a)
+{
+    a->session->n_credits = (uint8_t)(a->session->n_credits - a->has_credit);
+    a->has_credit = false;
+}
+
+static void take_credit(struct attach *a)
+{
+    a->session->n_credits = (uint8_t)(a->session->n_credits + !a->has_credit);
+    a->has_credit = true;
 }
 
 /* ---- life ---- */
@@ -124,6 +146,7 @@ void attach_free(struct attach *a)
     assert(!list_linked(&a->pending));
     list_del(&a->of_session);
     unacked_free(a->unacked);
+    behind_free(a->behind);
     blob_unref(a->generation);
     free(a->typing);
     free(a->fresh);
@@ -163,7 +186,7 @@ int attach_new(struct session *session, struct local_room *room,
     list_add_tail(&session->attaches, &a->of_session);
     session->n_attaches++;
     all->metrics->attaches++;
-    update_pending(a);
+    attach_update_pending(a);
     *ret_attach = TAKE(a);
     return 0;
 }
@@ -181,6 +204,9 @@ static void send_detach(struct attach *a)
     msg.DETACH.is_old = !a->is_native && !a->fresh;
     msg.DETACH.doubt_ms =
         a->session->said_goodbye ? OLD_CLIENT_CLOSED_DOUBT_MS : OLD_CLIENT_DOUBT_MS;
+    if (a->behind) /* so long it may have lain in the queue */
+        msg.DETACH.doubt_ms +=
+            (uint32_t)(env_now_ms(a->session->all->env) - a->behind->since_ms);
     msg.DETACH.cursor = a->cursor;
     local_room_detach_elsewhere(a->room, a->number);
     if (!link)
@@ -200,6 +226,9 @@ void attach_leave(struct attach *a)
     set_state(a, ATTACH_STATE_GONE);
     a->owes_more = false;
     list_del(&a->pending);
+    return_credit(a);
+    s->n_waiting = (uint8_t)(s->n_waiting - a->is_waiting);
+    metrics_of(a)->sockets_behind -= a->behind != NULL;
     attach_table_remove(&s->all->attaches, a->number);
     if (a->is_subscription)
         map_remove(&s->all->subscriptions, &a->subscription);
@@ -210,6 +239,7 @@ void attach_leave(struct attach *a)
     local_room_remove(a->room, a);
     sessions_reap_attach(s->all, a);
     session_update_pause(s);
+    session_next_page(s);
 }
 
 void attach_end(struct attach *a, unsigned code, struct slice reason)
@@ -274,6 +304,12 @@ int attach_request(struct attach *a)
     fill_start(a, &msg.ATTACH);
     msg.ATTACH.attach = a->number;
     msg.ATTACH.flags |= s->is_native ? ATTACH_NATIVE : 0;
+    msg.ATTACH.flags |= a->behind ? ATTACH_BEHIND : 0;
+    msg.ATTACH.flags |= a->no_presence ? ATTACH_NO_PRESENCE : 0;
+    if (session_may_page(s))
+        take_credit(a);
+    else
+        msg.ATTACH.flags |= ATTACH_PAUSED;
     msg.ATTACH.project = local_room_project(a->room);
     msg.ATTACH.room = local_room_name(a->room);
     msg.ATTACH.user = session_user(s);
@@ -306,6 +342,8 @@ void attach_restart(struct attach *a)
 {
     a->is_sent = false;
     a->owes_more = false;
+    a->owes_presence = false; /* who is attached again is told */
+    return_credit(a);
     if (a->unacked)
         unacked_rewind(a->unacked);
     a->was_cut |= a->state == ATTACH_STATE_CATCHING;
@@ -314,7 +352,7 @@ void attach_restart(struct attach *a)
         if (a->fresh)
             a->fresh->since_ms = env_now_ms(a->session->all->env);
     }
-    update_pending(a);
+    attach_update_pending(a);
 }
 
 void attach_sleep(struct attach *a)
@@ -323,150 +361,55 @@ void attach_sleep(struct attach *a)
     a->owes_more = false;
     free(TAKE(a->typing));
     set_state(a, ATTACH_STATE_ASLEEP);
-    update_pending(a);
+    attach_update_pending(a);
 }
 
-static int send_frame(struct attach *a, uint64_t n, uint32_t flags, struct slice json)
+void attach_set_behind(struct attach *a)
 {
-    struct msg msg = {.type = MSG_FRAME};
-
-    msg.FRAME.attach = a->number;
-    msg.FRAME.n = n;
-    msg.FRAME.flags = flags;
-    msg.FRAME.json = json;
-    return link_send(a->room->link, &msg);
-}
-
-static void flush_frames(struct attach *a)
-{
-    struct unacked *u = a->unacked;
-
-    while (u && u->next && !link_is_full(a->room->link)) {
-        struct unacked_frame *frame = u->next;
-        bool is_resent = frame->n > 0;
-        uint64_t n = is_resent ? frame->n : a->last_n + 1;
-
-        if (send_frame(a, n, is_resent ? FRAME_RESENT : 0, unacked_json(frame)) < 0)
-            return; /* the link ends; after the re-attach everything is sent again */
-        if (is_resent)
-            metrics_of(a)->frames_resent++;
-        else
-            a->last_n = n;
-        unacked_sent(u, n);
-    }
+    a->owes_presence = false;
+    set_state(a, ATTACH_STATE_BEHIND);
+    attach_update_pending(a);
 }
 
 static void flush_more(struct attach *a)
 {
     struct msg msg = {.type = MSG_MORE};
+    struct session *s = a->session;
+    bool is_resume = a->state == ATTACH_STATE_LIVE || a->state == ATTACH_STATE_BEHIND;
 
     /* Above this mark streams report on_drained; what is queued in this turn may well leave at
-     * its end. */
-    if (!a->owes_more || !a->is_sent || attach_queued(a) > SOCKET_QUEUE_SOFT)
+     * its end. What a `resume` of the client brings is one page at a time anyway. */
+    if (!a->owes_more || !a->is_sent || attach_queued(a) > s->all->marks.soft ||
+        (!is_resume && !session_may_page(s)))
         return;
     msg.MORE.attach = a->number;
+    if (link_send(a->room->link, &msg) < 0)
+        return; /* the link ends; the catch-up starts over */
+    a->owes_more = false;
+    if (!is_resume)
+        take_credit(a);
+    behind_on_progress(a);
+}
+
+/* What was left out about who is here is told again, to this socket. */
+static void flush_presence(struct attach *a)
+{
+    struct msg msg = {.type = MSG_REFRESH, .REFRESH = {.attach = a->number}};
+
+    if (!a->owes_presence || a->state != ATTACH_STATE_LIVE ||
+        attach_queued(a) > a->session->all->marks.low || link_is_full(a->room->link))
+        return;
     if (link_send(a->room->link, &msg) == 0)
-        a->owes_more = false;
+        a->owes_presence = false;
 }
 
 void attach_flush(struct attach *a)
 {
-    if (a->state == ATTACH_STATE_LIVE)
-        flush_frames(a);
+    attach_flush_frames(a);
     flush_more(a);
-    update_pending(a);
-}
-
-/* ---- client frames ---- */
-
-static void set_over(struct attach *a, bool is_over)
-{
-    struct session *s = a->session;
-
-    if (a->is_over != is_over)
-        s->n_over = (uint16_t)(is_over ? s->n_over + 1 : s->n_over - 1);
-    a->is_over = is_over;
-    session_update_pause(s);
-}
-
-/* After the queue, which had so many bytes, has become shorter. */
-static void after_settle(struct attach *a, uint32_t bytes_before)
-{
-    a->session->unsettled_bytes -= bytes_before - a->unacked->bytes;
-    set_over(a, a->is_over && !unacked_has_room(a->unacked));
-    if (unacked_is_empty(a->unacked)) {
-        unacked_free(a->unacked);
-        a->unacked = NULL;
-    }
-    update_pending(a);
-}
-
-int attach_keep_frame(struct attach *a, struct slice json)
-{
-    int r;
-
-    if (!a->unacked) {
-        a->unacked = unacked_new();
-        if (!a->unacked)
-            return -ENOMEM;
-    }
-    r = unacked_push(a->unacked, json, env_now_ms(a->session->all->env));
-    if (r < 0)
-        return r;
-    a->session->unsettled_bytes += (uint32_t)json.len;
-    update_pending(a);
-    set_over(a, a->is_over || unacked_is_over(a->unacked));
-    if (a->state == ATTACH_STATE_LIVE)
-        flush_frames(a);
-    else if (a->state == ATTACH_STATE_ASLEEP)
-        local_room_wake(a->room);
-    return 0;
-}
-
-void attach_pass_frame(struct attach *a, struct slice json)
-{
-    if (a->state == ATTACH_STATE_ASLEEP)
-        local_room_wake(a->room);
-    if (a->state != ATTACH_STATE_LIVE || link_is_full(a->room->link))
-        return;
-    if (send_frame(a, 0, 0, json) < 0)
-        return; /* ephemeral: lost with the link */
-}
-
-/* Out of memory, or longer than such a frame is: it is only not said again. */
-static struct attach_typing *typing_new(struct slice json, uint64_t now_ms)
-{
-    struct attach_typing *typing = NULL;
-
-    if (json.len <= TYPING_FRAME_MAX)
-        typing = malloc(sizeof(*typing) + json.len);
-    if (!typing)
-        return NULL;
-    typing->at_ms = now_ms;
-    typing->len = (uint32_t)json.len;
-    memcpy(typing->json, json.data, json.len);
-    return typing;
-}
-
-void attach_pass_typing(struct attach *a, struct slice json)
-{
-    free(a->typing);
-    a->typing = typing_new(json, env_now_ms(a->session->all->env));
-    attach_pass_frame(a, json);
-}
-
-/* The room may have a new owner, who does not know that somebody is typing, or has stopped to:
- * nobody else would tell the others when it ends. */
-static void say_typing_again(struct attach *a)
-{
-    if (!a->typing)
-        return;
-    if (env_now_ms(a->session->all->env) - a->typing->at_ms < TYPING_EXPIRE_MS) {
-        attach_pass_frame(a, slice_of(a->typing->json, a->typing->len));
-        return;
-    }
-    attach_pass_frame(a, SLICE_LIT("{\"type\":\"typing\",\"isTyping\":false}"));
-    free(TAKE(a->typing));
+    flush_presence(a);
+    behind_start(a);
+    attach_update_pending(a);
 }
 
 /* ---- from the shard ---- */
@@ -485,17 +428,21 @@ static void set_generation(struct attach *a, struct slice generation)
     a->generation = blob;
 }
 
-/* Queues a frame for this one socket. <0: the session has been ended. */
+/* Queues a frame for this one socket. <0: the session has been ended. Pages have their own
+ * bound, the credits. */
 static int write_frame(struct attach *a, struct slice json, struct framing_id id)
 {
+    bool is_page = a->state == ATTACH_STATE_CATCHING;
     AUTO(blob_unref) struct blob *frame = NULL;
 
-    if (attach_queued(a) > SOCKET_QUEUE_HARD) {
+    if (!is_page && session_is_overfull(a->session)) {
         metrics_of(a)->slow_closed++;
         session_end_failed(a->session, -ENOBUFS);
         return -EPIPE;
     }
     frame = framing_build(a->framing, json, id);
+    if (is_page && frame)
+        a->session->page_bytes += frame->len;
     if (!frame || session_write(a->session, frame) < 0) {
         session_end_failed(a->session, -ENOMEM);
         return -ENOMEM;
@@ -518,18 +465,24 @@ void attach_on_bytes(struct attach *a, const struct msg_TO_ATTACH *in)
 
     if (a->state == ATTACH_STATE_WAITING)
         set_state(a, ATTACH_STATE_CATCHING);
+    if (a->state == ATTACH_STATE_LIVE && in->cursor > a->cursor &&
+        attach_queued(a) > a->session->all->marks.behind) {
+        behind_mark(a);
+        return; /* what else it says will be said again */
+    }
+    if (a->state == ATTACH_STATE_BEHIND) {
+        if (behind_hold(a, in))
+            attach_settle(a, in->done_n);
+        return;
+    }
     if (in->json.len > 0 && !was_given(a, in) && write_frame(a, in->json, id) < 0)
         return;
     set_generation(a, in->generation);
     if (in->cursor > 0 && (a->state == ATTACH_STATE_CATCHING || in->cursor > a->cursor))
         a->cursor = in->cursor;
-    if (in->done_n > 0 && a->unacked) {
-        uint32_t before = a->unacked->bytes;
-
-        unacked_settle(a->unacked, in->done_n);
-        after_settle(a, before);
-    }
-    update_pending(a);
+    if (in->done_n > 0)
+        attach_settle(a, in->done_n);
+    attach_update_pending(a);
 }
 
 void attach_on_attached(struct attach *a, const struct msg_ATTACHED *in)
@@ -542,44 +495,26 @@ void attach_on_attached(struct attach *a, const struct msg_ATTACHED *in)
     a->fresh = NULL;
     a->was_cut = false;
     set_state(a, ATTACH_STATE_LIVE);
+    return_credit(a);
     local_room_on_live(a->room);
+    if (a->behind)
+        behind_end(a);
+    if (a->state == ATTACH_STATE_GONE)
+        return;
     attach_flush(a);
-    say_typing_again(a);
+    attach_say_typing_again(a);
+    session_next_page(a->session);
 }
 
 void attach_on_paged(struct attach *a)
 {
     a->owes_more = true;
+    return_credit(a);
     attach_flush(a);
+    session_next_page(a->session);
 }
 
 /* ---- time ---- */
-
-/* Answers and forgets the frames that came before that time. */
-static int answer_frames(struct attach *a, uint64_t before_ms)
-{
-    struct unacked_frame *frame;
-
-    while (a->unacked && (frame = unacked_oldest(a->unacked, before_ms))) {
-        enum error_code code = frame->n > 0 ? ERROR_outcome_unknown : ERROR_unavailable;
-        uint32_t bytes = a->unacked->bytes;
-        int r = client_frame_refuse(a->session, unacked_json(frame), code, 0);
-
-        metrics_of(a)->frames_expired++;
-        if (a->state == ATTACH_STATE_GONE)
-            return 0; /* the sink has ended the session */
-        unacked_drop_oldest(a->unacked);
-        after_settle(a, bytes);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-int attach_answer_unsettled(struct attach *a)
-{
-    return answer_frames(a, UINT64_MAX);
-}
 
 void attach_sweep(struct attach *a, uint64_t now_ms)
 {
@@ -591,8 +526,10 @@ void attach_sweep(struct attach *a, uint64_t now_ms)
         attach_end(a, 1013, reason_unavailable);
         return;
     }
+    if (!behind_sweep(a, now_ms))
+        return;
     if (now_ms > WRITE_DEADLINE_MS)
-        r = answer_frames(a, now_ms - WRITE_DEADLINE_MS);
+        r = attach_answer_frames(a, now_ms - WRITE_DEADLINE_MS);
     if (r < 0)
         session_end_failed(a->session, r);
     else if (a->state != ATTACH_STATE_GONE)

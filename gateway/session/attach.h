@@ -16,6 +16,7 @@ enum attach_state {
     ATTACH_STATE_CATCHING, /* the catch-up is coming */
     ATTACH_STATE_LIVE,     /* gets room events */
     ATTACH_STATE_ASLEEP,   /* the room has left its shard; the socket stays */
+    ATTACH_STATE_BEHIND,   /* live for its shard, but the socket is too slow: behind.h */
     ATTACH_STATE_GONE,
 };
 
@@ -36,6 +37,8 @@ struct attach_typing {
     char json[];
 };
 
+struct behind;
+
 struct attach {
     /* What a fan-out reads: in one cache line. */
     uint64_t cursor;       /* the last seq that the socket has been given */
@@ -55,6 +58,9 @@ struct attach {
     bool is_observer : 1;     /* reads without being here */
     bool was_cut : 1;         /* its last re-attach ended before it was live */
     bool is_subscription : 1; /* in sessions.subscriptions */
+    bool has_credit : 1;      /* a page of its catch-up may come: in session->n_credits */
+    bool is_waiting : 1;      /* for a credit or for room: in session->n_waiting */
+    bool owes_presence : 1;   /* went without a frame about who is here */
 
     struct map_node subscription; /* by session and room */
     struct list of_session;       /* session.attaches; sessions.gone once it has left */
@@ -63,6 +69,7 @@ struct attach {
     uint64_t last_n;              /* number of the last frame that was sent */
     struct attach_fresh *fresh;   /* NULL once it has been live */
     struct blob *generation;      /* the room's, in which cursor counts; NULL: not known yet */
+    struct behind *behind;        /* NULL: it keeps up */
     struct attach_typing *typing; /* the newest, for the room's next owner; NULL: none */
 };
 
@@ -77,9 +84,6 @@ void attach_free(struct attach *attach); /* NULL does nothing */
 /* The shard or a deadline ends it: the connection of a client that is in one room goes, one
  * with many is told. */
 void attach_end(struct attach *attach, unsigned code, struct slice reason);
-/* Every frame that no shard has settled is answered with what is known of it. <0: could not be
- * said; the caller ends the session. */
-int attach_answer_unsettled(struct attach *attach) MUST_CHECK;
 
 /* Sends ATTACH on the room's link. */
 int attach_request(struct attach *attach) MUST_CHECK;
@@ -87,6 +91,8 @@ int attach_request(struct attach *attach) MUST_CHECK;
 void attach_tell_roles(struct attach *attach);
 /* The room has lost its owner or sleeps no more: back to WAITING. */
 void attach_restart(struct attach *attach);
+/* Too slow: LIVE -> BEHIND. */
+void attach_set_behind(struct attach *attach);
 /* The room sleeps: a live attach sleeps with it. */
 void attach_sleep(struct attach *attach);
 
@@ -101,10 +107,27 @@ int attach_keep_frame(struct attach *attach, struct slice json) MUST_CHECK;
 void attach_pass_frame(struct attach *attach, struct slice json);
 /* A typing frame: passed on, and said again to another owner of the room while it is fresh. */
 void attach_pass_typing(struct attach *attach, struct slice json);
-/* Sends what is kept and has not been sent on this link, and a MORE that is owed. */
+/* Sends what is kept and has not been sent on this link, and what is owed: MORE, the beginning
+ * of a catch-up, a wish for presence. */
 void attach_flush(struct attach *attach);
 /* Deadlines. The attach may be gone afterwards. */
 void attach_sweep(struct attach *attach, uint64_t now_ms);
+
+/* ---- attach_frames.c: frames of the client ---- */
+
+/* Sends what is kept and has not been sent on this link. */
+void attach_flush_frames(struct attach *attach);
+/* The shard has settled all frames up to this number. */
+void attach_settle(struct attach *attach, uint64_t done_n);
+/* The newest typing frame goes out again, to an owner that may not know it. */
+void attach_say_typing_again(struct attach *attach);
+/* Frames that came before that time and that no shard has settled are answered with what is
+ * known of them, and forgotten; or all of them. <0: could not be said; the caller ends the
+ * session. */
+int attach_answer_frames(struct attach *attach, uint64_t before_ms) MUST_CHECK;
+int attach_answer_unsettled(struct attach *attach) MUST_CHECK;
+/* On the pending list exactly while the sweep or a drained queue has something to do for it. */
+void attach_update_pending(struct attach *attach);
 
 static inline bool attach_is_in(const struct attach *attach, struct slice room)
 {

@@ -3,7 +3,8 @@
  *
  * Order: link events come in seq order, every live socket gets each event with
  * seq > cursor once, and its cursor moves with it, whether or not it may see the
- * bytes. Nothing is allocated or looked up per member.
+ * bytes. The cursor of one that is too slow (behind.h) stays where it is. Nothing is
+ * allocated or looked up per member.
  */
 #include "gateway/session/fan_out.h"
 
@@ -11,6 +12,7 @@
 
 #include "common/base/limits.h"
 #include "gateway/session/attach.h"
+#include "gateway/session/behind.h"
 #include "gateway/session/local_room.h"
 #include "gateway/session/sessions.h"
 
@@ -59,21 +61,22 @@ static bool may_see(const struct attach *a, const struct msg_ROOM_EVENT *event)
     return a->number != event->except;
 }
 
-/* A socket whose queue is over the soft mark. False: it does not get this event. */
+/* A socket whose queue is over the soft mark. False: it does not get this event. The second
+ * form of an event that it was given (seq 0) follows it in any case. */
 static bool slow_may_have(struct attach *a, const struct msg_ROOM_EVENT *event)
 {
-    struct gateway_metrics *metrics = a->session->all->metrics;
+    const struct sessions *all = a->session->all;
 
     if (event->flags & EVENT_EPHEMERAL) {
-        metrics->slow_dropped++;
+        all->metrics->slow_dropped++;
+        a->owes_presence |= (event->flags & EVENT_PRESENCE) != 0;
+        attach_update_pending(a);
         return false;
     }
-    if (attach_queued(a) > SOCKET_QUEUE_HARD) {
-        metrics->slow_closed++;
-        session_end_failed(a->session, -ENOBUFS);
-        return false;
-    }
-    return true;
+    if (event->seq == 0 || attach_queued(a) <= all->marks.behind)
+        return true;
+    behind_mark(a);
+    return false;
 }
 
 static int write_to(struct attach *a, struct blob *frame)
@@ -83,19 +86,19 @@ static int write_to(struct attach *a, struct blob *frame)
 
 /* True when the frame was queued. The member may be gone afterwards. */
 static bool give(struct attach *a, const struct msg_ROOM_EVENT *event,
-                 const struct frames *frames)
+                 const struct frames *frames, size_t soft)
 {
     if (a->state != ATTACH_STATE_LIVE)
         return false;
-    if (event->seq > 0) {
-        if (a->cursor >= event->seq)
-            return false; /* it was in the catch-up */
-        a->cursor = event->seq;
+    if (event->seq > 0 && a->cursor >= event->seq)
+        return false; /* it was in the catch-up */
+    if (!may_see(a, event)) {
+        a->cursor = MAX(a->cursor, event->seq);
+        return false;
     }
-    if (!may_see(a, event))
+    if (attach_queued(a) > soft && !slow_may_have(a, event))
         return false;
-    if (attach_queued(a) > SOCKET_QUEUE_SOFT && !slow_may_have(a, event))
-        return false;
+    a->cursor = MAX(a->cursor, event->seq);
     if (write_to(a, frames->of[a->framing]) < 0) {
         session_end_failed(a->session, -ENOMEM);
         return false;
@@ -105,6 +108,7 @@ static bool give(struct attach *a, const struct msg_ROOM_EVENT *event,
 
 void fan_out(struct local_room *room, const struct msg_ROOM_EVENT *event)
 {
+    size_t soft = room->all->marks.soft;
     struct frames frames;
     uint64_t given = 0;
 
@@ -124,7 +128,7 @@ void fan_out(struct local_room *room, const struct msg_ROOM_EVENT *event)
             __builtin_prefetch(room->members[i - AHEAD]);
         if (i >= AHEAD / 2)
             __builtin_prefetch(room->members[i - AHEAD / 2]->stream);
-        given += give(room->members[i], event, &frames);
+        given += give(room->members[i], event, &frames, soft);
     }
     room->all->metrics->deliveries += given;
     frames_drop(&frames);

@@ -176,7 +176,8 @@ void local_room_wake(struct local_room *room)
 static bool has_unsettled(const struct local_room *room)
 {
     for (uint32_t i = 0; i < room->n; i++)
-        if (room->members[i]->state != ATTACH_STATE_LIVE || room->members[i]->unacked)
+        if (room->members[i]->state != ATTACH_STATE_LIVE || room->members[i]->unacked ||
+            room->members[i]->owes_presence)
             return true;
     return false;
 }

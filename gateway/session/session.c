@@ -286,13 +286,41 @@ void session_on_text(struct session *s, struct slice text)
         session_end_failed(s, r);
 }
 
+/* Who begins a catch-up goes to the end of the list, and may be met again. */
 void session_on_drained(struct session *s)
 {
-    struct attach *a;
+    struct attach *a, *next;
 
     if (s->is_closed)
         return;
-    list_for_each(a, &s->attaches, of_session) attach_flush(a);
+    list_for_each_safe(a, next, &s->attaches, of_session) attach_flush(a);
+}
+
+bool session_may_page(const struct session *s)
+{
+    return s->n_credits < CATCHUPS_PER_SOCKET && session_queued(s) <= s->all->marks.soft;
+}
+
+void session_next_page(struct session *s)
+{
+    struct attach *a, *next;
+
+    list_for_each_safe(a, next, &s->attaches, of_session)
+    {
+        if (s->is_closed || s->n_waiting == 0 || !session_may_page(s))
+            return;
+        if (a->is_waiting)
+            attach_flush(a);
+    }
+}
+
+bool session_is_overfull(struct session *s)
+{
+    size_t queued = session_queued(s);
+
+    if (queued <= s->all->marks.low)
+        s->page_bytes = 0;
+    return queued > s->all->marks.hard + s->page_bytes;
 }
 
 int session_send(struct session *s, struct slice json)
@@ -302,7 +330,7 @@ int session_send(struct session *s, struct slice json)
     if (!frame)
         return -ENOMEM;
     /* A client that talks but does not read: its answers must not pile up. */
-    if (session_queued(s) > SOCKET_QUEUE_HARD) {
+    if (session_is_overfull(s)) {
         s->all->metrics->slow_closed++;
         return -ENOBUFS;
     }

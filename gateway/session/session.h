@@ -56,6 +56,11 @@ struct session_events {
     void (*on_token)(void *owner, struct slice token, struct slice frame_id);
 };
 
+/* Bytes queued for one socket, by what happens above them; see SOCKET_QUEUE_*. */
+struct socket_marks {
+    size_t low, soft, behind, hard;
+};
+
 struct sessions_config {
     uint32_t
         rate_limit_scale;  /* FLUXY_RATE_LIMIT_SCALE, multiplies rate limits; 0 counts as 1 */
@@ -63,6 +68,7 @@ struct sessions_config {
     uint32_t token_warning_ms; /* before its token ends a native client is told; 0:
                                   TOKEN_WARNING_MS */
     uint32_t token_grace_ms;   /* after that it may still read; 0: TOKEN_GRACE_MS */
+    struct socket_marks marks; /* all 0: SOCKET_QUEUE_* */
 };
 
 /* env, pool and metrics are borrowed and outlive the sessions. Takes the session side of the

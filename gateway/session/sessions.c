@@ -387,6 +387,11 @@ int sessions_new(struct env *env, struct link_pool *pool, struct gateway_metrics
     all->token_warning_ms =
         config->token_warning_ms ? config->token_warning_ms : TOKEN_WARNING_MS;
     all->token_grace_ms = config->token_grace_ms ? config->token_grace_ms : TOKEN_GRACE_MS;
+    all->marks = config->marks.hard ? config->marks
+                                    : (struct socket_marks){.low = SOCKET_QUEUE_LOW,
+                                                            .soft = SOCKET_QUEUE_SOFT,
+                                                            .behind = SOCKET_QUEUE_BEHIND,
+                                                            .hard = SOCKET_QUEUE_HARD};
     attach_table_init(&all->attaches);
     map_init(&all->subscriptions);
     map_init(&all->rooms);

@@ -26,6 +26,7 @@ struct sessions {
     struct gateway_metrics *metrics;
     uint32_t max_sessions;
     struct ratelim_rule frame_rule;
+    struct socket_marks marks;
     uint32_t token_warning_ms, token_grace_ms;
     struct wheel wheel;           /* ends of tokens */
     struct attach_table attaches; /* by number */
@@ -79,10 +80,13 @@ struct session {
     int64_t expires_s; /* of the token, by the wall clock; 0: never */
     uint8_t socket_id[SOCKET_ID_LEN];
     uint32_t unsettled_bytes; /* of all attaches */
+    uint32_t page_bytes;      /* of pages, queued since the socket had last drained */
     uint32_t depart_ms; /* when its client is to come back, from the departure's beginning */
     uint16_t n_attaches;
-    uint16_t n_over; /* attaches with too much unsettled; not read while above 0 */
-    uint8_t framing; /* enum framing */
+    uint16_t n_over;   /* attaches with too much unsettled; not read while above 0 */
+    uint8_t n_credits; /* attaches that may be sent a page: CATCHUPS_PER_SOCKET at most */
+    uint8_t n_waiting; /* attaches that wait for a credit, or for the socket to drain */
+    uint8_t framing;   /* enum framing */
     bool is_paused : 1;
     bool is_native : 1;
     bool many_rooms : 1; /* subscribes; else it is in one room for life */
@@ -114,6 +118,13 @@ void session_end_failed(struct session *session, int error);
 void session_update_pause(struct session *session);
 /* A text frame to the client. <0: the caller ends the session; -ENOBUFS: it does not read. */
 int session_send(struct session *session, struct slice json) MUST_CHECK;
+
+/* A page of some room's catch-up may be asked for. */
+bool session_may_page(const struct session *session);
+/* A credit has come back: rooms that wait for one go on. */
+void session_next_page(struct session *session);
+/* Beside the pages that were asked for, more is queued than a client may leave unread. */
+bool session_is_overfull(struct session *session);
 
 /* Of a session that is in one room for life; NULL: not yet in it. */
 struct attach *session_only_attach(const struct session *session);

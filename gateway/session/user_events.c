@@ -49,7 +49,7 @@ static bool give(struct attach *a, const struct msg_USER_ROOMS *in)
     AUTO(blob_unref) struct blob *frame = NULL;
     AUTO_BUF json = BUF_INIT;
 
-    if (attach_queued(a) > SOCKET_QUEUE_SOFT) {
+    if (attach_queued(a) > a->session->all->marks.soft) {
         a->session->all->metrics->slow_dropped++;
         return false;
     }

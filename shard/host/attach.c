@@ -214,6 +214,12 @@ static void take_params(struct attach *attach, const struct msg_ATTACH *msg)
            attach->given_generation_len);
 }
 
+static void start_over(struct attach *attach, const struct msg_ATTACH *msg)
+{
+    attach->was_live = attach->state == ATTACH_LIVE && (msg->flags & ATTACH_BEHIND);
+    stop(attach);
+}
+
 static bool are_ids_valid(const struct msg_ATTACH *msg)
 {
     return ident_is_valid(msg->project) && ident_is_valid(msg->room) &&
@@ -261,10 +267,10 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
     }
     if (!room)
         room = room_open(host, msg->project, msg->room);
-    if (room && attach)
-        stop(attach);
-    else if (room)
+    if (room && !attach)
         attach = attach_add(gate, room, msg);
+    else if (room)
+        start_over(attach, msg);
     if (!attach) {
         send_close(gate, msg->attach, msg->epoch, 1013, "overloaded");
         return;
@@ -313,6 +319,14 @@ void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg)
     old_on_gone_asleep(gate->host, msg);
     if (msg->wake)
         wake(gate, msg);
+}
+
+void attach_on_refresh(struct gate *gate, const struct msg_REFRESH *msg)
+{
+    struct attach *attach = gate_find_attach(gate, msg->attach);
+
+    if (attach && attach->state == ATTACH_LIVE)
+        presence_tell(attach);
 }
 
 void attach_on_more(struct gate *gate, const struct msg_MORE *msg)
@@ -385,6 +399,8 @@ static void enter(struct attach *attach)
     old_on_enter(attach);
     if (!attach->present && !is_observer)
         attach->present = roster_add(&attach->room->roster, attach->user, attach->user_info);
+    if (attach->present && (attach->flags & ATTACH_REATTACH))
+        presence_on_back(attach);
     attach->state = ATTACH_CATCHING;
     if ((!attach->present && !is_observer) || catchup_start(attach) < 0)
         attach_close(attach, 1013, "overloaded");
@@ -424,7 +440,9 @@ void attach_become_live(struct attach *attach, uint64_t at)
     attach->state = ATTACH_LIVE;
     old_on_live(attach);
     attach->room_gate->n_live++;
-    if (attach->present)
+    if (attach->was_live)
+        presence_tell(attach); /* the others know of it all along */
+    else if (attach->present)
         presence_on_live(attach, attach->flags & ATTACH_REATTACH);
     token_streams_on_user_here(room, attach->user);
     frames_run_held(attach);

@@ -45,6 +45,7 @@ struct attach {
     uint8_t given_generation_len; /* 0: none given */
     char given_generation[GENERATION_TEXT_MAX];
     bool generation_is_told; /* to the gateway, since the newest ATTACH */
+    bool was_live;           /* here, until the newest ATTACH, and is only being caught up */
     /* How far its client had come (old.h); not of native ones. */
     bool is_noted;
     uint64_t reach;   /* before it came */
@@ -70,6 +71,7 @@ struct attach {
 void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg);
 void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg);
 void attach_on_more(struct gate *gate, const struct msg_MORE *msg);
+void attach_on_refresh(struct gate *gate, const struct msg_REFRESH *msg);
 void attach_on_roles(struct gate *gate, const struct msg_ROLES *msg);
 
 /* ---- inside the host ---- */

@@ -413,7 +413,10 @@ static void begin(struct catchup *c)
         catchup_finish(c);
         return;
     }
-    step(c);
+    if (attach->flags & ATTACH_PAUSED)
+        catchup_wait_for_more(c);
+    else
+        step(c);
 }
 
 void catchup_run(struct catchup *c)

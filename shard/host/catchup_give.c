@@ -231,7 +231,7 @@ static void give_live(struct catchup *c, struct entry *const *entries, size_t n,
         attach_send(attach, 0, to, slice_of(NULL, 0));
 }
 
-static void wait_for_more(struct catchup *c)
+void catchup_wait_for_more(struct catchup *c)
 {
     const struct attach *attach = c->attach;
     struct msg msg = {.type = MSG_PAGED,
@@ -258,7 +258,7 @@ void catchup_give_page(struct catchup *c, struct entry *const *entries, size_t n
     c->at = to;
     if (more) {
         metrics->resume_paged++;
-        wait_for_more(c);
+        catchup_wait_for_more(c);
         return;
     }
     metrics->resume_full++;
@@ -291,7 +291,7 @@ void catchup_give_snapshot(struct catchup *c, struct entry *const *entries, size
         c->kind = CATCHUP_CHANGES;
         c->at = c->reach;
         c->known = head;
-        wait_for_more(c);
+        catchup_wait_for_more(c);
         return;
     }
     c->at = head;

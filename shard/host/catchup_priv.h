@@ -60,6 +60,8 @@ void catchup_give_snapshot(struct catchup *catchup, struct entry *const *entries
 /* subscription_succeeded. at: what the socket has been given; cursor: the same, or 0 when it
  * has been told. */
 void catchup_say_subscribed(struct attach *attach, uint64_t at, uint64_t cursor);
+/* The next page goes out when the gateway has room for it. */
+void catchup_wait_for_more(struct catchup *catchup);
 /* Caught up: the socket is live. */
 void catchup_finish(struct catchup *catchup);
 /* Gives up: the socket is closed (connect), or the resume is answered with an error. */

@@ -160,6 +160,52 @@ void presence_on_live(struct attach *attach, bool is_back)
     presence_refresh(room);
 }
 
+void presence_on_back(struct attach *attach)
+{
+    struct roster_user *user = attach->present;
+
+    user->is_announced |= is_no_news(attach->room, user->user, true);
+}
+
+/* In a room of counts it does not learn what it has missed: the next deltas begin here. */
+static void tell_truncated(struct attach *attach)
+{
+    struct room_host *room = attach->room;
+    struct buf *json = &room->host->json;
+    struct turnout nothing;
+
+    turnout_init(&nothing);
+    nothing.is_incomplete = true;
+    buf_clear(json);
+    frame_presence_delta(json, room->id, &room->roster, &nothing);
+    attach_send(attach, 0, 0, buf_slice(json));
+    turnout_deinit(&nothing);
+}
+
+static void tell_presence(struct attach *attach)
+{
+    struct room_host *room = attach->room;
+    struct buf *json = &room->host->json;
+
+    buf_clear(json);
+    frame_presence(json, room->id, &room->roster);
+    attach_send(attach, 0, 0, buf_slice(json));
+    if (!turnout_is_listed(room->roster.n_users) && (attach->flags & ATTACH_NATIVE))
+        tell_truncated(attach);
+    buf_clear(json);
+    frame_subscription_count(json, room->id, &room->roster);
+    attach_send(attach, 0, 0, buf_slice(json));
+}
+
+void presence_tell(struct attach *attach)
+{
+    if (attach->room->settle.phase == SETTLE_ASKING)
+        return; /* all are told in a moment */
+    if (!(attach->flags & ATTACH_NO_PRESENCE))
+        tell_presence(attach);
+    typing_on_back(attach);
+}
+
 void presence_on_gone(struct attach *attach)
 {
     struct room_host *room = attach->room;

@@ -16,6 +16,11 @@ void presence_stop(struct room_host *room);
 
 /* A socket that is counted has become live. is_back: it was here before (re-attach). */
 void presence_on_live(struct attach *attach, bool is_back);
+/* A socket that was here before is let in again, and is caught up first, which may take its
+ * time: nobody is told that its user has come, or that he has not come back. */
+void presence_on_back(struct attach *attach);
+/* To this live socket alone: who is here, and who is typing. */
+void presence_tell(struct attach *attach);
 /* A socket that was counted is going; takes it out of the roster. */
 void presence_on_gone(struct attach *attach);
 /* Somebody who was here when the room slept has not come back. */

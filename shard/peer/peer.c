@@ -318,6 +318,9 @@ static int dispatch(struct peer *peer, const struct msg *msg)
     case MSG_MORE:
         attach_on_more(peer->gate, &msg->MORE);
         return 0;
+    case MSG_REFRESH:
+        attach_on_refresh(peer->gate, &msg->REFRESH);
+        return 0;
     case MSG_ROLES:
         attach_on_roles(peer->gate, &msg->ROLES);
         return 0;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/limits.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_world.h"
 
@@ -16,6 +17,16 @@ static uint64_t registry_wall_ms(void *arg)
 }
 
 /* ---- what the seed chooses ---- */
+
+/* Frames are short here: so that few of them make a socket slow, and one alone in the first. */
+static const struct socket_marks marks[] = {
+    {.low = 100, .soft = 200, .behind = 300, .hard = 50000},
+    {.low = 500, .soft = 1500, .behind = 3000, .hard = 50000},
+    {.low = SOCKET_QUEUE_LOW,
+     .soft = SOCKET_QUEUE_SOFT,
+     .behind = SOCKET_QUEUE_BEHIND,
+     .hard = SOCKET_QUEUE_HARD},
+};
 
 static void choose(struct sim_world *w)
 {
@@ -29,6 +40,8 @@ static void choose(struct sim_world *w)
         w->sim.latency_max_ms = w->usual_store_ms = 0;
     w->n_gateways = sim_at_most(w->n_gateways, w->options.max_gateways);
     w->n_shards = sim_at_most(w->n_shards, w->options.max_shards);
+    w->marks = marks[w->options.is_calm ? ARRAY_LEN(marks) - 1
+                                        : sim_range(rng, 0, ARRAY_LEN(marks) - 1)];
     sim_nemesis_init(w);
 }
 

@@ -170,6 +170,28 @@ void fault_hang_up(struct sim_world *w, struct sim_strike *strike)
     }
 }
 
+/* Mostly the same few: one that is slow all the time is caught up again and again. */
+void fault_stop_reading(struct sim_world *w, struct sim_strike *strike)
+{
+    uint64_t ms = sim_some_time(strike);
+    size_t n = 0, at;
+    struct sim_socket *socket;
+
+    list_for_each(socket, &w->sockets, link) n++;
+    at = sim_range(&strike->rng, 0, UINT32_MAX) % MAX(n, (size_t)1);
+    if (sim_chance(&strike->rng, 700))
+        at /= 4;
+    list_for_each(socket, &w->sockets, link)
+    {
+        if (at-- > 0)
+            continue;
+        sim_tell(w, strike, "%s reads nothing for %llu ms", socket->name,
+                 (unsigned long long)ms);
+        sim_socket_stall(socket, ms);
+        return;
+    }
+}
+
 void sim_heal_net(struct sim_world *w)
 {
     sim_heal_partitions(&w->sim);

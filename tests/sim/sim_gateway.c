@@ -53,7 +53,7 @@ void sim_gateway_start(struct sim_world *world, size_t i)
     struct sim_gateway *g = &world->gateways[i];
     struct membership_config member = {0};
     struct link_pool_config link = {0};
-    struct sessions_config sessions = {.rate_limit_scale = 1000000};
+    struct sessions_config sessions = {.rate_limit_scale = 1000000, .marks = world->marks};
 
     memset(g, 0, sizeof(*g));
     g->world = world;

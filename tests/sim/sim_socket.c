@@ -194,7 +194,7 @@ static void on_delivery(struct sim *sim, void *arg)
         s->stream.queued_bytes -= errand->blob->len;
         on_blob(s, errand->blob, errand->connection);
         if (errand->connection == s->number && s->session && s->is_full &&
-            s->stream.queued_bytes == 0)
+            s->stream.queued_bytes <= s->world->marks.low)
             drained(s, 0);
     }
     blob_unref(errand->blob);
@@ -210,7 +210,7 @@ static int socket_write(struct stream *stream, struct blob *blob)
     errand->blob = blob_ref(blob);
     s->arrives_ms = MAX(s->arrives_ms, at);
     stream->queued_bytes += blob->len;
-    s->is_full |= stream->queued_bytes > SOCKET_QUEUE_SOFT;
+    s->is_full |= stream->queued_bytes > s->world->marks.soft;
     sim_after(sim_of(s), s->arrives_ms - sim_of(s)->now_ms, on_delivery, errand);
     return 0;
 }
@@ -304,6 +304,7 @@ void sim_socket_connect(struct sim_socket *s)
     s->n_connects++;
     s->number++;
     s->stream = (struct stream){.ops = &stream_ops};
+    s->arrives_ms = 0;
     s->is_full = false;
     sink.stream = &s->stream;
     s->events->on_dial(s, &params, &enter);
@@ -325,6 +326,11 @@ void sim_socket_connect(struct sim_socket *s)
 void sim_socket_is_well(struct sim_socket *s)
 {
     s->backoff = 0;
+}
+
+void sim_socket_stall(struct sim_socket *s, uint64_t ms)
+{
+    s->arrives_ms = MAX(s->arrives_ms, sim_of(s)->now_ms + ms);
 }
 
 void sim_socket_cut(struct sim_socket *s)

@@ -66,6 +66,8 @@ void sim_socket_is_well(struct sim_socket *socket);
 bool sim_socket_is_given(const struct sim_socket *socket, struct slice room, uint64_t seq);
 /* It has been attached to this room once: nothing had to be told again. */
 bool sim_socket_is_first(const struct sim_socket *socket, struct slice room);
+/* The client reads nothing for a while; what it says goes out. */
+void sim_socket_stall(struct sim_socket *socket, uint64_t ms);
 /* The gateway process died: the socket breaks. */
 void sim_socket_cut(struct sim_socket *socket);
 /* The client closes its socket itself and comes back: soon, or after this time. */

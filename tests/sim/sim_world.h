@@ -63,6 +63,7 @@ struct sim_world {
     struct sim sim;
     struct sim_options options;
     struct sim_faults faults;
+    struct socket_marks marks; /* of the gateways' sockets */
     struct sim_check check;
 
     struct sim_node database; /* where the server's env lives */

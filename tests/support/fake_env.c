@@ -32,6 +32,7 @@ struct fake_stream {
     bool end_pending;  /* on_close(end) is due */
     enum stream_end end;
     struct later dead;
+    bool fails_writes;
 };
 
 static struct fake_stream *fake_of(struct stream *s)
@@ -106,6 +107,8 @@ static int fake_write(struct stream *s, struct blob *blob)
     struct out *out;
 
     assert(!fs->closed); /* the owner has forgotten a closed stream */
+    if (fs->fails_writes)
+        return -ENOMEM;
     out = calloc(1, sizeof(*out));
     if (!out)
         return -ENOMEM;
@@ -115,6 +118,11 @@ static int fake_write(struct stream *s, struct blob *blob)
     if (s->queued_bytes > fs->f->high_mark)
         fs->was_high = true;
     return 0;
+}
+
+void fake_stream_fail_writes(struct stream *s)
+{
+    fake_of(s)->fails_writes = true;
 }
 
 static void fake_pause(struct stream *s, bool paused)

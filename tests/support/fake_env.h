@@ -48,6 +48,8 @@ void fake_unlisten(struct fake_listener *l);
 
 /* What s has written (and writes) stays queued in s: a peer or network that takes nothing. */
 void fake_stream_hold(struct stream *s, bool held);
+/* Writes to s fail from now on, as without memory. */
+void fake_stream_fail_writes(struct stream *s);
 /* The peer of s gets at most n bytes per on_bytes (0: as they were written). */
 void fake_stream_split(struct stream *s, size_t n);
 /* The connection breaks: what is queued is lost, both ends (that are still open) get

@@ -153,34 +153,6 @@ describe('event streams', () => {
     assert.equal(c.error, undefined, 'the answer ends in order');
   });
 
-  test('a reader who does not read is closed, the others are not', async () => {
-    const id = await room('s-slow');
-    const { hostname, port } = new URL(cluster.http());
-    const slow = net.connect(Number(port), hostname);
-    slow.write(`GET /rooms/${id}/stream?token=${bob} HTTP/1.1\r\nHost: x\r\n\r\n`);
-    await new Promise((resolve) => slow.once('data', resolve));
-    slow.pause();
-    const reader = await EventReader.open(cluster.http(), id, bob);
-    const writer = await Client.join(cluster.ws(), id, ada, { keep: false });
-    const big = 'x'.repeat(3900);
-    const metric = async () => {
-      const text = await cluster.metrics(cluster.gateways[0].admin);
-      return Number(text.match(/^fluxy_slow_consumer_total\{action="close"\} (\d+)$/m)[1]);
-    };
-    let n = 0;
-    await eventually('the slow one is closed', async () => {
-      for (let i = 0; i < 250; i++) writer.message(`${n++} ${big}`);
-      await reader.until((f) => f.content?.startsWith(`${n - 1} `));
-      return (await metric()) > 0;
-    }, 30000);
-    assert.equal(reader.ended, false);
-    const seqs = reader.frames.filter((f) => f.type === 'message').map((f) => f.seq);
-    assert.deepEqual(seqs, Array.from({ length: n }, (_, i) => i + 1));
-    slow.destroy();
-    reader.close();
-    await writer.close();
-  });
-
   test('a gateway that is stopped says so', async () => {
     const id = await room('s-drain');
     const reader = await EventReader.open(cluster.http(1), id, bob);

@@ -387,7 +387,39 @@ static void a_move_is_not_noticed(void **state)
                      memmem(w.client.in.data, w.client.in.len, "id: ", 4));
 }
 
-static void a_slow_reader_loses_ephemerals_and_then_the_stream(void **state)
+static void a_slow_reader_loses_ephemerals_and_is_caught_up(void **state)
+{
+    static char big[SOCKET_QUEUE_SOFT / 2];
+    uint64_t seq = 5;
+
+    (void)state;
+    open_stream();
+    fake_shard_clear(w.shard);
+    memset(big, 'x', sizeof(big) - 1);
+    stream_pause(w.client.stream, true);
+    while (seq < 30) {
+        room_event(++seq, 0, big);
+        room_event(0, EVENT_EPHEMERAL, "{\"type\":\"typing\"}");
+    }
+    assert_true(w.c.metrics.slow_dropped > 0);
+    assert_int_equal(w.c.metrics.sockets_behind, 1);
+    assert_int_equal(w.c.metrics.event_streams, 1);
+    fake_shard_expect_nothing(w.shard);
+    stream_pause(w.client.stream, false);
+    fake_env_run(&w.c.env);
+    expect_attach();
+    assert_int_equal(asked.flags, ATTACH_REATTACH | ATTACH_OBSERVER | ATTACH_BEHIND);
+    assert_true(asked.last_seq < 30);
+    assert_false(world_has(&w, "id: 30-g"));
+    to_attach(30, "{\"n\":30}");
+    attached(30);
+    assert_true(world_has(&w, "id: 30-g\ndata: {\"n\":30}\n\n"));
+    assert_int_equal(w.c.metrics.sockets_behind, 0);
+    assert_int_equal(w.c.metrics.slow_closed, 0);
+}
+
+/* Nothing is taken at all: the connection itself gives up (HTTP_WRITE_TIMEOUT_MS). */
+static void a_reader_who_takes_nothing_loses_the_stream(void **state)
 {
     static char big[SOCKET_QUEUE_SOFT / 2];
     uint64_t seq = 5;
@@ -396,13 +428,12 @@ static void a_slow_reader_loses_ephemerals_and_then_the_stream(void **state)
     open_stream();
     memset(big, 'x', sizeof(big) - 1);
     stream_pause(w.client.stream, true);
-    while (w.c.metrics.event_streams > 0 && seq < 30) {
+    while (w.c.metrics.sockets_behind == 0 && seq < 30)
         room_event(++seq, 0, big);
-        room_event(0, EVENT_EPHEMERAL, "{\"type\":\"typing\"}");
-    }
+    assert_int_equal(w.c.metrics.sockets_behind, 1);
+    fake_env_advance(&w.c.env, BEHIND_STALL_MS + 1000);
     assert_int_equal(w.c.metrics.event_streams, 0);
-    assert_true(w.c.metrics.slow_dropped > 0);
-    assert_int_equal(w.c.metrics.slow_closed, 1);
+    assert_int_equal(w.c.metrics.sockets_behind, 0);
     fake_shard_clear(w.shard);
 }
 
@@ -439,7 +470,9 @@ int main(void)
         cmocka_unit_test_teardown(a_shutdown_with_readers_is_clean, teardown),
         cmocka_unit_test_teardown(a_silent_stream_beats, teardown),
         cmocka_unit_test_teardown(a_move_is_not_noticed, teardown),
-        cmocka_unit_test_teardown(a_slow_reader_loses_ephemerals_and_then_the_stream, teardown),
+        cmocka_unit_test_teardown(a_slow_reader_loses_ephemerals_and_is_caught_up, teardown),
+        cmocka_unit_test_teardown(sockets_and_streams_share_a_room, teardown),
+        cmocka_unit_test_teardown(a_reader_who_takes_nothing_loses_the_stream, teardown),
         cmocka_unit_test_teardown(sockets_and_streams_share_a_room, teardown),
     };
 

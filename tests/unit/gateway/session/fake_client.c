@@ -217,6 +217,13 @@ void shard_to_attach(struct fake_shard *s, const struct fake_attach *a, uint64_t
     fake_shard_send(s, &msg);
 }
 
+void shard_paged(struct fake_shard *s, const struct fake_attach *a)
+{
+    struct msg msg = {.type = MSG_PAGED, .PAGED = {.attach = a->number, .epoch = a->epoch}};
+
+    fake_shard_send(s, &msg);
+}
+
 void shard_attached(struct fake_shard *s, const struct fake_attach *a, uint64_t seq)
 {
     struct msg msg = {.type = MSG_ATTACHED};

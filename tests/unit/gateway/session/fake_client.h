@@ -54,6 +54,7 @@ struct fake_attach {
 struct fake_attach shard_expect_attach(struct fake_world *w, struct fake_shard *s);
 void shard_to_attach(struct fake_shard *s, const struct fake_attach *a, uint64_t done_n,
                      uint64_t cursor, const char *json);
+void shard_paged(struct fake_shard *s, const struct fake_attach *a);
 void shard_attached(struct fake_shard *s, const struct fake_attach *a, uint64_t seq);
 void shard_room_event(struct fake_shard *s, const char *room, uint64_t seq, uint32_t flags,
                       uint64_t except, const char *json);

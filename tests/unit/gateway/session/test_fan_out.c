@@ -124,7 +124,7 @@ static void flags_choose_who_sees_the_bytes_and_all_cursors_move(void **state)
     assert_int_equal(shard_expect_attach(&w, s0).last_seq, 13);
 }
 
-static void a_slow_reader_loses_ephemerals_then_its_socket_and_slows_nobody(void **state)
+static void a_slow_reader_loses_ephemerals_then_falls_behind_and_slows_nobody(void **state)
 {
     static char big[64 * KIB];
     uint64_t seq = 10;
@@ -142,14 +142,14 @@ static void a_slow_reader_loses_ephemerals_then_its_socket_and_slows_nobody(void
     fake_env_run(&w.c.env);
     assert_int_equal(w.c.metrics.slow_dropped, 1);
 
-    while (many[1].code == 0 && seq < 100) {
-        assert_true(many[1].stream->queued_bytes <= SOCKET_QUEUE_HARD + 2 * sizeof(big));
+    while (seq < 100) {
+        assert_true(many[1].stream->queued_bytes <= SOCKET_QUEUE_BEHIND + 2 * sizeof(big));
         shard_room_event(s0, "r", ++seq, 0, 0, big);
         fake_env_run(&w.c.env);
     }
-    assert_int_equal(many[1].code, 1013);
-    assert_string_equal(many[1].reason, "slow_consumer");
-    assert_int_equal(w.c.metrics.slow_closed, 1);
+    assert_int_equal(w.c.metrics.slow_marked, 1);
+    assert_int_equal(w.c.metrics.sockets_behind, 1);
+    assert_int_equal(w.c.metrics.slow_closed, 0);
     for (int i = 0; i < 3; i += 2) {
         size_t events = 0;
 
@@ -161,49 +161,33 @@ static void a_slow_reader_loses_ephemerals_then_its_socket_and_slows_nobody(void
     }
 }
 
-/* Sockets close in the middle of the walk: their neighbours still get the event, once. */
+/* A sink that cannot take the frame ends its session in the middle of the walk. */
 static void closing_during_the_walk_misses_nobody(void **state)
 {
-    static char big[64 * KIB];
-    uint64_t seq = 10;
-
     (void)state;
     open_room(N);
-    memset(big, 'x', sizeof(big) - 1);
     for (int i = 0; i < N; i += 3)
-        fake_stream_hold(many[i].stream, true);
-    while (sessions_count(w.sessions) == N && seq < 100) {
-        shard_room_event(s0, "r", ++seq, 0, 0, big);
-        fake_env_run(&w.c.env);
-    }
-    shard_room_event(s0, "r", ++seq, 0, 0, "end");
+        fake_stream_fail_writes(many[i].stream);
+    shard_room_event(s0, "r", 11, 0, 0, "event");
+    shard_room_event(s0, "r", 12, 0, 0, "end");
     fake_env_run(&w.c.env);
     for (int i = 0; i < N; i++) {
-        size_t events = 0;
-
         assert_int_equal(many[i].code, i % 3 == 0 ? 1013 : 0);
-        while (i % 3 != 0 && many[i].at < many[i].remote.in.len) {
-            client_next(&w, &many[i]);
-            events++;
-        }
-        if (i % 3 != 0)
-            assert_int_equal(events, seq - 10);
+        if (i % 3 == 0)
+            continue;
+        client_expect(&w, &many[i], "event");
+        client_expect(&w, &many[i], "end");
+        client_expect_nothing(&w, &many[i]);
     }
 }
 
 static void the_last_socket_may_close_during_the_walk(void **state)
 {
-    static char big[64 * KIB];
-    uint64_t seq = 10;
-
     (void)state;
     open_room(1);
-    memset(big, 'x', sizeof(big) - 1);
-    fake_stream_hold(many[0].stream, true);
-    while (many[0].code == 0 && seq < 100) {
-        shard_room_event(s0, "r", ++seq, 0, 0, big);
-        fake_env_run(&w.c.env);
-    }
+    fake_stream_fail_writes(many[0].stream);
+    shard_room_event(s0, "r", 11, 0, 0, "event");
+    fake_env_run(&w.c.env);
     assert_int_equal(many[0].code, 1013);
     assert_int_equal(w.c.metrics.rooms, 0);
 }
@@ -237,7 +221,7 @@ int main(void)
         T(only_sockets_behind_the_event_get_it),
         T(other_rooms_and_projects_get_nothing),
         T(flags_choose_who_sees_the_bytes_and_all_cursors_move),
-        T(a_slow_reader_loses_ephemerals_then_its_socket_and_slows_nobody),
+        T(a_slow_reader_loses_ephemerals_then_falls_behind_and_slows_nobody),
         T(closing_during_the_walk_misses_nobody),
         T(the_last_socket_may_close_during_the_walk),
         T(all_sockets_share_one_frame),

@@ -141,6 +141,107 @@ static void roles_count_for_the_frames_behind_them(void **state)
     fx_deinit(&fx);
 }
 
+/* A gateway without room for a page says so. */
+static void a_paused_catch_up_begins_with_more(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    fx_init(&fx);
+    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    fx_say(g, 1, 1, "hi", NULL);
+    fx_run(&fx);
+    fx_forget(g);
+    FX_ATTACH(g, .number = 2, .room = "g", .user = "bob", .flags = ATTACH_PAUSED);
+    fx_run(&fx);
+    fx_expect(g, "paged 2\n", "nothing yet");
+    fx_say(g, 1, 2, "more", NULL);
+    fx_run(&fx);
+    fx_forget(g);
+    fx_more(g, 2);
+    fx_run(&fx);
+    assert_true(fx_got(g, "to 2 cur=2 {history hasMore=0 currentSeq=2"));
+    assert_true(fx_got(g, "attached 2 @2\n"));
+    fx_forget(g);
+    FX_ATTACH(g, .number = 2, .room = "g", .user = "bob", .last_seq = 1,
+              .flags = ATTACH_PAUSED | ATTACH_REATTACH);
+    fx_run(&fx);
+    fx_expect(g, "paged 2\n", "nor then");
+    fx_more(g, 2);
+    fx_run(&fx);
+    assert_true(fx_got(g, "to 2 cur=2 {message seq=2"));
+    assert_true(fx_got(g, "attached 2 @2\n"));
+    fx_deinit(&fx);
+}
+
+/* The others have seen nothing of it; what it went without it is told alone. */
+static void who_was_behind_is_told_who_is_here_and_nobody_else_is(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
+
+    (void)state;
+    fx_init(&fx);
+    FX_ATTACH(a, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    FX_ATTACH(b, .number = 1, .room = "g", .user = "bob", .flags = ATTACH_NO_REPLAY);
+    fake_env_advance(&fx.fake, 5000);
+    a->hides_presence = b->hides_presence = false;
+    fx_say(a, 1, 1, "missed", NULL);
+    fx_run(&fx);
+    fx_forget(a);
+    fx_forget(b);
+    FX_ATTACH(b, .number = 1, .room = "g", .user = "bob",
+              .flags = ATTACH_REATTACH | ATTACH_BEHIND);
+    fake_env_advance(&fx.fake, 5000);
+    assert_true(fx_got(b, "to 1 cur=1 {message seq=1"));
+    assert_true(fx_got(b, "attached 1 @1\nto 1 {presence online=2 users=2}\n"
+                          "to 1 {subscription_count subscriptionCount=2}\n"));
+    fx_expect(a, "", "nobody else");
+    fx_forget(b);
+    /* After a move the others must be told, too. */
+    fx_link_down(b);
+    fx_run(&fx);
+    fx_link_up(b);
+    FX_ATTACH(b, .number = 1, .room = "g", .user = "bob", .last_seq = 1,
+              .flags = ATTACH_REATTACH | ATTACH_BEHIND);
+    fake_env_advance(&fx.fake, 5000);
+    fx_expect(b,
+              "attached 1 @1\n"
+              "ephemeral {presence online=2 users=2}\n"
+              "ephemeral {subscription_count subscriptionCount=2}\n",
+              "not live before");
+    fx_deinit(&fx);
+}
+
+static void who_asks_is_told_who_is_here(void **state)
+{
+    struct msg_REFRESH refresh = {.attach = 1};
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    fx_init(&fx);
+    attach_on_refresh(a->gate, &refresh);
+    fx_expect(a, "", "nobody of that number");
+    FX_ATTACH(a, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fake_env_advance(&fx.fake, 5000);
+    fx_forget(a);
+    a->hides_presence = false;
+    attach_on_refresh(a->gate, &refresh);
+    fake_env_advance(&fx.fake, 5000);
+    fx_expect(a,
+              "to 1 {presence online=1 users=1}\n"
+              "to 1 {subscription_count subscriptionCount=1}\n",
+              "alone");
+    FX_ATTACH(a, .number = 1, .room = "g", .user = "ann",
+              .flags = ATTACH_REATTACH | ATTACH_BEHIND | ATTACH_NO_PRESENCE);
+    fake_env_advance(&fx.fake, 5000);
+    fx_expect(a, "attached 1 @0\n", "does not want to know");
+    fx_deinit(&fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +250,9 @@ int main(void)
         cmocka_unit_test(a_subscription_is_confirmed_before_what_was_missed),
         cmocka_unit_test(who_loses_the_role_that_let_him_in_leaves),
         cmocka_unit_test(roles_count_for_the_frames_behind_them),
+        cmocka_unit_test(a_paused_catch_up_begins_with_more),
+        cmocka_unit_test(who_was_behind_is_told_who_is_here_and_nobody_else_is),
+        cmocka_unit_test(who_asks_is_told_who_is_here),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,152 @@
+// tests/bench/fairness: one tenant floods at many times its limits while another's latencies are measured, with and
+// without the flood in turns, in one run.
+import { execFileSync, fork } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { sleep } from './client.mjs';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const top = join(here, '..', '..', '..', '..');
+
+const usage = `usage: tests/bench/fairness [options]
+  --seconds N     of each phase (default 6)
+  --rounds N      of a quiet phase and one with the flood (default 3)
+  --frames N      that the flooding tenant sends per second (default 6000)
+  --bytes N       of each (default 2000)
+  --pages N       history pages of 500 that it reads at a time (default 20)
+  --exports N     exports at a time (default 10)
+  --searches N    searches at a time (default 4)
+  --json          the figures as JSON on the last line
+  --check         exit status 1 when a p99 is more than --factor times as long, and --slack-ms longer
+  --factor N      (default 1.5)
+  --slack-ms N    (default 5)`;
+
+const { values: o } = parseArgs({
+  options: {
+    ...Object.fromEntries(['seconds', 'rounds', 'frames', 'bytes', 'pages', 'exports', 'searches', 'factor', 'slack-ms'].map((name) => [name, { type: 'string' }])),
+    ...Object.fromEntries(['json', 'check', 'help'].map((name) => [name, { type: 'boolean' }])),
+  },
+});
+if (o.help) {
+  console.log(usage);
+  process.exit(0);
+}
+const number = (name, otherwise) => (o[name] === undefined ? otherwise : Number(o[name]));
+const seconds = number('seconds', 6);
+const rounds = number('rounds', 3);
+const options = { frames: number('frames', 6000), bytes: number('bytes', 2000), pages: number('pages', 20), exports: number('exports', 10), searches: number('searches', 4), socketsEach: 3 };
+
+/* ---- the cluster ---- */
+
+const dir = mkdtempSync(join(tmpdir(), 'fluxy-fair-'));
+const cluster = (...args) => {
+  const out = execFileSync(join(top, 'deploy', 'local', 'cluster'), [...args, '--dir', dir, '--json'], { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
+  const last = out.trim().split('\n').at(-1) ?? '';
+  return last.startsWith('{') ? JSON.parse(last) : undefined;
+};
+const children = [];
+process.on('exit', () => {
+  for (const child of children) child.kill();
+  try {
+    cluster('down');
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+
+const up = cluster('up', '--gateways', '1', '--shards', '1');
+const base = up.gateways[0].http;
+const api = async (method, path, headers, body) => {
+  const answer = await fetch(base + path, { method, headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
+  if (answer.status >= 300) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+  return answer.json();
+};
+
+/** A project with users in rooms. */
+async function tenant(name, users, nRooms) {
+  const { apiKey } = cluster('project', 'add', name);
+  const names = Array.from({ length: users }, (_, i) => `${name}-u${i}`);
+  const tokens = [];
+  for (const userId of names) tokens.push((await api('POST', '/auth/token', { 'X-Fluxy-Api-Key': apiKey }, { userId })).token);
+  const rooms = [];
+  for (let i = 0; i < nRooms; i++) {
+    rooms.push(`${name}-r${i}`);
+    await api('POST', '/rooms', { Authorization: `Bearer ${tokens[0]}` }, { id: rooms[i], name: rooms[i], type: 'group', members: names.slice(1).map((userId) => ({ userId, role: 'member' })) });
+  }
+  return { base, tokens, rooms };
+}
+
+/** Something to read and to export, put straight into the rooms' history by their members. */
+async function fill(who, perRoom) {
+  for (const roomId of who.rooms) {
+    await Promise.all(who.tokens.map(async (token, i) => {
+      for (let n = 0; n < perRoom; n++) {
+        await api('POST', '/messages', { Authorization: `Bearer ${token}` }, { roomId, content: `word${n % 50} of ${i}: ${'y'.repeat(400)}` }).catch(() => {}); // over the limit: enough
+      }
+    }));
+  }
+}
+
+async function start(script, env) {
+  const child = fork(join(here, script), { env: { ...process.env, FAIRNESS: JSON.stringify(env) } });
+  children.push(child);
+  child.on('exit', (code) => { if (code) process.exit(code); });
+  await new Promise((ready) => child.once('message', ready));
+  return (order) => new Promise((resolve) => {
+    child.once('message', resolve);
+    child.send(order);
+  });
+}
+
+/* ---- the run ---- */
+
+const a = await tenant('flood', 10, 8);
+const b = await tenant('calm', 10, 5);
+await fill(a, 60);
+await fill(b, 20);
+const flood = await start('flood.mjs', { ...a, options });
+const calm = await start('measure.mjs', b);
+await sleep(2000);
+
+const phases = { quiet: {}, flood: {} };
+const work = {};
+for (let round = 0; round < rounds; round++) {
+  for (const phase of ['quiet', 'flood']) {
+    await flood(phase === 'flood' ? 'on' : 'off');
+    await sleep(500);
+    await calm('next');
+    await sleep(seconds * 1000);
+    const { samples } = await calm('next');
+    for (const [what, list] of Object.entries(samples)) (phases[phase][what] ??= []).push(...list);
+    if (phase === 'flood') {
+      const { counts } = await flood('off');
+      for (const [what, n] of Object.entries(counts)) work[what] = (work[what] ?? 0) + n;
+    }
+  }
+}
+
+/* ---- the report ---- */
+
+const at = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))];
+const ms = (x) => (Number.isFinite(x) ? x.toFixed(1) : 'failed');
+const per = (n) => Math.round(n / (rounds * seconds));
+const figures = {};
+console.log(`the other tenant, per second: ${Object.entries(work).map(([what, n]) => `${per(n)} ${what}`).join(', ')}`);
+console.log('                    quiet p50    p99     flood p50    p99    p99 is');
+let isFair = true;
+for (const what of Object.keys(phases.quiet)) {
+  const [quiet, loud] = [phases.quiet[what], phases.flood[what] ?? [Infinity]].map((list) => list.toSorted((x, y) => x - y));
+  const f = { quiet: { p50: at(quiet, 0.5), p99: at(quiet, 0.99) }, flood: { p50: at(loud, 0.5), p99: at(loud, 0.99) } };
+  const limit = Math.max(f.quiet.p99 * number('factor', 1.5), f.quiet.p99 + number('slack-ms', 5));
+  const fair = f.flood.p99 <= limit;
+
+  isFair &&= fair;
+  figures[what] = { ...f, fair };
+  console.log(`${what.padEnd(18)} ${ms(f.quiet.p50).padStart(9)} ${ms(f.quiet.p99).padStart(7)} ${ms(f.flood.p50).padStart(11)} ${ms(f.flood.p99).padStart(8)}   ${fair ? 'fair' : `over ${ms(limit)}`}`);
+}
+if (o.json) console.log(JSON.stringify({ figures, work }));
+process.exit(o.check && !isFair ? 1 : 0);

@@ -1,138 +1,9 @@
-/* test_membership.c - joining, leases, evictions and outages, on a fake clock and registry. */
-#include "common/cluster/membership.h"
-
+/* test_membership.c - joining, leases and outages, on a fake clock and registry. */
 #include <errno.h>
 #include <stdlib.h>
 
-#include "tests/support/fake_env.h"
-#include "tests/support/fake_registry.h"
 #include "tests/support/test.h"
-
-#define NODES 8
-
-struct node {
-    struct fake_registry registry;
-    struct membership *m; /* NULL: not running */
-    char id[16];
-    int rings, superseded, left;
-    struct ring_identity last;
-};
-
-static struct fake_env fake;
-static struct fake_registry_server server;
-static struct node nodes[NODES];
-
-static uint64_t wall_ms(void *arg)
-{
-    (void)arg;
-    return 1700000000000u + fake.now_ms;
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    fake_env_init(&fake, 1);
-    fake_registry_server_init(&server, wall_ms, NULL);
-    memset(nodes, 0, sizeof(nodes));
-    return 0;
-}
-
-static void stop(struct node *n)
-{
-    if (!n->m)
-        return;
-    membership_free(n->m);
-    n->m = NULL;
-    fake_registry_deinit(&n->registry);
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    for (int i = 0; i < NODES; i++)
-        stop(&nodes[i]);
-    fake_env_deinit(&fake);
-    return 0;
-}
-
-static void node_on_ring(void *owner, const struct ring *ring)
-{
-    struct node *n = owner;
-
-    n->rings++;
-    assert_true(ring_identity_compare(ring_identity(ring), n->last) > 0);
-    n->last = ring_identity(ring);
-}
-
-static void node_on_superseded(void *owner)
-{
-    ((struct node *)owner)->superseded++;
-}
-
-static void node_on_left(void *owner)
-{
-    ((struct node *)owner)->left++;
-}
-
-static const struct membership_events node_events = {
-    .on_ring = node_on_ring,
-    .on_superseded = node_on_superseded,
-    .on_left = node_on_left,
-};
-
-static struct node *start(int i, const char *id, uint64_t incarnation)
-{
-    struct node *n = &nodes[i];
-    struct membership_config config = {.node_id = slice_str(id)};
-
-    *n = (struct node){0};
-    snprintf(n->id, sizeof(n->id), "%s", id);
-    if (incarnation)
-        config.self = (struct ring_member){
-            .id = slice_str(id),
-            .address = SLICE_LIT("127.0.0.1:7000"),
-            .incarnation = incarnation,
-            .weight = 1,
-        };
-    fake_registry_init(&n->registry, &server, &fake.env);
-    assert_int_equal(
-        membership_new(&fake.env, &n->registry.registry, &config, &node_events, n, &n->m), 0);
-    return n;
-}
-
-static struct node *start_shard(int i)
-{
-    char id[16];
-
-    snprintf(id, sizeof(id), "shard-%d", i);
-    return start(i, id, 100 + (uint64_t)i);
-}
-
-/* Shards 0 .. n-1, settled, and trusted by everybody. */
-static void start_shards(int n)
-{
-    for (int i = 0; i < n; i++)
-        start_shard(i);
-    fake_env_advance(&fake, 2 * LEASE_TTL_MS);
-}
-
-static bool is_listed(const struct node *who, const char *id)
-{
-    return ring_find(membership_ring(who->m), slice_str(id)) != NULL;
-}
-
-/* Advances in small steps until who no longer lists id; the time it took. */
-static uint64_t time_until_gone(const struct node *who, const char *id, uint64_t limit_ms)
-{
-    uint64_t begin = fake.now_ms;
-
-    while (is_listed(who, id)) {
-        if (fake.now_ms - begin > limit_ms)
-            fail_msg("%s is still listed after %llu ms", id, (unsigned long long)limit_ms);
-        fake_env_advance(&fake, 10);
-    }
-    return fake.now_ms - begin;
-}
+#include "tests/unit/cluster/members.h"
 
 static void shards_join_and_a_gateway_sees_them(void **state)
 {
@@ -169,67 +40,6 @@ static void gateway_alone_founds_nothing(void **state)
     assert_int_equal(gateway->rings, 0);
     assert_int_equal(server.model.epoch, 0);
     assert_int_equal(gateway->registry.counts[REGISTRY_PUT], 0);
-}
-
-static void silent_shard_is_evicted_when_its_lease_ends(void **state)
-{
-    uint64_t took;
-
-    (void)state;
-    start_shards(3);
-    stop(&nodes[1]);
-    took = time_until_gone(&nodes[0], "shard-1", LEASE_TTL_MS + 2 * RING_POLL_MS);
-    assert_true(took >= LEASE_TTL_MS - LEASE_RENEW_MS * 5 / 4);
-    assert_int_equal(ring_count(membership_ring(nodes[2].m)), 2);
-}
-
-static void refusing_shard_is_evicted_by_two_observers_at_once(void **state)
-{
-    struct node *a = start(6, "gateway-1", 0), *b = start(7, "gateway-2", 0);
-
-    (void)state;
-    start_shards(3);
-    stop(&nodes[1]);
-    membership_suspect(a->m, SLICE_LIT("shard-1"), MEMBERSHIP_REFUSED);
-    fake_env_advance(&fake, 20);
-    assert_true(is_listed(a, "shard-1"));
-    membership_suspect(b->m, SLICE_LIT("shard-1"), MEMBERSHIP_REFUSED);
-    assert_true(time_until_gone(a, "shard-1", 100) <= 100);
-    fake_env_advance(&fake, 20);
-    assert_false(is_listed(&nodes[0], "shard-1"));
-}
-
-static void refusing_shard_is_evicted_by_one_observer_within_1500_ms(void **state)
-{
-    struct node *gateway = start(7, "gateway-1", 0);
-
-    (void)state;
-    start_shards(2);
-    for (int round = 0; round < 10; round++) {
-        stop(&nodes[1]);
-        membership_suspect(gateway->m, SLICE_LIT("shard-1"), MEMBERSHIP_REFUSED);
-        assert_true(time_until_gone(gateway, "shard-1", 1500) <= 1500);
-        start(1, "shard-1", 200 + (uint64_t)round);
-        fake_env_advance(&fake, EVICT_HOLD_MS + (uint64_t)round * 77);
-        assert_true(is_listed(gateway, "shard-1"));
-    }
-}
-
-static void renewing_shard_survives_one_liar(void **state)
-{
-    struct node *gateway = start(7, "gateway-1", 0);
-
-    (void)state;
-    start_shards(3);
-    for (int i = 0; i < 200; i++) {
-        membership_suspect(gateway->m, SLICE_LIT("shard-1"), MEMBERSHIP_REFUSED);
-        membership_suspect(gateway->m, SLICE_LIT("shard-2"), MEMBERSHIP_RESET);
-        membership_suspect(gateway->m, SLICE_LIT("shard-2"), MEMBERSHIP_TIMEOUT);
-        fake_env_advance(&fake, 100);
-        assert_true(is_listed(gateway, "shard-1"));
-        assert_true(is_listed(gateway, "shard-2"));
-    }
-    assert_int_equal(nodes[2].superseded, 0);
 }
 
 static void restart_replaces_the_old_process_at_once(void **state)
@@ -271,68 +81,6 @@ static void lower_incarnation_takes_over_when_the_lease_has_ended(void **state)
     assert_true(membership_is_confirmed(nodes[0].m));
     assert_int_equal(ring_find(membership_ring(nodes[0].m), SLICE_LIT("shard-0"))->incarnation,
                      5);
-}
-
-static void last_shard_is_never_evicted(void **state)
-{
-    struct node *a = start(6, "gateway-1", 0), *b = start(7, "gateway-2", 0);
-
-    (void)state;
-    start_shards(1);
-    stop(&nodes[0]);
-    for (int i = 0; i < 100; i++) {
-        membership_suspect(a->m, SLICE_LIT("shard-0"), MEMBERSHIP_REFUSED);
-        membership_suspect(b->m, SLICE_LIT("shard-0"), MEMBERSHIP_REFUSED);
-        fake_env_advance(&fake, 200);
-        assert_true(is_listed(a, "shard-0"));
-    }
-    start(0, "shard-0", 900);
-    fake_env_advance(&fake, 1500);
-    assert_int_equal(ring_find(membership_ring(a->m), SLICE_LIT("shard-0"))->incarnation, 900);
-}
-
-static void at_most_a_third_goes_per_window(void **state)
-{
-    struct node *gateway = start(7, "gateway-1", 0);
-    size_t before;
-
-    (void)state;
-    start_shards(6);
-    for (int i = 1; i < 6; i++)
-        stop(&nodes[i]);
-    before = ring_count(membership_ring(gateway->m));
-    fake_env_advance(&fake, LEASE_TTL_MS + EVICT_WINDOW_MS - 2000);
-    assert_int_equal(before - ring_count(membership_ring(gateway->m)), 2);
-    fake_env_advance(&fake, 6 * EVICT_WINDOW_MS);
-    assert_int_equal(ring_count(membership_ring(gateway->m)), 1); /* but in time they all go */
-}
-
-static void evicted_by_mistake_comes_back_ever_later(void **state)
-{
-    struct node *a = start(6, "gateway-1", 0), *b = start(7, "gateway-2", 0);
-    uint64_t last_gone = 0, gaps[3] = {0};
-    size_t n = 0;
-
-    (void)state;
-    start_shards(4);
-    for (uint64_t end = fake.now_ms + 200000; fake.now_ms < end && n < 4;) {
-        /* Both gateways are cut off from shard-1, which lives and renews. */
-        membership_suspect(a->m, SLICE_LIT("shard-1"), MEMBERSHIP_REFUSED);
-        membership_suspect(b->m, SLICE_LIT("shard-1"), MEMBERSHIP_REFUSED);
-        fake_env_advance(&fake, 50);
-        if (is_listed(a, "shard-1"))
-            continue;
-        if (n > 0)
-            gaps[n - 1] = fake.now_ms - last_gone;
-        last_gone = fake.now_ms;
-        n++;
-        while (!is_listed(a, "shard-1"))
-            fake_env_advance(&fake, 50);
-    }
-    assert_int_equal(n, 4);
-    assert_in_range(gaps[0], EVICT_HOLD_MS, EVICT_HOLD_MS * 3 / 2);
-    assert_in_range(gaps[1], 2 * EVICT_HOLD_MS, 3 * EVICT_HOLD_MS);
-    assert_in_range(gaps[2], 4 * EVICT_HOLD_MS, 5 * EVICT_HOLD_MS);
 }
 
 static void outage_keeps_the_ring_and_evicts_nobody_afterwards(void **state)
@@ -388,21 +136,6 @@ static void newcomer_on_an_emptied_registry_waits_for_the_ring(void **state)
     for (int i = 0; i < 3; i++) /* the others had to do nothing for their place */
         assert_int_equal(nodes[i].registry.counts[REGISTRY_PUT], puts[i]);
     assert_int_equal(ring_identity_compare(nodes[0].last, nodes[3].last), 0);
-}
-
-static void dead_shard_is_not_evicted_within_one_ttl_of_a_restore(void **state)
-{
-    uint64_t restored;
-
-    (void)state;
-    start_shards(3);
-    stop(&nodes[1]);
-    registry_model_init(&server.model);
-    while (server.model.epoch == 0)
-        fake_env_advance(&fake, 10);
-    restored = fake.now_ms;
-    time_until_gone(&nodes[0], "shard-1", 4 * LEASE_TTL_MS);
-    assert_true(fake.now_ms - restored >= LEASE_TTL_MS);
 }
 
 static void registry_that_lost_writes_is_brought_forward(void **state)
@@ -566,20 +299,12 @@ int main(void)
         T(shards_join_and_a_gateway_sees_them),
         T(first_shard_founds_quickly),
         T(gateway_alone_founds_nothing),
-        T(silent_shard_is_evicted_when_its_lease_ends),
-        T(refusing_shard_is_evicted_by_two_observers_at_once),
-        T(refusing_shard_is_evicted_by_one_observer_within_1500_ms),
-        T(renewing_shard_survives_one_liar),
         T(restart_replaces_the_old_process_at_once),
         T(older_process_of_the_same_id_stops),
         T(lower_incarnation_takes_over_when_the_lease_has_ended),
-        T(last_shard_is_never_evicted),
-        T(at_most_a_third_goes_per_window),
-        T(evicted_by_mistake_comes_back_ever_later),
         T(outage_keeps_the_ring_and_evicts_nobody_afterwards),
         T(emptied_registry_gets_the_ring_back_unchanged),
         T(newcomer_on_an_emptied_registry_waits_for_the_ring),
-        T(dead_shard_is_not_evicted_within_one_ttl_of_a_restore),
         T(registry_that_lost_writes_is_brought_forward),
         T(ring_is_learned_from_a_peer_while_the_registry_is_down),
         T(shard_cut_from_the_registry_is_evicted_and_returns),

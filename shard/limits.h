@@ -180,8 +180,12 @@
 /* A room without traffic leaves the shard. Default of FLUXY_ROOM_IDLE_MS. */
 #define ROOM_IDLE_MS 60000
 /* Rooms of a shard that are handed over at a time: each costs its new owner a claim, and all
- * the others in flight wait for it; a few keep the database busy. */
+ * the others in flight wait for it. At least a few, which keep the database busy; one more for
+ * each that arrives within MOVE_FAST_MS, half of them when one takes longer than MOVE_SLOW_MS. */
+#define ROOMS_MOVING_MIN 4
 #define ROOMS_MOVING_MAX 16
+#define MOVE_FAST_MS 15
+#define MOVE_SLOW_MS 40
 /* Rooms sent off in one turn; those without sockets need no place for long. */
 #define ROOMS_MOVED_PER_TURN 200
 /* From a new ring to the first room that goes: by then gateways and new owners know it too, and
@@ -267,9 +271,12 @@
 /* How long a change of an entry that is asked for again is known by its key: longer than any
  * gateway sends again. */
 #define CHANGE_KEYS_KEEP_MS (60 * 60 * 1000)
-/* Connections of a shard for reads, besides one per lane and one for what waits for row locks.
- */
+/* Connections of a shard for reads, besides one per lane. */
 #define PG_READ_CONNECTIONS 2
+/* For what may wait for row locks, and commits by itself: claims and new rooms. With several, the
+ * commits of rooms that move at the same time share the disk's time, and one room that is locked
+ * holds up few others. */
+#define PG_LOCK_CONNECTIONS 4
 /* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory.
  */
 #define PG_READ_DEPTH 16

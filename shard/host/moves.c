@@ -54,12 +54,15 @@ static void plan(struct moves *moves)
 static void free_place(struct moves *moves, uint64_t number, bool has_arrived)
 {
     struct shard_metrics *metrics = moves->host->metrics;
-    uint64_t since_ms = move_queue_done(&moves->queue, number);
+    uint64_t since_ms = move_queue_done(&moves->queue, number), took_ms;
 
     if (since_ms == UINT64_MAX)
         return; /* too late, or somebody else has said so */
+    took_ms = now_ms(moves) - since_ms;
+    if (took_ms <= MOVE_FAST_MS || took_ms > MOVE_SLOW_MS)
+        move_queue_pace(&moves->queue, number, took_ms <= MOVE_FAST_MS);
     if (has_arrived)
-        histogram_observe(&metrics->move_us, 1000 * (now_ms(moves) - since_ms));
+        histogram_observe(&metrics->move_us, 1000 * took_ms);
     else
         metrics->moves_silent++;
 }
@@ -159,8 +162,10 @@ void moves_on_ring(struct moves *moves, const struct ring *before)
     ring_unref(moves->before);
     moves->before = before ? ring_ref(before) : NULL;
     moves->settled_ms = now_ms(moves) + HANDOVER_MS;
-    if (moves->queue.n_waiting == 0)
+    if (moves->queue.n_waiting == 0) {
         moves->begin_ms = now_ms(moves) + MOVE_GRACE_MS;
+        move_queue_forget_pace(&moves->queue);
+    }
     list_for_each_safe(room, next, &host->rooms_by_use, by_use) sort(moves, room, at_once);
     plan(moves);
 }
@@ -185,7 +190,7 @@ bool moves_may_be_elsewhere(const struct moves *moves, struct slice object)
 void moves_init(struct moves *moves, struct host *host)
 {
     moves->host = host;
-    move_queue_init(&moves->queue, ROOMS_MOVING_MAX);
+    move_queue_init(&moves->queue, ROOMS_MOVING_MIN, ROOMS_MOVING_MAX);
     timer_init(&moves->timer, on_timer, moves);
 }
 

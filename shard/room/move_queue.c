@@ -3,10 +3,10 @@
 
 #include <assert.h>
 
-void move_queue_init(struct move_queue *queue, size_t n_places)
+void move_queue_init(struct move_queue *queue, size_t least, size_t most)
 {
-    assert(n_places > 0 && n_places <= MOVE_PLACES_MAX);
-    *queue = (struct move_queue){.n_places = n_places};
+    assert(least > 0 && least <= most && most <= MOVE_PLACES_MAX);
+    *queue = (struct move_queue){.least = least, .most = most, .n_places = least};
     for (size_t i = 0; i < MOVE_RANKS; i++)
         list_init(&queue->ranks[i]);
 }
@@ -39,7 +39,7 @@ void move_queue_remove(struct move_queue *queue, struct move_node *node)
 
 static uint64_t take_place(struct move_queue *queue, uint64_t now_ms)
 {
-    for (size_t i = 0; i < queue->n_places; i++) {
+    for (size_t i = 0; i < queue->most; i++) {
         struct move_place *place = &queue->places[i];
 
         if (place->number)
@@ -54,7 +54,7 @@ static uint64_t take_place(struct move_queue *queue, uint64_t now_ms)
 struct move_node *move_queue_next(struct move_queue *queue, uint64_t now_ms,
                                   uint64_t *ret_number)
 {
-    if (queue->n_waiting == 0 || queue->n_taken == queue->n_places)
+    if (queue->n_waiting == 0 || queue->n_taken >= queue->n_places)
         return NULL;
     for (size_t i = MOVE_RANKS; i-- > 0;) {
         struct move_node *node;
@@ -71,7 +71,7 @@ struct move_node *move_queue_next(struct move_queue *queue, uint64_t now_ms,
 
 uint64_t move_queue_done(struct move_queue *queue, uint64_t number)
 {
-    for (size_t i = 0; number && i < queue->n_places; i++) {
+    for (size_t i = 0; number && i < queue->most; i++) {
         struct move_place *place = &queue->places[i];
         uint64_t since_ms = place->since_ms;
 
@@ -84,9 +84,26 @@ uint64_t move_queue_done(struct move_queue *queue, uint64_t number)
     return UINT64_MAX;
 }
 
+void move_queue_pace(struct move_queue *queue, uint64_t number, bool is_fast)
+{
+    if (is_fast) {
+        queue->n_places += queue->n_places < queue->most;
+    } else if (number > queue->cut_at) {
+        queue->cut_at = queue->count;
+        queue->n_places /= 2;
+        if (queue->n_places < queue->least)
+            queue->n_places = queue->least;
+    }
+}
+
+void move_queue_forget_pace(struct move_queue *queue)
+{
+    queue->n_places = queue->least;
+}
+
 uint64_t move_queue_overdue(const struct move_queue *queue, uint64_t before_ms)
 {
-    for (size_t i = 0; i < queue->n_places; i++)
+    for (size_t i = 0; i < queue->most; i++)
         if (queue->places[i].number && queue->places[i].since_ms <= before_ms)
             return queue->places[i].number;
     return 0;
@@ -96,7 +113,7 @@ uint64_t move_queue_oldest_ms(const struct move_queue *queue)
 {
     uint64_t oldest_ms = UINT64_MAX;
 
-    for (size_t i = 0; i < queue->n_places; i++)
+    for (size_t i = 0; i < queue->most; i++)
         if (queue->places[i].number && queue->places[i].since_ms < oldest_ms)
             oldest_ms = queue->places[i].since_ms;
     return oldest_ms;

@@ -7,6 +7,11 @@
  *
  * A place is held by a number, not by the room: it outlives the room until the
  * new owner has it, or until its time is over.
+ *
+ * How many places there are follows what moves take (move_queue_pace()): one
+ * more for each that is fast, half of them when one is slow. Every room stands
+ * still for as long as its own move takes, and where claims are the bottleneck
+ * more at a time only make each of them slower.
  */
 #pragma once
 
@@ -27,8 +32,10 @@ struct move_place {
 
 struct move_queue {
     struct list ranks[MOVE_RANKS]; /* the coldest first */
-    size_t n_waiting, n_places, n_taken;
-    uint64_t count; /* numbers places */
+    size_t n_waiting, n_taken;
+    size_t n_places, least, most;
+    uint64_t cut_at; /* `count` when places were taken away last */
+    uint64_t count;  /* numbers places */
     struct move_place places[MOVE_PLACES_MAX];
 };
 
@@ -36,8 +43,8 @@ struct move_node {
     struct list link; /* move_queue.ranks, while it waits */
 };
 
-/* n_places: 1..MOVE_PLACES_MAX. */
-void move_queue_init(struct move_queue *queue, size_t n_places);
+/* 1 <= least <= most <= MOVE_PLACES_MAX. Begins with the least. */
+void move_queue_init(struct move_queue *queue, size_t least, size_t most);
 void move_node_init(struct move_node *node);
 static inline bool move_is_waiting(const struct move_node *node)
 {
@@ -54,6 +61,11 @@ struct move_node *move_queue_next(struct move_queue *queue, uint64_t now_ms,
 /* The place is free again. Answers since when it was taken, or UINT64_MAX when it is not (any
  * more). */
 uint64_t move_queue_done(struct move_queue *queue, uint64_t number);
+/* The move with this number was fast, or slow. What was sent off before places were last taken
+ * away takes none away again. */
+void move_queue_pace(struct move_queue *queue, uint64_t number, bool is_fast);
+/* Nothing is known of how fast moves are any more. */
+void move_queue_forget_pace(struct move_queue *queue);
 /* A place that was taken at that time or before, or 0. */
 uint64_t move_queue_overdue(const struct move_queue *queue, uint64_t before_ms);
 /* When the oldest place was taken; UINT64_MAX: all are free. */

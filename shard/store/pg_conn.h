@@ -77,13 +77,13 @@ struct pg_conn_events {
 struct pg_conn_config {
     struct loop *loop;
     const struct pg_url *url; /* borrowed */
-    const char
-        *role; /* "lane", "read" or "query": for sql_session, the log and application_name */
-    enum sql_id first, last; /* statements to prepare */
-    unsigned depth;          /* requests out at a time */
-    unsigned queue_max;      /* requests that wait; 0: send at once or refuse */
-    uint64_t timeout_ms;     /* of a request; one that is out then costs the connection */
-    bool writes;             /* a server that only reads will not do */
+    const char *role;         /* "lane", "read", "lock" or "query": for sql_session, log and
+                                 application_name */
+    enum sql_id first, last;  /* statements to prepare */
+    unsigned depth;           /* requests out at a time */
+    unsigned queue_max;       /* requests that wait; 0: send at once or refuse */
+    uint64_t timeout_ms;      /* of a request; one that is out then costs the connection */
+    bool writes;              /* a server that only reads will not do */
 };
 
 enum pg_state { PG_DOWN, PG_RESOLVING, PG_CONNECTING, PG_SETTING_UP, PG_READY, PG_CLOSED };

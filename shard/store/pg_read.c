@@ -109,13 +109,12 @@ int pg_read_start(struct pg_read *read, struct pg_conn *conn)
     return r;
 }
 
-struct pg_conn *pg_read_conn(struct store *store)
+static struct pg_conn *least_loaded(struct pg_conn *conns, size_t n)
 {
-    struct store_pg *s = store_pg_of(store);
-    struct pg_conn *best = &s->reads[0];
+    struct pg_conn *best = &conns[0];
 
-    for (size_t i = 1; i < ARRAY_LEN(s->reads); i++) {
-        struct pg_conn *conn = &s->reads[i];
+    for (size_t i = 1; i < n; i++) {
+        struct pg_conn *conn = &conns[i];
 
         if (pg_conn_is_ready(conn) != pg_conn_is_ready(best)
                 ? pg_conn_is_ready(conn)
@@ -123,4 +122,18 @@ struct pg_conn *pg_read_conn(struct store *store)
             best = conn;
     }
     return best;
+}
+
+struct pg_conn *pg_read_conn(struct store *store)
+{
+    struct store_pg *s = store_pg_of(store);
+
+    return least_loaded(s->reads, ARRAY_LEN(s->reads));
+}
+
+struct pg_conn *pg_lock_conn(struct store *store)
+{
+    struct store_pg *s = store_pg_of(store);
+
+    return least_loaded(s->locks, ARRAY_LEN(s->locks));
 }

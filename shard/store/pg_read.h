@@ -58,6 +58,8 @@ void pg_read_add(struct pg_read *read, enum sql_id id, int n);
 int pg_read_start(struct pg_read *read, struct pg_conn *conn) MUST_CHECK;
 /* The read connection with the least to do, one that is up before one that is not. */
 struct pg_conn *pg_read_conn(struct store *store);
+/* The same of those for what may wait for a row lock. */
+struct pg_conn *pg_lock_conn(struct store *store);
 
 /* The first n rows as entries, in an array of the caller. NULL: out of memory. */
 struct entry **pg_read_entries(const PGresult *result, size_t n, int column);

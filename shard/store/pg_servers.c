@@ -24,9 +24,10 @@ static struct pg_conn *conn_at(struct store_pg *s, size_t i)
     if (i < ARRAY_LEN(s->queries))
         return &s->queries[i];
     i -= ARRAY_LEN(s->queries);
-    if (i == 0)
-        return &s->locks;
-    return i - 1 < s->n_lanes ? &s->lanes[i - 1].conn : NULL;
+    if (i < ARRAY_LEN(s->locks))
+        return &s->locks[i];
+    i -= ARRAY_LEN(s->locks);
+    return i < s->n_lanes ? &s->lanes[i].conn : NULL;
 }
 
 static bool is_any_up(struct store_pg *s)
@@ -42,7 +43,7 @@ static bool is_any_up(struct store_pg *s)
 
 static size_t count(const struct store_pg *s)
 {
-    return ARRAY_LEN(s->reads) + ARRAY_LEN(s->queries) + 1 + s->n_lanes;
+    return ARRAY_LEN(s->reads) + ARRAY_LEN(s->queries) + ARRAY_LEN(s->locks) + s->n_lanes;
 }
 
 static size_t place_of(struct store_pg *s, const struct pg_conn *conn)

@@ -25,14 +25,16 @@ static bool is_available(struct store *store)
         if (!pg_conn_is_ready(&s->lanes[i].conn))
             return false;
     }
-    return pg_conn_is_ready(&s->locks);
+    return pg_conn_is_ready(pg_lock_conn(store));
 }
 
 const struct store_pg_stats *store_pg_stats(struct store *store)
 {
     struct store_pg *s = store_pg_of(store);
 
-    s->stats.queued = s->locks.n_queue;
+    s->stats.queued = 0;
+    for (size_t i = 0; i < ARRAY_LEN(s->locks); i++)
+        s->stats.queued += s->locks[i].n_queue;
     for (size_t i = 0; i < ARRAY_LEN(s->reads); i++)
         s->stats.queued += s->reads[i].n_queue;
     for (size_t i = 0; i < ARRAY_LEN(s->queries); i++)
@@ -85,11 +87,12 @@ static int start_conns(struct store_pg *s)
         .timeout_ms = PG_READ_TIMEOUT_MS,
     };
     struct pg_conn_config query = read, locks = read;
-    int r;
+    int r = 0;
 
+    locks.role = "lock";
     locks.writes = true;
-    r = pg_conn_init(&s->locks, &locks, &pg_servers_events, s);
-
+    for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->locks); i++)
+        r = pg_conn_init(&s->locks[i], &locks, &pg_servers_events, s);
     for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->reads); i++)
         r = pg_conn_init(&s->reads[i], &read, &pg_servers_events, s);
     query.role = "query";
@@ -161,7 +164,8 @@ void store_pg_close(struct store *store)
     pg_servers_deinit(s);
     for (unsigned i = 0; i < s->n_lanes; i++)
         close_conn(&s->lanes[i].conn);
-    close_conn(&s->locks);
+    for (size_t i = 0; i < ARRAY_LEN(s->locks); i++)
+        close_conn(&s->locks[i]);
     for (size_t i = 0; i < ARRAY_LEN(s->reads); i++)
         close_conn(&s->reads[i]);
     for (size_t i = 0; i < ARRAY_LEN(s->queries); i++)

@@ -33,7 +33,7 @@ struct store_pg {
     bool was_available;
     struct pg_conn reads[PG_READ_CONNECTIONS];
     struct pg_conn queries[PG_QUERY_CONNECTIONS]; /* queries.def */
-    struct pg_conn locks;                         /* claims and new rooms: may wait for a row */
+    struct pg_conn locks[PG_LOCK_CONNECTIONS];    /* claims and new rooms: may wait for a row */
     struct later dead;
     unsigned n_lanes;
     struct pg_lane lanes[];

@@ -133,7 +133,7 @@ int store_pg_claim(struct store *s, struct slice project, struct slice room, uin
         pg_read_add(read, SQL_STREAMING, 3);
         read->statements[CLAIM_STREAMS].params[2] = 6;
     }
-    return pg_read_start(read, &store_pg_of(s)->locks);
+    return pg_read_start(read, pg_lock_conn(s));
 }
 
 int store_pg_members(struct store *s, struct slice project, struct slice room,
@@ -175,7 +175,7 @@ static int create_step(struct pg_read *read, bool sweeps)
     } else {
         pg_read_add(next, SQL_CREATE_ROOM, CREATE_ARGUMENTS);
     }
-    return pg_read_start(next, &store_pg_of(s)->locks);
+    return pg_read_start(next, pg_lock_conn(s));
 }
 
 static void finish_create(struct pg_read *read, enum store_result result)
@@ -238,7 +238,7 @@ int store_pg_create_room(struct store *s, const struct room_create *room, store_
     put_members(&read->params, room->members, room->n_members);
     pg_params_int8(&read->params, SWEEP_ROWS);
     pg_read_add(read, SQL_CREATE_ROOM, CREATE_ARGUMENTS);
-    return pg_read_start(read, &store_pg_of(s)->locks);
+    return pg_read_start(read, pg_lock_conn(s));
 }
 
 /* ---- deletion, and what it leaves ---- */
@@ -265,7 +265,7 @@ int store_pg_delete_room(struct store *s, struct slice project, struct slice roo
     pg_params_text(&read->params, room);
     pg_params_int8(&read->params, (int64_t)fence);
     pg_read_add(read, SQL_DELETE_ROOM, 3);
-    return pg_read_start(read, &store_pg_of(s)->locks);
+    return pg_read_start(read, pg_lock_conn(s));
 }
 
 static void finish_sweep_rooms(struct pg_read *read, enum store_result result)

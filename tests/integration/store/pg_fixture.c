@@ -56,7 +56,7 @@ void pgx_open_store(struct pgx *x, unsigned lanes, const char *url)
     struct store_pg_config config = {.url = url, .lanes = lanes, .keys = &x->keys};
 
     assert_int_equal(store_pg_new(x->loop, &config, NULL, NULL, &x->store), 0);
-    x->connections = lanes + PG_READ_CONNECTIONS + PG_QUERY_CONNECTIONS + 1;
+    x->connections = lanes + PG_READ_CONNECTIONS + PG_QUERY_CONNECTIONS + PG_LOCK_CONNECTIONS;
 }
 
 void pgx_init(struct pgx *x, unsigned lanes)

@@ -298,7 +298,7 @@ static void a_stopped_server_ends_reads_in_time(void **state)
     (void)pgx_create_room(x, "a", 1);
     pid = atoi(pgx_sql(
         x,
-        "SELECT max(pid) FROM pg_stat_activity WHERE application_name = 'fluxy-shard read' AND "
+        "SELECT max(pid) FROM pg_stat_activity WHERE application_name = 'fluxy-shard lock' AND "
         "query LIKE 'WITH made%%'"));
     assert_true(pid > 0);
     assert_int_equal(kill(pid, SIGSTOP), 0); /* the backend that claims */

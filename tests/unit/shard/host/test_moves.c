@@ -20,6 +20,13 @@ static void begin(struct fx *fx)
     fx_forget(&fx->gates[1]);
 }
 
+static void one_at_a_time(struct fx *fx)
+{
+    struct move_queue *queue = &fx->host->moves.queue;
+
+    queue->least = queue->most = queue->n_places = 1;
+}
+
 static void until_its_turn_a_room_is_served_as_before(void **state)
 {
     struct fx fx;
@@ -82,7 +89,7 @@ static void the_next_room_waits_until_one_has_arrived(void **state)
 
     (void)state;
     begin(&fx);
-    fx.host->moves.queue.n_places = 1;
+    one_at_a_time(&fx);
     fx_say(g, 1, 1, "x", NULL);
     fx_run(&fx);
     fx_drain(&fx);
@@ -114,11 +121,37 @@ static void a_new_owner_that_is_dead_holds_nobody_back_for_long(void **state)
 
     (void)state;
     begin(&fx);
-    fx.host->moves.queue.n_places = 1;
+    one_at_a_time(&fx);
     fx_drain(&fx);
     fake_env_advance(&fx.fake, MOVE_GRACE_MS + 2 * MOVE_ARRIVE_MS + 100);
     assert_int_equal(fx_count(g, "moved"), 2);
     assert_int_equal(fx.metrics.moves_silent, 2);
+    fx_deinit(&fx);
+}
+
+static void slow_arrivals_make_fewer_go_at_a_time(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+    struct move_queue *queue;
+
+    (void)state;
+    begin(&fx);
+    queue = &fx.host->moves.queue;
+    one_at_a_time(&fx);
+    queue->most = 8;
+    fx_drain(&fx);
+    fake_env_advance(&fx.fake, MOVE_GRACE_MS + 1);
+    fx_arrived(g);
+    assert_int_equal(queue->n_places, 2);
+    fx_run(&fx);
+    fake_env_advance(&fx.fake, MOVE_SLOW_MS + 1);
+    fx_arrived(g);
+    assert_int_equal(queue->n_places, 1);
+    fx_set_ring(&fx, true); /* the next time nothing is known of it */
+    queue->n_places = 8;
+    fx_drain(&fx);
+    assert_int_equal(queue->n_places, 1);
     fx_deinit(&fx);
 }
 
@@ -129,7 +162,7 @@ static void rooms_without_sockets_need_no_answer(void **state)
 
     (void)state;
     begin(&fx);
-    fx.host->moves.queue.n_places = 1;
+    one_at_a_time(&fx);
     fx_detach(g, 1);
     fx_detach(g, 2);
     fx_drain(&fx);
@@ -252,6 +285,7 @@ int main(void)
         cmocka_unit_test(the_busiest_room_goes_first),
         cmocka_unit_test(the_next_room_waits_until_one_has_arrived),
         cmocka_unit_test(a_new_owner_that_is_dead_holds_nobody_back_for_long),
+        cmocka_unit_test(slow_arrivals_make_fewer_go_at_a_time),
         cmocka_unit_test(rooms_without_sockets_need_no_answer),
         cmocka_unit_test(a_ring_that_gives_them_back_keeps_them),
         cmocka_unit_test(a_shard_that_is_off_the_ring_lets_everything_go_at_once),

@@ -11,7 +11,7 @@ static struct move_node nodes[N];
 static int setup(void **state)
 {
     (void)state;
-    move_queue_init(&queue, 3);
+    move_queue_init(&queue, 3, 3);
     for (size_t i = 0; i < N; i++)
         move_node_init(&nodes[i]);
     return 0;
@@ -104,12 +104,49 @@ static void who_stays_after_all_leaves_the_queue(void **state)
     assert_int_equal(next(0, NULL), 0);
 }
 
+static void places_follow_what_moves_take(void **state)
+{
+    uint64_t numbers[N], late;
+
+    (void)state;
+    move_queue_init(&queue, 2, 5);
+    for (size_t i = 0; i < N; i++)
+        move_queue_add(&queue, &nodes[i], 0);
+    next(0, &numbers[0]);
+    next(0, &numbers[1]);
+    assert_int_equal(next(0, NULL), -1);
+
+    for (size_t i = 0; i < 6; i++) /* one more for each that is fast, up to five */
+        move_queue_pace(&queue, numbers[0], true);
+    for (size_t i = 2; i < 5; i++)
+        assert_int_equal(next(0, &numbers[i]), i);
+    assert_int_equal(next(0, NULL), -1);
+
+    move_queue_pace(&queue, numbers[4], false); /* half of them, and never less than two */
+    move_queue_pace(&queue, numbers[3], false); /* was under way when they were taken away */
+    assert_int_equal(move_queue_done(&queue, numbers[0]), 0);
+    assert_int_equal(move_queue_done(&queue, numbers[1]), 0);
+    assert_int_equal(move_queue_done(&queue, numbers[2]), 0);
+    assert_int_equal(next(7, NULL), -1); /* two are still out */
+    assert_int_equal(move_queue_oldest_ms(&queue), 0);
+    assert_int_equal(move_queue_done(&queue, numbers[3]), 0);
+    assert_int_equal(move_queue_done(&queue, numbers[4]),
+                     0); /* beyond the places that are left */
+    assert_int_equal(next(8, &late), 5);
+    move_queue_pace(&queue, late, false);
+    move_queue_pace(&queue, late, true);
+    assert_int_equal(queue.n_places, 3);
+    move_queue_forget_pace(&queue);
+    assert_int_equal(queue.n_places, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_busiest_go_first_and_equals_in_their_order, setup),
         cmocka_unit_test_setup(no_more_than_there_are_places, setup),
         cmocka_unit_test_setup(places_fall_due_in_their_order, setup),
+        cmocka_unit_test_setup(places_follow_what_moves_take, setup),
         cmocka_unit_test_setup(who_stays_after_all_leaves_the_queue, setup),
     };
 

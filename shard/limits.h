@@ -181,7 +181,8 @@
 #define ROOM_IDLE_MS 60000
 /* Rooms of a shard that are handed over at a time: each costs its new owner a claim, and all
  * the others in flight wait for it. At least a few, which keep the database busy; one more for
- * each that arrives within MOVE_FAST_MS, half of them when one takes longer than MOVE_SLOW_MS. */
+ * each that arrives within MOVE_FAST_MS, half of them when one takes longer than MOVE_SLOW_MS.
+ */
 #define ROOMS_MOVING_MIN 4
 #define ROOMS_MOVING_MAX 16
 #define MOVE_FAST_MS 15
@@ -273,9 +274,9 @@
 #define CHANGE_KEYS_KEEP_MS (60 * 60 * 1000)
 /* Connections of a shard for reads, besides one per lane. */
 #define PG_READ_CONNECTIONS 2
-/* For what may wait for row locks, and commits by itself: claims and new rooms. With several, the
- * commits of rooms that move at the same time share the disk's time, and one room that is locked
- * holds up few others. */
+/* For what may wait for row locks, and commits by itself: claims and new rooms. With several,
+ * the commits of rooms that move at the same time share the disk's time, and one room that is
+ * locked holds up few others. */
 #define PG_LOCK_CONNECTIONS 4
 /* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory.
  */

@@ -62,6 +62,7 @@ static void check_plans(struct pgx *x, PGconn *conn, const char *name)
         [SQL_MEMBERS] = 3,
         [SQL_RESTRICTIONS] = 3,
         [SQL_TAIL] = 3,
+        [SQL_STREAMING] = 3,
         [SQL_CHANGED_AFTER] = 6,
         [SQL_BEFORE_SEQ] = 6,
         [SQL_AFTER_SEQ] = 6,

@@ -7,6 +7,7 @@
 void env_init(struct env *env, const struct env_ops *ops)
 {
     env->ops = ops;
+    env->has_steady_base = false;
     timers_init(&env->timers);
     list_init(&env->later);
     list_init(&env->free_later);
@@ -28,6 +29,17 @@ void env_deinit(struct env *env)
     while (!list_empty(&env->later))
         list_del(env->later.next);
     run_list(&env->free_later);
+}
+
+int64_t env_steady_us(struct env *env)
+{
+    int64_t mono_us = (int64_t)env_now_ms(env) * 1000;
+
+    if (!env->has_steady_base) {
+        env->has_steady_base = true;
+        env->steady_base_us = env_wall_us(env) - mono_us;
+    }
+    return env->steady_base_us + mono_us;
 }
 
 uint64_t env_random_u64(struct env *env)

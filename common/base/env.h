@@ -30,6 +30,8 @@ struct env_ops {
 
 struct env {
     const struct env_ops *ops;
+    int64_t steady_base_us; /* what env_steady_us() adds to the monotonic clock */
+    bool has_steady_base;
     struct timers timers;
     struct list later;      /* struct later: runs at the end of this turn */
     struct list free_later; /* struct later: runs after all of that, for memory that may be on
@@ -48,6 +50,9 @@ static inline int64_t env_wall_us(struct env *env)
 {
     return env->ops->wall_us(env);
 }
+/* The time of day when it was asked for first, and from then on as the monotonic clock runs: it
+ * does not jump when somebody sets the clock. Whole milliseconds apart. */
+int64_t env_steady_us(struct env *env);
 static inline void env_random(struct env *env, void *ret, size_t len)
 {
     env->ops->random(env, ret, len);

@@ -60,7 +60,7 @@ static void create(struct call *call, struct room_create *row)
 static int64_t now_us(const struct call *call)
 {
     struct store *store = call->host->store;
-    int64_t now = env_wall_us(call->env) + store->ops->clock_offset_us(store);
+    int64_t now = env_steady_us(call->env) + store->ops->clock_offset_us(store);
 
     return now - now % 1000;
 }

@@ -159,7 +159,7 @@ static void form_shared(struct commit_lane *lane, struct list *parts, struct spa
 static void form(struct commit_lane *lane, struct list *parts, struct space *space)
 {
     struct committer *c = lane->committer;
-    int64_t now_us = env_wall_us(c->env) + c->store->ops->clock_offset_us(c->store);
+    int64_t now_us = env_steady_us(c->env) + c->store->ops->clock_offset_us(c->store);
     struct list fresh;
     struct commit_tenant *first;
 

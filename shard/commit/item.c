@@ -88,8 +88,10 @@ static void repeat_follow(struct commit_item *item, const struct commit_item *fi
     }
 }
 
-/* The first of its key goes without having been written: the next one takes its place. */
-static void repeat_promote(struct committer *c, struct commit_item *first)
+/* The first of its key goes without having been written: the next one takes its place, also in
+ * the queue (behind `before`, where the first was; NULL: the queue goes). Whoever sends again
+ * begins with the lowest, so what its sender sent after the first still comes after it. */
+static void repeat_promote(struct committer *c, struct commit_item *first, struct list *before)
 {
     struct commit_item *next;
 
@@ -100,6 +102,10 @@ static void repeat_promote(struct committer *c, struct commit_item *first)
     list_del(&next->repeat_link);
     list_splice_tail(&next->repeats, &first->repeats);
     next->state = ITEM_NEW;
+    if (before) {
+        list_del(&next->link);
+        list_add_head(before, &next->link);
+    }
     /* The map has held a node, so it has buckets and cannot fail. */
     (void)key_add(c, next);
 }
@@ -218,12 +224,14 @@ static void item_unlink(struct commit_item *item)
 
 void item_finish(struct commit_item *item, enum commit_outcome outcome)
 {
+    struct list *before = list_linked(&item->link) ? item->link.prev : NULL;
+
     assert(!item->finished);
     item_unlink(item);
     item->finished = true;
     item->outcome = outcome;
     if (outcome == COMMIT_UNAVAILABLE) {
-        repeat_promote(item->queue->committer, item);
+        repeat_promote(item->queue->committer, item, before);
     } else {
         struct commit_item *repeat, *tmp;
 
@@ -363,7 +371,7 @@ void item_drop(struct committer *c, struct commit_item *item)
 
     item_unlink(item);
     list_del(&item->done_link);
-    repeat_promote(c, item);
+    repeat_promote(c, item, NULL);
     item_account(c, item, -1);
     item->outcome = COMMIT_DROPPED;
     if (owed)

@@ -59,7 +59,7 @@ static void acknowledge(struct op *op, const struct entry *e, uint64_t seq)
 static bool has_had_echo(const struct op *op, const struct entry *original)
 {
     struct host *host = op->attach->room->host;
-    int64_t now_us = env_wall_us(host->env) + host->store->ops->clock_offset_us(host->store);
+    int64_t now_us = env_steady_us(host->env) + host->store->ops->clock_offset_us(host->store);
 
     return op->is_resent && now_us - original->created_us < RESENT_MAX_US;
 }

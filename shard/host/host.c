@@ -183,7 +183,7 @@ bool host_is_empty(const struct host *host)
 
 int64_t host_now_us(const struct host *host)
 {
-    return env_wall_us(host->env) + host->store->ops->clock_offset_us(host->store);
+    return env_steady_us(host->env) + host->store->ops->clock_offset_us(host->store);
 }
 
 /* ---- the ring ---- */

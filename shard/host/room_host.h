@@ -178,7 +178,7 @@ static inline int64_t room_now_us(const struct room_host *room)
 {
     struct store *store = room->host->store;
 
-    return env_wall_us(room->host->env) + store->ops->clock_offset_us(store);
+    return env_steady_us(room->host->env) + store->ops->clock_offset_us(store);
 }
 
 /* The message rate that the settings allow counts from now on. */

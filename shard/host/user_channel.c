@@ -375,7 +375,7 @@ size_t user_channel_deliver(struct host *host, struct slice project, struct slic
 void user_event_write(struct buf *out, struct host *host, struct slice user, struct slice name,
                       struct slice data_json)
 {
-    int64_t now_us = env_wall_us(host->env) + host->store->ops->clock_offset_us(host->store);
+    int64_t now_us = env_steady_us(host->env) + host->store->ops->clock_offset_us(host->store);
     struct json_writer w = json_writer(out);
 
     json_field_str(&w, "userId", user);

@@ -86,7 +86,7 @@ static int setup_send(struct pg_request *req, struct pg_conn *conn)
         ok = PQsendQueryParams(conn->pq, sql_epoch, 0, NULL, NULL, NULL, NULL, 0);
         break;
     case SETUP_CLOCK:
-        conn->asked_clock_us = env_wall_us(conn->env);
+        conn->asked_clock_us = env_steady_us(conn->env);
         ok = PQsendQueryParams(conn->pq, sql_clock, 0, NULL, NULL, NULL, NULL, 0);
         break;
     case SETUP_PREPARE:
@@ -129,7 +129,7 @@ static bool setup_on_result(struct pg_request *req, unsigned n, PGresult *result
         conn->refusal = take_epoch(conn, result);
     } else if (conn->setup_step == SETUP_CLOCK) {
         int64_t theirs = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-        int64_t now = env_wall_us(conn->env);
+        int64_t now = env_steady_us(conn->env);
 
         conn->events->on_clock(conn->owner, theirs - (conn->asked_clock_us + now) / 2);
     }

@@ -333,7 +333,7 @@ struct store_ops {
     int (*project)(struct store *s, struct slice project, store_project_fn fn, void *arg);
     int (*api_key)(struct store *s, const uint8_t key_hash[32], store_key_fn fn, void *arg);
     int (*id_block)(struct store *s, store_ids_fn fn, void *arg);
-    /* The store's clock minus ours, measured at connect, in microseconds. */
+    /* The store's clock minus ours (env_steady_us()), measured at connect, in microseconds. */
     int64_t (*clock_offset_us)(struct store *s);
     bool (*is_available)(struct store *s); /* connected right now */
 };

@@ -196,9 +196,16 @@ static uint64_t node_mono_ms(struct env *env)
     return node_of(env)->sim->now_ms;
 }
 
+int64_t sim_wall_us(uint64_t at_ms)
+{
+    return EPOCH_US + (int64_t)at_ms * 1000;
+}
+
 static int64_t node_wall_us(struct env *env)
 {
-    return EPOCH_US + (int64_t)node_of(env)->sim->now_ms * 1000 + node_of(env)->wall_offset_us;
+    const struct sim_node *node = node_of(env);
+
+    return sim_wall_us(node->sim->now_ms) + node->wall_offset_us;
 }
 
 static void node_random(struct env *env, void *ret, size_t len)

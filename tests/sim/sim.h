@@ -38,6 +38,7 @@ struct sim {
  * (nemesis, checker). */
 typedef void (*sim_event_fn)(struct sim *sim, void *arg);
 
+int64_t sim_wall_us(uint64_t at_ms); /* what a right clock says then */
 void sim_init(struct sim *sim, uint64_t seed);
 void sim_deinit(struct sim *sim);
 void sim_after(struct sim *sim, uint64_t delay_ms, sim_event_fn fn, void *arg);
@@ -64,7 +65,6 @@ struct sim_node {
     sim_event_fn on_death;
     void *death;            /* owned until on_death */
     int64_t wall_offset_us; /* its clock is wrong by this */
-    int64_t jumped_us;      /* part of that, since it started */
     /* An incoming connection; sets the stream's events. Runs as a turn of this node. */
     void (*on_accept)(struct sim_node *node, struct stream *stream);
     void *owner;

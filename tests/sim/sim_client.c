@@ -45,6 +45,20 @@ static void post_key(const struct sim_client *c, uint64_t number, char ret[64])
     snprintf(ret, 64, "%s-%" PRIu64, c->config.user, number);
 }
 
+static struct sim_fate_of *fate_of(struct sim_client *c, uint64_t number)
+{
+    if (number >= c->n_fates) {
+        size_t n = number * 2 + 16;
+
+        c->fates = realloc(c->fates, n * sizeof(*c->fates));
+        if (!c->fates)
+            abort();
+        memset(c->fates + c->n_fates, 0, (n - c->n_fates) * sizeof(*c->fates));
+        c->n_fates = n;
+    }
+    return &c->fates[number];
+}
+
 static void post_add(struct sim_client *c, uint64_t number, struct slice json)
 {
     struct sim_post *post = calloc(1, sizeof(*post));
@@ -55,6 +69,7 @@ static void post_add(struct sim_client *c, uint64_t number, struct slice json)
     post->json = slice_dup(json);
     list_add_tail(&c->unacked, &post->link);
     c->n_unacked++;
+    fate_of(c, number)->said_ms = c->world->sim.now_ms;
     if (c->is_live)
         sim_socket_say(&c->socket, json);
 }
@@ -279,10 +294,33 @@ static void on_retry(struct sim_socket *socket, uint64_t number)
     }
 }
 
+/* A message that waits for about as long as shards and gateways let one wait may have been
+ * refused when nobody was there to hear it. */
+#define SURELY_NOT_REFUSED_MS 4500
+
+void sim_client_check_order(struct sim_client *c, struct slice key, int64_t created_us)
+{
+    const struct sim_fate_of *fate;
+    uint64_t number = 0;
+
+    for (size_t i = 0; i < key.len; i++) /* digits behind the last '-' */
+        number = key.data[i] == '-' ? 0 : number * 10 + (uint64_t)(key.data[i] - '0');
+    fate = fate_of(c, number);
+    if (number < c->newest_stored && !fate->was_refused &&
+        created_us < sim_wall_us(fate->said_ms + SURELY_NOT_REFUSED_MS))
+        sim_violation(c->check,
+                      "%s: message %" PRIu64 " was never refused, and is stored behind %" PRIu64
+                      ", which he sent later",
+                      c->config.user, number, c->newest_stored);
+    c->newest_stored = MAX(c->newest_stored, number);
+}
+
 static void on_error(struct sim_client *c, const json_t *frame)
 {
     struct sim_post *post = find_post(c, frame);
 
+    if (post)
+        fate_of(c, post->number)->was_refused = true;
     if (json_is_true(json_object_get(frame, "retryable"))) {
         if (post)
             sim_socket_after(&c->socket, RETRY_MS, on_retry, post->number);
@@ -346,7 +384,9 @@ static void on_frame(struct sim_socket *socket, const json_t *frame, struct slic
     struct sim_client *c = client_of(socket);
     struct slice type = frame_str(frame, "type");
 
-    (void)text;
+    if (c->world->options.is_talkative)
+        sim_trace(c->world, "%s is told %.*s", c->config.user, (int)MIN(text.len, (size_t)160),
+                  text.data);
     for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
         if (slice_eq_str(type, frames[i].type)) {
             frames[i].on_frame(c, frame);
@@ -442,4 +482,5 @@ void sim_client_deinit(struct sim_client *c)
         post_drop(c, list_first(&c->unacked, struct sim_post, link));
     map_each(&c->seen, free_seen, &c->seen);
     map_deinit(&c->seen);
+    free(c->fates);
 }

@@ -20,6 +20,12 @@ struct sim_client_config {
 
 enum sim_change { SIM_EDIT, SIM_DELETE, SIM_REACTION, SIM_CHANGE_COUNT };
 
+/* What became of a message before it was stored. */
+struct sim_fate_of {
+    uint64_t said_ms; /* first */
+    bool was_refused; /* once, and sent again alone */
+};
+
 struct sim_client {
     struct sim_world *world;
     struct sim_check *check;
@@ -41,6 +47,9 @@ struct sim_client {
     struct list unacked; /* struct sim_post, oldest first */
     size_t n_unacked;
     uint64_t n_posts, n_acks;
+    struct sim_fate_of *fates; /* by number */
+    size_t n_fates;
+    uint64_t newest_stored; /* number, while the store is looked through */
 };
 
 void sim_client_init(struct sim_client *client, struct sim_world *world,
@@ -57,4 +66,7 @@ void sim_client_type(struct sim_client *client);
 void sim_client_hang_up(struct sim_client *client);
 /* Live, nothing unacknowledged, and given everything up to the head of its room. */
 bool sim_client_has_settled(const struct sim_client *client);
+/* This message, with its key, comes next in the store. What one sender has sent is stored in
+ * the order in which he sent it, but for what was refused in between. */
+void sim_client_check_order(struct sim_client *client, struct slice key, int64_t created_us);
 bool sim_client_has_seen(const struct sim_client *client, uint64_t seq);

@@ -146,7 +146,6 @@ void fault_jump_clock(struct sim_world *w, struct sim_strike *strike)
     sim_tell(w, strike, "the clock of %s jumps by %lld ms", sim_node_at(w, i)->name,
              (long long)by_us / 1000);
     sim_node_at(w, i)->wall_offset_us += by_us;
-    sim_node_at(w, i)->jumped_us += by_us;
 }
 
 void sim_heal_nodes(struct sim_world *w)
@@ -156,8 +155,6 @@ void sim_heal_nodes(struct sim_world *w)
 
         if (!sim_is_running(w, i))
             continue;
-        node->wall_offset_us -= node->jumped_us;
-        node->jumped_us = 0;
         if (node->last_turn)
             sim_node_spare(node);
         if (node->paused && !node->is_dying)

@@ -340,6 +340,30 @@ int sim_net_connect(struct env *env, const char *address, const struct stream_ev
     return 0;
 }
 
+/* ---- what there is ---- */
+
+size_t sim_net_longest_queue(const struct sim_node *node)
+{
+    const struct sim_stream *end;
+    size_t longest = 0;
+
+    list_for_each(end, &node->streams, link)
+    {
+        if (!end->closed)
+            longest = MAX(longest, end->stream.queued_bytes);
+    }
+    return longest;
+}
+
+size_t sim_net_count(const struct sim_node *node)
+{
+    const struct sim_stream *end;
+    size_t n = 0;
+
+    list_for_each(end, &node->streams, link) n += !end->closed && end->peer;
+    return n;
+}
+
 /* ---- faults ---- */
 
 static void reset_end(struct sim_stream *end)

@@ -118,6 +118,8 @@ void sim_socket_say(struct sim_socket *s, struct slice json)
 
     if (!s->session)
         return;
+    if (s->world->options.is_talkative)
+        sim_trace(s->world, "%s says %.*s", s->name, (int)json.len, json.data);
     if (!edge->node->paused && list_empty(&s->said)) {
         session_on_text(s->session, json);
         sim_turn_end(edge->node);

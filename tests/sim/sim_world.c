@@ -13,7 +13,8 @@
 #include "tests/sim/sim_client.h"
 
 #define CLIENTS_MAX 12
-#define SETTLE_MAX_MS 120000 /* after healing: longer means stuck */
+#define SETTLE_MAX_MS                                                                          \
+    45000 /* after healing: longer means stuck; a lost batch holds its rows for 20 s */
 #define SETTLE_STEP_MS 250
 #define UNACKED_PER_CLIENT 12
 
@@ -172,6 +173,10 @@ static void check_entry(struct run *run, const char *room, const struct entry *e
                                .is_deleted = e->deleted_us != 0};
 
     sim_check_stored(&run->world.check, &stored);
+    for (size_t i = 0; i < run->n_clients && e->client_id.len > 0; i++) {
+        if (slice_eq_str(e->user, run->clients[i].config.user))
+            sim_client_check_order(&run->clients[i], e->client_id, e->created_us);
+    }
     check_seen(run, room, e);
 }
 
@@ -209,10 +214,13 @@ unsigned sim_world_run(const struct sim_options *options)
     sim_cluster_build(w);
     connect_clients(run);
     sim_after(&w->sim, 500, on_traffic, run);
+    sim_bounds_start(w);
     sim_cluster_begin_faults(w);
     sim_run_until(&w->sim, w->sim.now_ms + options->duration_ms);
     sim_cluster_heal(w);
     settle(run);
+    if (w->check.violations == 0)
+        sim_bounds_at_rest(w);
     for (size_t i = 0; i < w->n_rooms; i++)
         check_room(run, w->rooms[i]);
     sim_check_finish(&w->check);

@@ -108,6 +108,12 @@ static inline size_t sim_at_most(size_t n, size_t most)
 }
 uint64_t sim_cluster_head(const struct sim_world *world, const char *room);
 
+/* ---- what is bounded (sim_bounds.c) ---- */
+/* From now on: no queue is longer than its limit. */
+void sim_bounds_start(struct sim_world *world);
+/* All is well and nothing happens: nothing waits anywhere, nothing of the past is left. */
+void sim_bounds_at_rest(struct sim_world *world);
+
 /* ---- parts ---- */
 void sim_gateway_start(struct sim_world *world, size_t i);
 void sim_gateway_crash(struct sim_gateway *gateway);

@@ -135,6 +135,23 @@ static void clock_stops_at_timers(void **state)
     fake_env_deinit(&f);
 }
 
+static void steady_time_does_not_jump_with_the_clock(void **state)
+{
+    struct fake_env f;
+    int64_t begin;
+
+    (void)state;
+    fake_env_init(&f, 1);
+    begin = env_steady_us(&f.env);
+    assert_int_equal(begin, env_wall_us(&f.env));
+    f.wall_us -= INT64_C(7200000000);
+    fake_env_advance(&f, 1500);
+    assert_int_equal(env_steady_us(&f.env), begin + 1500000);
+    f.wall_us += INT64_C(9000000000);
+    assert_int_equal(env_steady_us(&f.env), begin + 1500000);
+    fake_env_deinit(&f);
+}
+
 static void random_repeats_with_the_seed(void **state)
 {
     struct fake_env f, g;
@@ -161,6 +178,7 @@ int main(void)
         cmocka_unit_test(refused_without_listener),
         cmocka_unit_test(held_output_queues_and_drains),
         cmocka_unit_test(clock_stops_at_timers),
+        cmocka_unit_test(steady_time_does_not_jump_with_the_clock),
         cmocka_unit_test(random_repeats_with_the_seed),
     };
 

@@ -194,6 +194,31 @@ static void while_the_store_is_away_writes_end_in_bounded_time(void **state)
     assert_int_equal(fx_told(fx, 21)->seq, 2);
 }
 
+/* Its sender has lost his connection, and sent all of it again by another one. */
+static void a_repeat_takes_the_place_of_one_that_waited_too_long(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_init(fx, 22, 1, 1, NULL);
+    sim_server_set_up(&fx->server, false);
+    assert_int_equal(fx_push(fx, 0, 1, "a", NULL), 0);
+    fx_advance(fx, 1000);
+    assert_int_equal(fx_push(fx, 0, 2, "b", NULL), 0);
+    fx_advance(fx, 1000);
+    assert_int_equal(fx_push(fx, 0, 11, "a", NULL), 0);
+    assert_int_equal(fx_push(fx, 0, 12, "b", NULL), 0);
+    fx_advance(fx, 3050);
+    assert_int_equal(fx_told(fx, 1)->outcome, COMMIT_UNAVAILABLE);
+    sim_server_set_up(&fx->server, true);
+    fx_advance(fx, 700);
+    assert_int_equal(fx_told(fx, 11)->outcome, COMMIT_DONE);
+    assert_int_equal(fx_told(fx, 11)->seq, 1);
+    assert_int_equal(fx_told(fx, 2)->outcome, COMMIT_DONE);
+    assert_int_equal(fx_told(fx, 2)->seq, 2);
+    assert_int_equal(fx_told(fx, 12)->outcome, COMMIT_DUPLICATE);
+    assert_int_equal(fx_told(fx, 12)->seq, 2);
+}
+
 static void lost_and_then_away_is_unknown_not_unavailable(void **state)
 {
     struct fx *fx = *state;
@@ -322,6 +347,7 @@ int main(void)
         TEST(a_lost_answer_is_resolved),
         TEST(who_waits_too_long_is_told_unknown_and_released_later),
         TEST(while_the_store_is_away_writes_end_in_bounded_time),
+        TEST(a_repeat_takes_the_place_of_one_that_waited_too_long),
         TEST(lost_and_then_away_is_unknown_not_unavailable),
         TEST(a_failed_store_answers_unavailable),
         TEST(a_locked_row_is_tried_again),

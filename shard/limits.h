@@ -41,6 +41,8 @@
  * over a blip. With LINK_SILENCE_MS before it, and the waking of sleeping rooms and the pause
  * of presence in large ones behind it, a gateway's users are gone 15 s after it. */
 #define PRESENCE_HOLD_MS 6000
+/* Of a gateway that does not come back so many are told in one turn. */
+#define GHOSTS_PER_TURN 250
 /* After an activation: presence is published when all gateways have answered or after this. */
 #define PRESENCE_SETTLE_MS 1000
 

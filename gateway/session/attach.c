@@ -208,6 +208,7 @@ static void send_detach(struct attach *a)
         msg.DETACH.doubt_ms +=
             (uint32_t)(env_now_ms(a->session->all->env) - a->behind->since_ms);
     msg.DETACH.cursor = a->cursor;
+    msg.DETACH.hold = a->session->is_sent_away;
     local_room_detach_elsewhere(a->room, a->number);
     if (!link)
         return;

@@ -67,6 +67,7 @@ static void close_due(struct sessions *all, struct list *told, uint64_t due_ms, 
             return;
         (*budget)--;
         s->is_departing = false;
+        s->is_sent_away = true;
         all->metrics->departed_closed++;
         session_end(s, 1012, SLICE_LIT("drain"));
     }

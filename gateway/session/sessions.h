@@ -95,6 +95,7 @@ struct session {
     bool is_doomed : 1;    /* on a kick's list */
     bool said_goodbye : 1; /* the client has closed it in order */
     bool is_departing : 1; /* told to come back elsewhere */
+    bool is_sent_away : 1; /* closed because its time to do so is over */
 };
 
 /* ---- sessions.c ---- */

@@ -313,7 +313,8 @@ void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg)
     if (attach) { /* else its room sleeps, or has moved */
         room_touch(attach->room);
         old_on_gone(attach, msg->doubt_ms, msg->cursor ? msg->cursor : UINT64_MAX);
-        attach_remove(attach);
+        if (!msg->hold || !attach->present || gate_hold(attach) < 0)
+            attach_remove(attach);
         return;
     }
     old_on_gone_asleep(gate->host, msg);

@@ -30,7 +30,7 @@ enum attach_state {
 struct attach {
     struct map_node node;     /* gate.attaches */
     struct list in_room_gate; /* room_gate.attaches */
-    struct list in_wait;      /* room_host.waiting, while WAITING for activation */
+    struct list in_wait;      /* room_host.waiting, while WAITING for activation; gate.held */
     struct gate *gate;
     struct room_host *room;
     struct room_gate *room_gate;
@@ -42,6 +42,7 @@ struct attach {
     uint32_t replay_limit;
     unsigned project_roles;
     uint64_t last_seq;
+    uint64_t held_ms;             /* in gate.held: since when */
     uint8_t given_generation_len; /* 0: none given */
     char given_generation[GENERATION_TEXT_MAX];
     bool generation_is_told; /* to the gateway, since the newest ATTACH */

@@ -86,6 +86,7 @@ static void forget(struct gate *gate)
     }
     gate_pace_reset(&gate->pace);
     env_timer_cancel(gate->host->env, &gate->hold);
+    env_timer_cancel(gate->host->env, &gate->held_timer);
     map_remove(&gate->host->gates, &gate->node);
     list_del(&gate->in_host);
     env_free_later(gate->host->env, &gate->dead);
@@ -96,8 +97,10 @@ static void on_hold_over(struct timer *timer, void *arg)
     struct gate *gate = arg;
     struct attach *attach;
 
-    (void)timer;
-    while ((attach = any_attach(gate, true))) {
+    /* Each is news in its room: many of them are told over several turns. */
+    for (size_t n = 0; (attach = any_attach(gate, true)); n++) {
+        if (n == GHOSTS_PER_TURN && env_timer(gate->host->env, timer, 1) == 0)
+            return;
         gate->host->metrics->ghosts_expired++;
         attach_remove(attach);
     }
@@ -107,6 +110,43 @@ static void on_hold_over(struct timer *timer, void *arg)
         forget(gate);
     }
 }
+
+/* ---- sockets that were sent to other gateways ---- */
+
+static void on_held_over(struct timer *timer, void *arg)
+{
+    struct gate *gate = arg;
+    struct env *env = gate->host->env;
+    uint64_t now_ms = env_now_ms(env);
+
+    while (!list_empty(&gate->held)) {
+        struct attach *attach = list_first(&gate->held, struct attach, in_wait);
+        uint64_t due_ms = attach->held_ms + PRESENCE_HOLD_MS;
+
+        if (due_ms > now_ms && env_timer(env, timer, due_ms - now_ms) == 0)
+            return;
+        gate->host->metrics->ghosts_expired++;
+        attach_remove(attach);
+    }
+}
+
+int gate_hold(struct attach *attach)
+{
+    struct gate *gate = attach->gate;
+    struct env *env = gate->host->env;
+    int r = timer_is_armed(&gate->held_timer)
+                ? 0
+                : env_timer(env, &gate->held_timer, PRESENCE_HOLD_MS);
+
+    if (r < 0)
+        return r;
+    attach_become_ghost(attach);
+    attach->held_ms = env_now_ms(env);
+    list_add_tail(&gate->held, &attach->in_wait);
+    return 0;
+}
+
+/* ---- life ---- */
 
 static bool incarnation_eq(const struct map_node *node, const void *key)
 {
@@ -130,6 +170,8 @@ static struct gate *gate_new(struct host *host, uint64_t incarnation)
     list_init(&gate->clients);
     gate_pace_init(&gate->pace);
     timer_init(&gate->hold, on_hold_over, gate);
+    list_init(&gate->held);
+    timer_init(&gate->held_timer, on_held_over, gate);
     later_init(&gate->dead, free_now, gate);
     if (map_insert(&host->gates, &gate->node, hash_u64(incarnation)) < 0) {
         free(gate);

@@ -52,6 +52,9 @@ struct gate {
     struct gate_pace pace;   /* of catch-ups */
     uint64_t pushed;         /* host.push_count of the newest event that it was given */
     struct timer hold;       /* ends the ghosts, and the gate when it has no link */
+    struct list held; /* struct attach.in_wait: ghosts of sockets that the gateway has sent
+                         to others, the oldest first */
+    struct timer held_timer;
     struct later dead;
 };
 
@@ -73,6 +76,10 @@ struct gate *gate_up(struct host *host, uint64_t incarnation, const struct gate_
 void gate_down(struct gate *gate);
 /* Forgets the gate with all that it had, at once (shutdown). */
 void gate_drop(struct gate *gate);
+
+/* The gateway has sent the socket elsewhere: its user stays for PRESENCE_HOLD_MS, in which he
+ * comes back. -ENOMEM: nothing has changed. */
+int gate_hold(struct attach *attach) MUST_CHECK;
 
 struct attach *gate_find_attach(const struct gate *gate, uint64_t number);
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import test from 'node:test';
 import { Client, ResumingClient } from './support/client.mjs';
-import { Cluster, eventually } from './support/cluster.mjs';
+import { Cluster, call, eventually, mint } from './support/cluster.mjs';
 import { EventReader } from './support/events.mjs';
 import { gather } from './support/room.mjs';
 
@@ -58,6 +58,13 @@ test('clients that do not know the frame come back, and the pace is kept', { tim
     socket.untilClosed(40000).then(() => closed.push(Date.now()));
     sockets.push(socket);
   }
+  const watcher = await Client.join(cluster.ws(0), 'pace', ada);
+  const bob = await mint(cluster, 'bob');
+  assert.equal((await call(cluster.http(), 'POST', '/rooms/pace/members', { token: ada, body: { userId: 'bob' } })).status, 200);
+  const before = await Client.join(cluster.ws(1), 'pace', bob);
+  await watcher.until((f) => f.type === 'presence' && f.users.includes('bob'));
+  watcher.frames.length = 0;
+  const back = before.untilClosed(40000).then(() => Client.join(cluster.ws(0), 'pace', bob));
   const resuming = new ResumingClient([cluster.ws(1), cluster.ws(0)], 'pace', ada);
   await resuming.ready();
   resuming.post('p-0', 'before');
@@ -73,5 +80,10 @@ test('clients that do not know the frame come back, and the pace is kept', { tim
   await resuming.until('acknowledged', () => resuming.acks.size === 2);
   resuming.check();
   resuming.stop();
+  const bobAgain = await back;
+  bobAgain.send({ type: 'message', content: 'here I am' });
+  await watcher.until((f) => f.type === 'message' && f.content === 'here I am');
+  assert.deepEqual(watcher.frames.filter((f) => f.type === 'member_left' || f.type === 'member_joined'), [], 'he has not left for a moment');
+  assert.ok(watcher.of('presence').every((f) => f.users.includes('bob')));
   await ended;
 });

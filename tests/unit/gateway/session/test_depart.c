@@ -106,8 +106,11 @@ static void a_native_client_has_time_to_be_elsewhere_first(void **state)
     session_close(clients[1].session); /* it is back elsewhere */
     clients[1].session = NULL;
     assert_int_equal(w.c.metrics.departed_left, 1);
+    fake_env_run(&w.c.env);
+    assert_false(fake_shard_expect(s0, MSG_DETACH)->DETACH.hold);
     assert_int_equal(depart_for(1000), 1);
-    assert_int_equal(clients[0].code, 1012); /* 0 s and the overlap */
+    assert_true(fake_shard_expect(s0, MSG_DETACH)->DETACH.hold); /* it is not there yet */
+    assert_int_equal(clients[0].code, 1012);                     /* 0 s and the overlap */
     assert_int_equal(clients[2].code, 0);
     assert_int_equal(depart_for(2000), 0); /* 2 s and the overlap */
     assert_int_equal(w.c.metrics.departed_closed, 2);

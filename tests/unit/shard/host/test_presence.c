@@ -300,6 +300,61 @@ static void every_other_gateway_hears_that_one_is_gone(void **state)
     fx_deinit(&fx);
 }
 
+/* ---- sockets that a gateway which goes has sent to others ---- */
+
+static void send_away(struct fx_gate *g, uint64_t number)
+{
+    struct msg_DETACH msg = {.attach = number, .hold = 1};
+
+    attach_on_detach(g->gate, &msg);
+}
+
+static void who_is_sent_to_another_gateway_has_not_left(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    a->hides_presence = false;
+    FX_ATTACH(&fx.gates[1], .number = 50, .room = "g", .user = "cid");
+    fake_env_advance(&fx.fake, 3000);
+    fx_forget(a);
+    send_away(&fx.gates[1], 50);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS / 2);
+    FX_ATTACH(&fx.gates[2], .number = 60, .room = "g", .user = "cid");
+    fake_env_advance(&fx.fake, 3 * PRESENCE_HOLD_MS);
+    assert_false(fx_got(a, "member_left"));
+    assert_false(fx_got(a, "member_joined"));
+    assert_int_equal(fx.metrics.ghosts_expired, 1);
+    assert_int_equal(fx.metrics.attaches, 3);
+    fx_deinit(&fx);
+}
+
+static void who_does_not_come_back_leaves_when_the_hold_is_over(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    a->hides_presence = false;
+    FX_ATTACH(&fx.gates[1], .number = 50, .room = "g", .user = "cid");
+    FX_ATTACH(&fx.gates[1], .number = 51, .room = "g", .user = "dan", .roles = "admin");
+    fake_env_advance(&fx.fake, 3000);
+    fx_forget(a);
+    send_away(&fx.gates[1], 50);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS / 2);
+    send_away(&fx.gates[1], 51);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS / 2 + 100);
+    assert_int_equal(fx_count(a, "member_left"), 1);
+    fx_link_down(
+        &fx.gates[1]); /* the gateway has ended: they are its ghosts, like all others */
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS + 2000);
+    assert_int_equal(fx_count(a, "member_left"), 2);
+    fx_deinit(&fx);
+}
+
 /* ---- many ---- */
 
 static void enter(struct fx *fx, unsigned i, uint32_t flags)
@@ -539,6 +594,8 @@ int main(void)
         cmocka_unit_test(a_room_does_not_sleep_while_somebody_is_awaited),
         cmocka_unit_test(a_room_does_not_sleep_while_a_link_is_held),
         cmocka_unit_test(every_other_gateway_hears_that_one_is_gone),
+        cmocka_unit_test(who_is_sent_to_another_gateway_has_not_left),
+        cmocka_unit_test(who_does_not_come_back_leaves_when_the_hold_is_over),
         cmocka_unit_test(above_two_hundred_there_is_no_list_but_changes),
         cmocka_unit_test(a_storm_is_told_in_few_frames),
         cmocka_unit_test(new_members_of_a_large_room_are_skipped_in_runs),

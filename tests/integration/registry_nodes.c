@@ -91,7 +91,7 @@ long long redis_eval(const char *script, const char *arg)
 
 long long redis_do(const char *command)
 {
-    struct slice args[8];
+    struct slice args[32];
     size_t n = 0;
 
     for (const char *at = command; at && n < ARRAY_LEN(args); n++) {

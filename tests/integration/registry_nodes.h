@@ -32,7 +32,7 @@ int nodes_teardown(void **state); /* the nodes are stopped before */
 
 /* Runs a script as the test itself, with the prefix as KEYS[1]. An error fails the test. */
 long long redis_eval(const char *script, const char *arg);
-/* One command of up to eight words, separated by single spaces; the same. */
+/* One command of up to 32 words, separated by single spaces; the same. */
 long long redis_do(const char *command);
 
 /* incarnation 0: a gateway. */

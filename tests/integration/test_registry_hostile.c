@@ -264,6 +264,25 @@ static void slow_redis_puts_nobody_off(void **state)
     cluster_down();
 }
 
+/* What docs/operations.md says that a user of our own needs is enough: to join, to renew, to be
+ * put back, to be evicted, to hear of it. */
+static void documented_rights_are_enough(void **state)
+{
+    (void)state;
+    redis_do(
+        "ACL SETUSER default reset on nopass ~t:* &t:* "
+        "+eval +set +get +del +hset +hget +hdel +hlen +hgetall +type +strlen +pttl +pexpire "
+        "+sadd +scard +zadd +zcard +zremrangebyscore +time +publish +subscribe +ping +select");
+    cluster_up();
+    redis_eval("redis.call('DEL', KEYS[1]..'ring:epoch') return 0", "");
+    NET_UNTIL(&net, is_healed());
+    nodes_stop(1);
+    NET_UNTIL(&net, ring_count(membership_ring(nodes[3].m)) == 2);
+    for (int i = 0; i < NODES; i++)
+        CHECK(!nodes[i].m || figures(i).refused == 0, "refused");
+    cluster_down();
+}
+
 /* ---- a ring without room ---- */
 
 static void full_ring_refuses_one_more(void **state)
@@ -297,6 +316,7 @@ int main(void)
         T(garbage_heals_and_puts_nobody_off), T(garbage_does_not_keep_the_dead),
         T(newcomers_do_not_trust_garbage),    T(refusing_redis_puts_nobody_off),
         T(slow_redis_puts_nobody_off),        T(full_ring_refuses_one_more),
+        T(documented_rights_are_enough),
 #undef T
     };
 

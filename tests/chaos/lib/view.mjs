@@ -57,26 +57,30 @@ export class CursorView extends View {
     return new Feed(this, this.started ? this.seq : undefined);
   }
 
-  /** A row as a page states it. */
-  put(given) {
-    const row = fromRow(given);
+  /**
+   * A row as a page states it. During a make-before-break the other socket may be further: its newer state stays. The
+   * same feed never goes back.
+   */
+  put(given, feed) {
+    const row = { ...fromRow(given), feed };
     if (row.id <= this.floor) return;
     const known = this.rows.get(row.id);
     if (known && known.seq !== row.seq) this.fail('order', `message ${row.id} was at ${known.seq} and is at ${row.seq}`);
-    if (known && known.version > row.version) this.fail('order', `message ${row.id} went back from version ${known.version} to ${row.version}`);
+    if (known && known.updatedSeq > row.updatedSeq && known.feed === feed) this.fail('order', `message ${row.id} went back from its change ${known.updatedSeq} to ${row.updatedSeq}`);
+    if (known && known.updatedSeq < row.updatedSeq && known.version > row.version) this.fail('order', `message ${row.id} went back from version ${known.version} to ${row.version}`);
     if (known && known.updatedSeq === row.updatedSeq && rowText(known) !== rowText(row)) this.fail('order', `message ${row.id} changed without a number: "${rowText(known)}" and "${rowText(row)}"`);
     if (!known || known.updatedSeq <= row.updatedSeq) this.rows.set(row.id, row);
     this.history.state(row, this.who);
   }
 
   /** A live event with the next number. */
-  apply(frame) {
+  apply(frame, feed) {
     const id = frame.type === 'reaction' ? frame.messageId : frame.id;
     const row = this.rows.get(id);
     switch (frame.type) {
       case 'message':
         if (row) this.fail('doubled', `message ${id} came again at ${frame.seq}, was at ${row.seq}`);
-        this.rows.set(id, fromRow(frame));
+        this.rows.set(id, { ...fromRow(frame), feed });
         return;
       case 'edit':
       case 'delete':
@@ -89,7 +93,7 @@ export class CursorView extends View {
       default:
         return;
     }
-    row.updatedSeq = frame.seq;
+    Object.assign(row, { updatedSeq: frame.seq, feed });
     if (frame.type === 'edit') {
       if (frame.version !== row.version + 1) this.fail('order', `message ${id} went from version ${row.version} to ${frame.version}`);
       Object.assign(row, { content: frame.content, version: frame.version });
@@ -118,7 +122,7 @@ class Feed {
     if (frame.reset) view.fail('reset', `cursor ${this.seq} was reset`);
     if (frame.fromSeq === undefined || frame.reset) {
       if (this.resumes && !frame.reset) view.fail('resume', `a snapshot for the cursor ${this.seq}`);
-      for (const row of frame.messages) view.put(row);
+      for (const row of frame.messages) view.put(row, this);
       this.advance(frame.currentSeq);
       view.started = true;
       return;
@@ -129,7 +133,7 @@ class Feed {
       if (event.seq <= last || event.seq > frame.toSeq) view.fail('order', `a replay of (${frame.fromSeq}, ${frame.toSeq}] has ${event.seq} behind ${last}`);
       last = event.seq;
       if (event.messageId === undefined) continue;
-      view.put({ ...event.payload, updatedSeq: event.seq, ...(event.eventType === 'delete' && { content: '', reactions: {}, deletedAt: event.payload.deletedAt ?? 'deleted' }) });
+      view.put({ ...event.payload, updatedSeq: event.seq, ...(event.eventType === 'delete' && { content: '', reactions: {}, deletedAt: event.payload.deletedAt ?? 'deleted' }) }, this);
     }
     this.advance(frame.toSeq);
     view.started = true;
@@ -147,7 +151,7 @@ class Feed {
     }
     if (frame.seq !== (this.seq ?? 0) + 1) view.fail(frame.seq > (this.seq ?? 0) ? 'gap' : 'doubled', `live ${frame.type} ${frame.seq} behind ${this.seq}`);
     view.history.event(frame.seq, frame, view.who);
-    if (frame.seq > view.seq) view.apply(frame);
+    if (frame.seq > view.seq) view.apply(frame, this);
     this.advance(end);
   }
 

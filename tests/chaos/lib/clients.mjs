@@ -28,6 +28,7 @@ class RoomClient extends Wire {
     socket.send(writes.frame(op));
   }
 
+  /** What is not sent now goes when the socket is live. */
   transmit(writes, op) {
     if (this.isLive) this.send(writes, op);
   }
@@ -149,9 +150,9 @@ export class MuxClient extends Wire {
     if (socket.subscribed.size === this.byRoom.size && !socket.live) this.becomeLive(socket);
   }
 
-  /** The second socket has taken over: what the first may not have got through goes again. */
+  /** The second socket has taken over: what the first may not have got through goes again, where the second is already. */
   handedOver(_old, socket) {
-    for (const { writes } of this.byRoom.values()) for (const op of writes.open.values()) this.send(writes, op, socket);
+    for (const [room, { writes }] of this.byRoom) if (socket.subscribed?.has(room)) for (const op of writes.open.values()) this.send(writes, op, socket);
   }
 
   unsubscribed(socket, frame) {

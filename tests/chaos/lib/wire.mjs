@@ -113,6 +113,7 @@ export class Wire {
     if (this.next) {
       this.socket = this.next; // on its way already
       this.next = undefined;
+      this.handedOver?.(socket, this.socket);
       return;
     }
     const ms = BACKOFF_MS[Math.min(this.failures++, BACKOFF_MS.length - 1)];

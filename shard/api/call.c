@@ -7,6 +7,7 @@
 #include "common/base/ident.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "shard/api/key_drops.h"
 #include "shard/host/gather.h"
 #include "shard/host/host.h"
 #include "shard/metrics.h"
@@ -15,6 +16,7 @@
 struct api {
     struct host *host;
     struct file_store *files; /* owned */
+    struct key_drops *drops;  /* owned */
     struct list calls;        /* struct call.in_api: not answered yet */
 };
 
@@ -394,6 +396,7 @@ static struct call *call_new(struct api *api, struct gate *gate, const struct ms
     call->host = api->host;
     call->env = api->host->env;
     call->files = api->files;
+    call->drops = api->drops;
     call->data = msg->data;
     call->gate = gate;
     call->number = msg->call;
@@ -505,7 +508,9 @@ int api_new(struct host *host, struct api **ret_api)
         return -ENOMEM;
     api->host = host;
     list_init(&api->calls);
-    if (file_store_pg_new(host->store, &api->files) < 0) {
+    if (file_store_pg_new(host->store, &api->files) < 0 ||
+        key_drops_new(host->env, host->store, &api->drops) < 0) {
+        file_store_free(api->files);
         free(api);
         return -ENOMEM;
     }
@@ -523,5 +528,6 @@ void api_free(struct api *api)
         end(call);
     }
     file_store_free(api->files);
+    key_drops_free(api->drops);
     free(api);
 }

@@ -43,6 +43,7 @@ struct call {
     struct host *host; /* not to be touched once the call is answered */
     struct env *env;
     struct file_store *files; /* likewise */
+    struct key_drops *drops;  /* likewise */
     struct gate *gate;        /* NULL: forgotten, nobody hears the reply */
     const struct call_row *row;
     uint64_t number;

@@ -1,12 +1,20 @@
 /* idempotency.c - see idempotency.h; statements in queries_files.def. */
 #include "shard/api/idempotency.h"
 
+#include "shard/api/key_drops.h"
 #include "shard/api/query.h"
 #include "shard/host/host.h"
 #include "shard/limits.h"
 #include "shard/metrics.h"
 
 /* ---- the end of a call ---- */
+
+static void give_up(struct call *call)
+{
+    const struct idempotency *idem = &call->idempotency;
+
+    key_drops_add(call->drops, call->project, call->user, idem->client_key, idem->own_key);
+}
 
 static void send_answer(struct call *call)
 {
@@ -16,8 +24,8 @@ static void send_answer(struct call *call)
     call_send(call, idem->status, buf_slice(&idem->body), idem->retry_after_ms);
 }
 
-/* Written down or not (then whoever comes again is told to wait, and runs it again later, which
- * does no harm): the answer is what has happened. */
+/* Written down or not (then the key is given up as soon as that can be, and whoever comes again
+ * runs it again, which does no harm): the answer is what has happened. */
 static void on_written(void *arg, enum store_result result, const struct query_rows *rows,
                        bool is_duplicate)
 {
@@ -27,8 +35,10 @@ static void on_written(void *arg, enum store_result result, const struct query_r
     (void)is_duplicate;
     if (!call_release(call))
         return;
-    if (result != STORE_OK)
+    if (result != STORE_OK) {
         call->host->metrics->keys_unwritten++;
+        give_up(call);
+    }
     if (call->idempotency.state == IDEMPOTENCY_ENDING)
         send_answer(call);
 }
@@ -56,11 +66,19 @@ bool idempotency_take(struct call *call, unsigned status, struct slice body,
     bool keep = status < 300 && body.len <= IDEMPOTENCY_BODY_MAX;
 
     if (idem->state == IDEMPOTENCY_ENDING) { /* the deadline: what is known is said now */
+        give_up(call);                       /* unless the answer is written down first */
         send_answer(call);
         return true;
     }
+    if (idem->state == IDEMPOTENCY_CHECKING)
+        give_up(call); /* the deadline: the key may have been written down, or will be */
     if (idem->state != IDEMPOTENCY_RUNNING || status == 421) /* the gateway comes again */
         return false;
+    if (status >= 500) { /* too late to wait for anything */
+        idem->state = IDEMPOTENCY_ENDED;
+        give_up(call);
+        return false;
+    }
     idem->status = status;
     idem->retry_after_ms = retry_after_ms;
     buf_put_slice(&idem->body, body);
@@ -72,10 +90,9 @@ bool idempotency_take(struct call *call, unsigned status, struct slice body,
         idem->state = IDEMPOTENCY_ENDED;
         call->held--; /* the call is not answered yet */
         call->host->metrics->keys_unwritten++;
+        give_up(call);
         return false;
     }
-    if (status >= 500) /* too late to wait for anything */
-        send_answer(call);
     return true;
 }
 
@@ -100,6 +117,7 @@ static void on_begun(void *arg, enum store_result result, const struct query_row
         return;
     call->idempotency.state = IDEMPOTENCY_NONE;
     if (result != STORE_OK) {
+        give_up(call); /* it may have been written down all the same */
         call_refuse(call, result == STORE_FAILED ? ERROR_internal_error : ERROR_unavailable, "",
                     0);
         return;

@@ -29,8 +29,8 @@
 /* What a client is told to wait whose first request is still under way. */
 #define IDEMPOTENCY_RETRY_MS 1000
 
-/* Keys to be given up of which the database could not be told yet: an outage under load leaves as
- * many as there are calls. Those beyond count as dead after IDEMPOTENCY_STALE_S. */
+/* Keys to be given up of which the database could not be told yet: an outage under load leaves
+ * as many as there are calls. Those beyond count as dead after IDEMPOTENCY_STALE_S. */
 #define KEY_DROPS_MAX 4096
 #define KEY_DROPS_RETRY_MS 500
 

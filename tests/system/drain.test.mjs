@@ -8,7 +8,7 @@ import { EventReader } from './support/events.mjs';
 import { gather } from './support/room.mjs';
 
 test('every kind of connection is told, in its own way', { timeout: 60000 }, async (t) => {
-  const cluster = await Cluster.up(t, { gateways: 2, shards: 1, env: { FLUXY_DRAIN_RATE: '1000', FLUXY_DRAIN_TIMEOUT: '20s', FLUXY_DRAIN_WAIT: '700ms' } });
+  const cluster = await Cluster.up(t, { gateways: 2, shards: 1, env: { FLUXY_DRAIN_RATE: '1000', FLUXY_DRAIN_TIMEOUT: '20s', FLUXY_DRAIN_WAIT: '5s' } });
   const { tokens: { ada } } = await gather(cluster, 'kinds', [[0, 'ada']]);
   const native = await Client.join(cluster.ws(1), 'kinds', ada, { native: true });
   const old = await Client.join(cluster.ws(1), 'kinds', ada);
@@ -35,12 +35,11 @@ test('every kind of connection is told, in its own way', { timeout: 60000 }, asy
     assert.deepEqual(Object.keys(frame).sort(), ['reason', 'reconnectAfterMs', 'type']);
     assert.equal(frame.reason, 'drain');
   }
+  native.message('still here', 'x-1'); // a native client has time to change over, and is served until then
+  await native.until((f) => f.type === 'ack' && f.clientMessageId === 'x-1');
   assert.deepEqual(await old.untilClosed(), { code: 1012, reason: 'drain' });
   await reader.untilEnd();
   assert.deepEqual(reader.frames.at(-1), { type: 'close', reason: 'drain' });
-  assert.equal(native.closed, undefined, 'a native client has time to change over');
-  native.message('still here', 'x-1'); // and is served until then
-  await native.until((f) => f.type === 'ack' && f.clientMessageId === 'x-1');
   await Promise.all([many.close(), channel.close()]);
   assert.deepEqual(await native.untilClosed(15000), { code: 1012, reason: 'drain' });
   await ended;
@@ -55,7 +54,7 @@ test('clients that do not know the frame come back, and the pace is kept', { tim
   const closed = [];
   for (let i = 0; i < 20; i++) {
     const socket = await Client.join(cluster.ws(1), 'pace', ada);
-    socket.untilClosed(40000).then(() => closed.push(Date.now()));
+    socket.untilClosed(40000).then((end) => closed.push(end.code));
     sockets.push(socket);
   }
   const watcher = await Client.join(cluster.ws(0), 'pace', ada);
@@ -71,10 +70,10 @@ test('clients that do not know the frame come back, and the pace is kept', { tim
   await resuming.until('acknowledged', () => resuming.acks.size === 1);
   const ended = cluster.node('drain', 'gateway-2');
   await eventually('all are closed', () => closed.length === 20, 30000);
+  assert.ok(closed.every((code) => code === 1012), `${closed}`);
   const times = sockets.map((s) => s.of('goaway')[0].reconnectAfterMs);
   assert.deepEqual(times, times.toSorted((a, b) => a - b), 'one after another');
   assert.ok(times.at(-1) > 1500 && times.at(-1) <= 2000, `20 at 10 a second: ${times}`);
-  assert.ok(closed.at(-1) - closed[0] > 1000, 'not all at once');
   await resuming.until('back', () => resuming.reconnects > 0 && resuming.live, 30000);
   resuming.post('p-1', 'after');
   await resuming.until('acknowledged', () => resuming.acks.size === 2);

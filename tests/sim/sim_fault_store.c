@@ -153,9 +153,61 @@ void fault_lost_answers(struct sim_world *w, struct sim_strike *strike)
     sim_last_for(w, sim_some_time(strike), heal_lost_answers, 0, 0);
 }
 
+static void heal_store_full(struct sim_world *w, size_t a, size_t b)
+{
+    (void)a;
+    (void)b;
+    w->server.is_read_only = false;
+}
+
+void fault_store_full(struct sim_world *w, struct sim_strike *strike)
+{
+    sim_tell(w, strike, "the database can only be read: its disk is full");
+    w->server.is_read_only = true;
+    sim_last_for(w, sim_some_time(strike), heal_store_full, 0, 0);
+}
+
+/* Synchronous replication: the standby has all that was answered. A second one may reset who has
+ * not come back since the first, which only some checkers know. */
+void fault_fail_over(struct sim_world *w, struct sim_strike *strike)
+{
+    if (!w->server.is_up || (!w->on_fail_over && w->n_failovers > 0))
+        return;
+    sim_tell(w, strike, "the database fails over to its standby");
+    w->n_failovers++;
+    if (w->on_fail_over)
+        w->on_fail_over(w);
+    sim_server_fail_over(&w->server);
+    sim_last_for(w, sim_some_time(strike), heal_store_down, 0, 0);
+}
+
+static void fail_back_now(struct sim_world *w, size_t down_ms, size_t number)
+{
+    if (!w->server.is_up)
+        return;
+    sim_trace(w, "fault %zu goes on: the standby that is behind is promoted", number);
+    w->n_failovers++;
+    w->on_fail_over(w);
+    sim_server_fail_over(&w->server);
+    sim_last_for(w, down_ms, heal_store_down, 0, 0);
+}
+
+/* Only where the checker can tell what may be missing. */
+void fault_fail_back(struct sim_world *w, struct sim_strike *strike)
+{
+    uint64_t behind_ms = sim_some_time(strike), down_ms = sim_some_time(strike);
+
+    if (!w->on_fail_over || !w->server.is_up)
+        return;
+    sim_tell(w, strike, "the standby of the database gets nothing more, and is promoted later");
+    sim_server_lag(&w->server);
+    sim_last_for(w, behind_ms, fail_back_now, down_ms, strike->number);
+}
+
 void sim_heal_store(struct sim_world *w)
 {
     w->registry.down = false;
+    w->server.is_read_only = false;
     w->server.lost_per_mille = 0;
     w->server.locked_per_mille = 0;
     w->server.later_max_ms = SIM_LATER_MS;

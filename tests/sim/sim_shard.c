@@ -58,6 +58,16 @@ static void on_call(void *owner, struct gate *gate, const struct msg_CALL *call)
     (void)call; /* simulated clients use sockets only */
 }
 
+static void on_store_replaced(void *owner)
+{
+    struct sim_shard *s = owner;
+
+    if (!s->is_alive)
+        return;
+    committer_forget_ids(s->committer);
+    host_drop_rooms(s->host);
+}
+
 static const struct peers_hooks peers_hooks = {.on_ring = on_peer_ring, .on_call = on_call};
 
 static void on_accept(struct sim_node *node, struct stream *stream)
@@ -118,6 +128,7 @@ static void build(struct sim_shard *s)
     commit.lanes = (unsigned)sim_range(&s->world->sim.rng, 1, 3);
     s->store = sim_store_new(&s->world->server, env);
     sim_store_set_clock_offset(s->store, -s->node.wall_offset_us);
+    sim_store_on_replaced(s->store, on_store_replaced, s);
     if (committer_new(env, s->store, &commit, &s->committer) < 0 ||
         host_new(env, s->store, s->committer, &s->metrics, &host, &s->host) < 0 ||
         peers_new(env, s->host, &s->metrics, &links, &peers_hooks, s, &s->links) < 0 ||

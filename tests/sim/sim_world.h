@@ -81,6 +81,11 @@ struct sim_world {
     char users[SIM_USERS_MAX][32]; /* members of all rooms; the first is their owner */
     enum member_role roles[SIM_USERS_MAX];
 
+    /* The database is about to fail over to its standby, which may be behind. NULL: whoever
+     * checks this world knows of no loss, and then there is none. */
+    void (*on_fail_over)(struct sim_world *world);
+    unsigned n_failovers;
+
     bool is_healing; /* no new faults and no new traffic */
     unsigned n_faults;
     uint64_t settle_ms;      /* the longest time from healing until all is well */

@@ -114,6 +114,19 @@ void sim_room_own(struct sim_db *db, struct sim_room *room, uint64_t fence)
     fork_room(db, room);
 }
 
+void sim_db_each_room(const struct sim_db *db,
+                      void (*fn)(void *arg, const struct sim_room *room), void *arg)
+{
+    const struct sim_room *room;
+
+    list_for_each(room, &db->by_age, link) fn(arg, room);
+}
+
+struct slice sim_room_name(const struct sim_room *room)
+{
+    return room->room;
+}
+
 /* ---- members and restrictions ---- */
 
 void sim_member_set(struct sim_room *room, struct slice user, enum member_role role,

@@ -48,6 +48,10 @@ struct entry *const *sim_room_entries(const struct sim_room *room, size_t *ret_n
 void sim_room_own(struct sim_db *db, struct sim_room *room, uint64_t fence);
 /* From now on it is another server, or another timeline: 1 at first. */
 void sim_db_set_generation(struct sim_db *db, uint64_t generation);
+/* Each of them, oldest first. */
+void sim_db_each_room(const struct sim_db *db,
+                      void (*fn)(void *arg, const struct sim_room *room), void *arg);
+struct slice sim_room_name(const struct sim_room *room);
 /* For tests that need another owner. */
 void sim_room_set_fence(struct sim_room *room, uint64_t fence);
 /* For tests that need an edited or deleted entry: takes the next seq into updated_seq. */

@@ -30,7 +30,16 @@ struct sim_store {
     struct list ops; /* struct op: not answered yet */
     int64_t clock_offset_us;
     bool is_cut_off;
+    uint64_t epoch; /* of the server that it knows */
+    struct timer look;
+    void (*on_replaced)(void *owner);
+    void *owner;
 };
+
+/* sim_standby.c */
+void sim_store_look_init(struct sim_store *store);
+/* Another server answers than it knows: it uses none before it has found that out. */
+bool sim_store_is_outdated(struct sim_store *store);
 
 union op_fn {
     store_submit_fn submit;

@@ -291,6 +291,7 @@ void sim_server_deinit(struct sim_server *server)
     assert(list_empty(&server->stores));
     while (!list_empty(&server->ops))
         op_free(list_first(&server->ops, struct op, in_server));
+    sim_db_free(server->standby);
     sim_db_free(server->db);
 }
 
@@ -305,8 +306,10 @@ void sim_server_set_up(struct sim_server *server, bool is_up)
     struct sim_store *store;
 
     server->is_up = is_up;
-    if (is_up)
+    if (is_up) {
+        list_for_each(store, &server->stores, link)(void) sim_store_is_outdated(store);
         return;
+    }
     list_for_each(store, &server->stores, link) sim_store_cut(&store->store);
     while (!list_empty(&server->ops)) {
         struct op *op = list_first(&server->ops, struct op, in_server);

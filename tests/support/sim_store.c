@@ -190,6 +190,12 @@ static struct op *op_new(struct store *s, enum op_kind kind, void *arg)
     return op;
 }
 
+static bool writes(enum op_kind kind)
+{
+    return kind == OP_SUBMIT || kind == OP_CLAIM || kind == OP_CREATE || kind == OP_DELETE ||
+           kind == OP_SWEEP || kind == OP_IDS;
+}
+
 static enum sim_fate choose_fate(struct sim_server *server, enum op_kind kind)
 {
     static const enum sim_fate lost[] = {SIM_UNKNOWN_NOW, SIM_UNKNOWN_LATER, SIM_UNKNOWN_HELD,
@@ -197,7 +203,8 @@ static enum sim_fate choose_fate(struct sim_server *server, enum op_kind kind)
 
     if (kind == OP_SUBMIT && server->script_at < server->n_script)
         return server->script[server->script_at++];
-    if (sim_server_chance(server, server->unavailable_per_mille))
+    if ((server->is_read_only && writes(kind)) ||
+        sim_server_chance(server, server->unavailable_per_mille))
         return SIM_UNAVAILABLE;
     if (kind == OP_SUBMIT && sim_server_chance(server, server->lost_per_mille))
         return lost[sim_server_random(server) % ARRAY_LEN(lost)];
@@ -213,6 +220,11 @@ static int op_start(struct op *op)
     uint64_t request = sim_server_latency(server);
 
     bool is_reached = server->is_up && !op->store->is_cut_off;
+
+    if (is_reached && sim_store_is_outdated(op->store)) {
+        op_free(op);
+        return -ENOTCONN;
+    }
 
     if (!is_reached && sim_server_random(server) % 2 == 0) {
         op_free(op);
@@ -468,6 +480,7 @@ struct store *sim_store_new(struct sim_server *server, struct env *env)
     store->env = env;
     list_init(&store->ops);
     list_add_tail(&server->stores, &store->link);
+    sim_store_look_init(store);
     return &store->store;
 }
 
@@ -485,6 +498,7 @@ void sim_store_free(struct store *s)
             op_free(op);
     }
     list_del(&store->link);
+    timer_cancel(&store->env->timers, &store->look);
     free(store);
 }
 

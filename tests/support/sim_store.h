@@ -30,6 +30,9 @@ struct sim_server {
     struct list stores; /* struct sim_store */
     struct list ops;    /* those that run in the server */
     bool is_up, is_stalled;
+    bool is_read_only;      /* or its disk is full: what writes is refused */
+    uint64_t epoch;         /* counts failovers */
+    struct sim_db *standby; /* what it has, when it is behind; NULL: all */
     struct list stalled; /* ops whose turn came meanwhile */
 
     /* ---- set by the test at any time ---- */
@@ -60,6 +63,15 @@ void sim_server_set_up(struct sim_server *server, bool is_up);
 /* Stalled (SIGSTOP): nothing runs or answers until it goes on. */
 void sim_server_set_stalled(struct sim_server *server, bool is_stalled);
 
+/* The standby gets nothing more from now on. */
+void sim_server_lag(struct sim_server *server);
+/* What would be there after a failover now. */
+const struct sim_db *sim_server_standby(const struct sim_server *server);
+/* The standby is promoted: from its state it goes on, in a new generation, once it is up
+ * (sim_server_set_up). Stores find out when they reach it, each in its own time, and before
+ * they do anything there. */
+void sim_server_fail_over(struct sim_server *server);
+
 /* A client of the server, whose callbacks run as timers of env. */
 struct store *sim_store_new(struct sim_server *server, struct env *env);
 /* The process is gone: no callback comes any more; what has been sent may still be executed.
@@ -69,4 +81,6 @@ void sim_store_free(struct store *store);
 void sim_store_cut(struct store *store);
 /* Cut off from the server until told otherwise: its connections break, calls fail. */
 void sim_store_set_cut_off(struct store *store, bool is_cut_off);
+/* Called when another server answers than before. */
+void sim_store_on_replaced(struct store *store, void (*fn)(void *owner), void *owner);
 void sim_store_set_clock_offset(struct store *store, int64_t offset_us);

@@ -32,6 +32,15 @@ struct key_fact {
     char bytes[];
 };
 
+/* One (room, seq) that was the message `id`, or changed it. seq 0: the room has lost something. */
+struct lost {
+    struct map_node node;
+    uint64_t seq;
+    int64_t id;
+    struct slice room;
+    char bytes[];
+};
+
 #define TELL_MAX 20 /* violations that are printed */
 
 void sim_check_init(struct sim_check *check, bool verbose)
@@ -40,6 +49,7 @@ void sim_check_init(struct sim_check *check, bool verbose)
     map_init(&check->facts);
     map_init(&check->texts);
     map_init(&check->keys);
+    map_init(&check->lost);
 }
 
 static bool free_fact(struct map_node *node, void *arg)
@@ -56,8 +66,17 @@ static bool free_key(struct map_node *node, void *arg)
     return true;
 }
 
+static bool free_lost(struct map_node *node, void *arg)
+{
+    map_remove(arg, node);
+    free(container_of(node, struct lost, node));
+    return true;
+}
+
 void sim_check_deinit(struct sim_check *check)
 {
+    map_each(&check->lost, free_lost, &check->lost);
+    map_deinit(&check->lost);
     map_each(&check->facts, free_fact, &check->facts);
     map_each(&check->texts, free_fact, &check->texts);
     map_each(&check->keys, free_key, &check->keys);
@@ -152,11 +171,88 @@ static struct fact *fact_note(struct sim_check *check, struct map *facts, struct
     return fact;
 }
 
+/* ---- what a failover takes back ---- */
+
+static bool lost_eq(const struct map_node *node, const void *key)
+{
+    const struct lost *lost = container_of(node, struct lost, node), *want = key;
+
+    return lost->seq == want->seq && lost->id == want->id && slice_eq(lost->room, want->room);
+}
+
+static uint64_t lost_hash(const struct lost *lost)
+{
+    return hash_two(lost->room, slice_of(&lost->seq, sizeof(lost->seq)));
+}
+
+static bool is_lost(const struct sim_check *check, struct slice room, uint64_t seq, int64_t id)
+{
+    struct lost key = {.seq = seq, .id = id, .room = room};
+
+    return check->lost.count > 0 && map_find(&check->lost, lost_hash(&key), lost_eq, &key);
+}
+
+void sim_check_lost(struct sim_check *check, struct slice room, uint64_t seq, int64_t id)
+{
+    struct lost *lost;
+
+    if (is_lost(check, room, seq, id))
+        return;
+    lost = calloc(1, sizeof(*lost) + room.len);
+    if (!lost)
+        abort();
+    memcpy(lost->bytes, room.data, room.len);
+    lost->seq = seq;
+    lost->id = id;
+    lost->room = slice_of(lost->bytes, room.len);
+    if (map_insert(&check->lost, &lost->node, lost_hash(lost)) < 0)
+        abort();
+}
+
+struct forget {
+    struct map *map;
+    struct slice room;
+    uint64_t head;
+};
+
+static bool forget_fact(struct map_node *node, void *arg)
+{
+    const struct forget *f = arg;
+    struct fact *fact = container_of(node, struct fact, node);
+
+    if (fact->seq > f->head && slice_eq(fact->room, f->room))
+        (void)free_fact(node, f->map);
+    return true;
+}
+
+static bool forget_key(struct map_node *node, void *arg)
+{
+    const struct forget *f = arg;
+    struct key_fact *fact = container_of(node, struct key_fact, node);
+
+    if (fact->seq > f->head && fact->len > f->room.len && fact->bytes[f->room.len] == '\n' &&
+        memcmp(fact->bytes, f->room.data, f->room.len) == 0)
+        (void)free_key(node, f->map);
+    return true;
+}
+
+void sim_check_forget(struct sim_check *check, struct slice room, uint64_t head)
+{
+    struct forget f = {&check->facts, room, head};
+
+    sim_check_lost(check, room, 0, 0);
+    map_each(&check->facts, forget_fact, &f);
+    f.map = &check->keys;
+    map_each(&check->keys, forget_key, &f);
+}
+
+/* ---- what is shown and stored ---- */
+
 /* Versions stay small: a text has one number. */
 static void text_note(struct sim_check *check, const struct sim_shown *m)
 {
     assert(m->version < 4096);
-    if (!m->is_deleted)
+    if (!m->is_deleted && !is_lost(check, m->room, 0, 0))
         fact_note(check, &check->texts, m->room, m->seq << 12 | m->version, m->id, m->content);
 }
 
@@ -164,11 +260,15 @@ void sim_check_shown(struct sim_check *check, const struct sim_shown *m)
 {
     AUTO_BUF buf = BUF_INIT;
     struct slice who = join(&buf, m->user, m->key, (struct slice){0});
-    struct fact *fact = fact_note(check, &check->facts, m->room, m->seq, m->id, who);
-    struct fact *before = m->seq > 1 ? fact_find(&check->facts, m->room, m->seq - 1) : NULL;
+    struct fact *fact, *before;
+
+    check->n_shown++;
+    if (is_lost(check, m->room, m->seq, m->id))
+        return;
+    fact = fact_note(check, &check->facts, m->room, m->seq, m->id, who);
+    before = m->seq > 1 ? fact_find(&check->facts, m->room, m->seq - 1) : NULL;
 
     text_note(check, m);
-    check->n_shown++;
     if (fact->created_us && fact->created_us != m->created_us)
         sim_violation(check, "seq %" PRIu64 ": createdAt changed", m->seq);
     fact->created_us = m->created_us;
@@ -184,7 +284,8 @@ void sim_check_shown(struct sim_check *check, const struct sim_shown *m)
 
 void sim_check_changed(struct sim_check *check, struct slice room, uint64_t seq, int64_t id)
 {
-    fact_note(check, &check->facts, room, seq, id, CHANGE);
+    if (!is_lost(check, room, seq, id) && !is_lost(check, room, seq, 0))
+        fact_note(check, &check->facts, room, seq, id, CHANGE);
 }
 
 static bool key_eq(const struct map_node *node, const void *key)
@@ -214,9 +315,12 @@ void sim_check_acked(struct sim_check *check, struct slice room, struct slice us
                      struct slice key, uint64_t seq, int64_t id)
 {
     AUTO_BUF buf = BUF_INIT;
-    struct key_fact *fact = key_note(check, join(&buf, room, user, key));
+    struct key_fact *fact;
 
     check->n_acked++;
+    if (is_lost(check, room, seq, id))
+        return;
+    fact = key_note(check, join(&buf, room, user, key));
     if (fact->acked && (fact->seq != seq || fact->id != id))
         sim_violation(check, "key %.*s acknowledged at seq %" PRIu64 " and at %" PRIu64,
                       (int)key.len, key.data, fact->seq, seq);

@@ -12,6 +12,7 @@ struct sim_check {
     struct map facts; /* struct fact: what some client has been shown at (room, seq) */
     struct map texts; /* struct fact: the text of (room, seq, version) */
     struct map keys;  /* struct key_fact: where a key is said to be */
+    struct map lost;  /* struct lost: what a failover has taken back */
     unsigned violations;
     bool is_verbose;
     uint64_t n_shown, n_acked, n_member_frames;
@@ -34,6 +35,12 @@ void sim_check_changed(struct sim_check *check, struct slice room, uint64_t seq,
 /* A client was told that its key is stored there. */
 void sim_check_acked(struct sim_check *check, struct slice room, struct slice user,
                      struct slice key, uint64_t seq, int64_t id);
+/* The store forgets this number, which was the message with this id, or changed it (0: it changed
+ * some message). Who is still told of it is told nothing wrong. */
+void sim_check_lost(struct sim_check *check, struct slice room, uint64_t seq, int64_t id);
+/* All that was shown or acknowledged above `head` is forgotten; after all of it has been named.
+ * Texts of the room are not compared from then on. */
+void sim_check_forget(struct sim_check *check, struct slice room, uint64_t head);
 /* What the store holds in the end: called for each number in order. */
 void sim_check_stored(struct sim_check *check, const struct sim_shown *stored);
 void sim_check_stored_change(struct sim_check *check, struct slice room, uint64_t seq);

@@ -13,6 +13,7 @@
 #include "common/base/ident.h"
 #include "common/json/json_write.h"
 #include "common/wire/msg.h"
+#include "shard/room/generations.h"
 
 #define RETRY_MS 150 /* after a retryable error */
 
@@ -191,19 +192,47 @@ static void show_events(struct sim_client *c, const json_t *frame)
     }
 }
 
+static bool free_seen(struct map_node *node, void *arg)
+{
+    map_remove(arg, node);
+    free(container_of(node, struct seen, node));
+    return true;
+}
+
+/* Only who has seen what a failover has taken back may be told to start over, or who comes back
+ * after two of them. */
+static void on_reset(struct sim_client *c, const json_t *frame)
+{
+    const struct room_row *row = sim_room_row(
+        sim_db_room(c->world->db, SLICE_LIT(SIM_PROJECT), slice_str(c->config.room)));
+    const json_t *first = json_array_get(json_object_get(frame, "messages"), 0);
+    struct slice ours = slice_str(c->generation), now = frame_str(frame, "generation");
+    struct generations known;
+
+    generations_set(&known, row->generation, row->forked_from, row->forked_at);
+    if (slice_eq(ours, now) || (slice_eq(now, generations_current(&known)) &&
+                                generations_know(&known, ours, c->seq)))
+        sim_violation(c->check, "%s: reset at %" PRIu64 " of %s without a cause",
+                      c->config.user, c->seq, c->generation);
+    map_each(&c->seen, free_seen, &c->seen);
+    c->excused_below =
+        first && json_is_true(json_object_get(frame, "hasMore")) ? frame_u64(first, "seq") : 0;
+    c->seq = 0;
+}
+
 static void on_replay(struct sim_client *c, const json_t *frame)
 {
+    bool is_reset = json_is_true(json_object_get(frame, "reset"));
     const json_t *from = json_object_get(frame, "fromSeq");
     uint64_t current = frame_u64(frame, "currentSeq");
     uint64_t to = json_object_get(frame, "toSeq") ? frame_u64(frame, "toSeq") : current;
     json_t *message;
     size_t i;
 
+    if (is_reset)
+        on_reset(c, frame);
     take_generation(c, frame);
-    if (json_is_true(json_object_get(frame, "reset")))
-        sim_violation(c->check, "%s: reset at %" PRIu64 " without a cause", c->config.user,
-                      c->seq);
-    if (c->config.native && c->has_cursor && from &&
+    if (c->config.native && c->has_cursor && from && !is_reset &&
         (uint64_t)json_integer_value(from) > c->seq)
         sim_violation(c->check, "%s: replay starts at %" PRIu64 ", had %" PRIu64,
                       c->config.user, frame_u64(frame, "fromSeq"), c->seq);
@@ -324,7 +353,9 @@ static void on_error(struct sim_client *c, const json_t *frame)
     if (json_is_true(json_object_get(frame, "retryable"))) {
         if (post)
             sim_socket_after(&c->socket, RETRY_MS, on_retry, post->number);
-    } else if (slice_eq_str(frame_str(frame, "code"), "message_deleted")) {
+    } else if (slice_eq_str(frame_str(frame, "code"), "message_deleted") ||
+               (c->world->n_failovers > 0 &&
+                slice_eq_str(frame_str(frame, "code"), "message_not_found"))) {
         if (post) /* else the change had been sent twice, and its first sending was acknowledged
                    */
             post_drop(c, post);
@@ -456,7 +487,7 @@ bool sim_client_has_settled(const struct sim_client *c)
 
 bool sim_client_has_seen(const struct sim_client *c, uint64_t seq)
 {
-    return map_find(&c->seen, hash_u64(seq), seen_eq, &seq) != NULL;
+    return seq < c->excused_below || map_find(&c->seen, hash_u64(seq), seen_eq, &seq) != NULL;
 }
 
 void sim_client_init(struct sim_client *c, struct sim_world *world,
@@ -466,13 +497,6 @@ void sim_client_init(struct sim_client *c, struct sim_world *world,
     sim_socket_init(&c->socket, world, &socket_events, config->user, first_edge);
     map_init(&c->seen);
     list_init(&c->unacked);
-}
-
-static bool free_seen(struct map_node *node, void *arg)
-{
-    map_remove(arg, node);
-    free(container_of(node, struct seen, node));
-    return true;
 }
 
 void sim_client_deinit(struct sim_client *c)

@@ -37,6 +37,7 @@ struct sim_client {
 
     uint64_t seq; /* everything up to here has been seen (native) */
     char generation[64];
+    uint64_t excused_below; /* a reset has shown nothing below this seq */
     bool has_cursor;
     struct map seen; /* struct seen by seq */
     struct {

@@ -201,6 +201,37 @@ static void check_room(struct run *run, const char *name)
     }
 }
 
+/* ---- a failover ---- */
+
+struct lose {
+    struct sim_check *check;
+    struct sim_db *db;
+};
+
+static void lose_room(void *arg, const struct sim_room *there)
+{
+    const struct lose *lose = arg;
+    struct slice name = sim_room_name(there);
+    const struct sim_room *here = sim_db_room(lose->db, SLICE_LIT(SIM_PROJECT), name);
+    uint64_t head = sim_room_row(there)->last_seq;
+    struct entry *const *entries;
+    size_t n;
+
+    entries = sim_room_entries(here, &n);
+    if (n <= head)
+        return;
+    for (size_t i = head; i < n; i++)
+        sim_check_lost(lose->check, name, i + 1, entries[i] ? entries[i]->id : 0);
+    sim_check_forget(lose->check, name, head);
+}
+
+static void on_fail_over(struct sim_world *w)
+{
+    struct lose lose = {&w->check, w->db};
+
+    sim_db_each_room(sim_server_standby(&w->server), lose_room, &lose);
+}
+
 unsigned sim_world_run(const struct sim_options *options)
 {
     struct run *run = calloc(1, sizeof(*run));
@@ -210,6 +241,7 @@ unsigned sim_world_run(const struct sim_options *options)
     if (!run)
         abort();
     sim_cluster_init(w, options);
+    w->on_fail_over = on_fail_over;
     choose(run);
     sim_cluster_build(w);
     connect_clients(run);

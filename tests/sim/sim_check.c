@@ -32,7 +32,8 @@ struct key_fact {
     char bytes[];
 };
 
-/* One (room, seq) that was the message `id`, or changed it. seq 0: the room has lost something. */
+/* One (room, seq) that was the message `id`, or changed it. seq 0: the room has lost something.
+ */
 struct lost {
     struct map_node node;
     uint64_t seq;

@@ -35,8 +35,8 @@ void sim_check_changed(struct sim_check *check, struct slice room, uint64_t seq,
 /* A client was told that its key is stored there. */
 void sim_check_acked(struct sim_check *check, struct slice room, struct slice user,
                      struct slice key, uint64_t seq, int64_t id);
-/* The store forgets this number, which was the message with this id, or changed it (0: it changed
- * some message). Who is still told of it is told nothing wrong. */
+/* The store forgets this number, which was the message with this id, or changed it (0: it
+ * changed some message). Who is still told of it is told nothing wrong. */
 void sim_check_lost(struct sim_check *check, struct slice room, uint64_t seq, int64_t id);
 /* All that was shown or acknowledged above `head` is forgotten; after all of it has been named.
  * Texts of the room are not compared from then on. */

@@ -210,8 +210,8 @@ static void on_reset(struct sim_client *c, const json_t *frame)
     struct generations known;
 
     generations_set(&known, row->generation, row->forked_from, row->forked_at);
-    if (slice_eq(ours, now) || (slice_eq(now, generations_current(&known)) &&
-                                generations_know(&known, ours, c->seq)))
+    if (slice_eq(ours, now) ||
+        (slice_eq(now, generations_current(&known)) && generations_know(&known, ours, c->seq)))
         sim_violation(c->check, "%s: reset at %" PRIu64 " of %s without a cause",
                       c->config.user, c->seq, c->generation);
     map_each(&c->seen, free_seen, &c->seen);

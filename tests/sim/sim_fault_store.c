@@ -167,8 +167,8 @@ void fault_store_full(struct sim_world *w, struct sim_strike *strike)
     sim_last_for(w, sim_some_time(strike), heal_store_full, 0, 0);
 }
 
-/* Synchronous replication: the standby has all that was answered. A second one may reset who has
- * not come back since the first, which only some checkers know. */
+/* Synchronous replication: the standby has all that was answered. A second one may reset who
+ * has not come back since the first, which only some checkers know. */
 void fault_fail_over(struct sim_world *w, struct sim_strike *strike)
 {
     if (!w->server.is_up || (!w->on_fail_over && w->n_failovers > 0))

@@ -1,4 +1,5 @@
-/* sim_standby.c - a standby of the simulated database, and the failover to it; see sim_store.h. */
+/* sim_standby.c - a standby of the simulated database, and the failover to it; see sim_store.h.
+ */
 #include <stdlib.h>
 
 #include "tests/support/sim_op.h"

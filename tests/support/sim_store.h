@@ -33,7 +33,7 @@ struct sim_server {
     bool is_read_only;      /* or its disk is full: what writes is refused */
     uint64_t epoch;         /* counts failovers */
     struct sim_db *standby; /* what it has, when it is behind; NULL: all */
-    struct list stalled; /* ops whose turn came meanwhile */
+    struct list stalled;    /* ops whose turn came meanwhile */
 
     /* ---- set by the test at any time ---- */
     unsigned latency_min_ms, latency_max_ms; /* of each of: request, execution, answer */

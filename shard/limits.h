@@ -271,6 +271,8 @@
  * on each: a dear one holds back those behind it. */
 #define PG_QUERY_CONNECTIONS 2
 #define PG_QUERY_DEPTH 2
+/* Of them those of one tenant: with more, the others would wait for all it asks for. */
+#define PG_QUERY_SHARE 1
 #define PG_QUERY_TIMEOUT_MS 8000
 /* Rows of one table that one sweep removes: a transaction holds its row locks for as long. */
 #define SWEEP_ROWS 2000
@@ -288,6 +290,12 @@
 /* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory.
  */
 #define PG_READ_DEPTH 16
+/* Of them those of one tenant, as above; the next lies at the server before the last is read. */
+#define PG_READ_SHARE 2
+/* Bytes of answers that one connection takes in one turn of the loop. */
+#define PG_TURN_BYTES (256 * KIB)
+/* How often requests that wait are looked through for those whose deadline has come. */
+#define PG_DUE_LOOK_MS 250
 #define PG_READ_QUEUE_MAX 20000
 /* A read without an answer by then ends; a connection that owes it is given up. */
 #define PG_READ_TIMEOUT_MS 6000

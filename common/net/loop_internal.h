@@ -33,6 +33,8 @@ struct loop {
     uint64_t turn_start_ns;
     uint64_t longest_turn_us;
     uint64_t scraped_longest_us; /* the same, since the last loop_write_metrics() */
+    uint64_t scraped_busiest_us; /* as above, of processor time */
+    uint64_t cpu_ns;             /* of the thread, at the end of the last turn */
     uint64_t turns, slow_turns;
 
     struct list dirty;   /* streams with output that has not been offered to the kernel */

@@ -9,6 +9,7 @@
 #include "common/json/json_write.h"
 #include "shard/api/query.h"
 #include "shard/host/host.h"
+#include "shard/limits.h"
 #include "shard/room/export.h"
 
 static bool sees_all_rooms(const struct call *call)
@@ -121,7 +122,8 @@ static int64_t param_int(const struct call *call, const char *name)
     return (int64_t)json_integer_value(json_object_get(call->params, name));
 }
 
-/* What is beyond the end of the export is left to the next one. */
+/* What is beyond the end of the export is left to the next one; what would make the page too
+ * large for one turn, to the next page. */
 static void write_page(struct call *call, const struct page *page)
 {
     enum export_format format =
@@ -134,6 +136,10 @@ static void write_page(struct call *call, const struct page *page)
 
     buf_clear(data);
     for (size_t i = 0; i < page->n_entries && page->entries[i]->seq <= end; i++) {
+        if (data->len > PAGE_MAX_BYTES) {
+            last = page->entries[i - 1]->seq;
+            break;
+        }
         if (page->more)
             last = page->entries[i]->seq;
         if (!entry_is_visible(page->entries[i], call->user))

@@ -11,6 +11,7 @@
 #include "common/base/limits.h"
 #include "common/base/log.h"
 #include "common/net/loop.h"
+#include "shard/limits.h"
 #include "shard/store/pg_conn_priv.h"
 
 /* ---- ends ---- */
@@ -21,17 +22,31 @@ static void end(struct pg_request *req, enum pg_end how)
     req->on_end(req, how);
 }
 
-static void end_all(struct list *list, enum pg_end how)
+static void end_sent(struct pg_conn *conn)
 {
     struct list ending;
 
     list_init(&ending);
-    list_splice_tail(&ending, list);
-    while (!list_empty(&ending)) {
-        struct pg_request *req = list_first(&ending, struct pg_request, link);
+    list_splice_tail(&ending, &conn->sent);
+    conn->n_sent = 0;
+    pg_fair_reset(&conn->queue);
+    while (!list_empty(&ending))
+        end(list_first(&ending, struct pg_request, link), PG_END_LOST);
+}
 
-        list_del(&req->link);
-        req->on_end(req, how);
+static struct pg_request *request_of(struct pg_fair_item *item)
+{
+    return container_of(item, struct pg_request, waiting);
+}
+
+static void end_unsent(struct list *items)
+{
+    while (!list_empty(items)) {
+        struct pg_fair_item *item = list_first(items, struct pg_fair_item, link);
+        struct pg_request *req = request_of(item);
+
+        list_del(&item->link);
+        req->on_end(req, PG_END_NOT_SENT);
     }
 }
 
@@ -63,16 +78,18 @@ void pg_conn_drop(struct pg_conn *conn, const char *why)
     pg_conn_release(conn);
     conn->state = PG_DOWN;
     conn->epoch = 0;
-    conn->n_sent = 0;
+    env_timer_cancel(conn->env, &conn->rest);
     pg_connect_later(conn);
     if (was_up)
         conn->events->on_down(conn);
     else
         conn->events->on_failed(conn);
-    end_all(&conn->sent, PG_END_LOST);
+    end_sent(conn);
     if (!was_up && conn->state == PG_DOWN) { /* nobody answers: who waits is told at once */
-        conn->n_queue = 0;
-        end_all(&conn->queue, PG_END_NOT_SENT);
+        struct list waiting;
+
+        pg_fair_drain(&conn->queue, &waiting);
+        end_unsent(&waiting);
     }
 }
 
@@ -92,8 +109,8 @@ static void watch_due(struct pg_conn *conn)
 
     if (!list_empty(&conn->sent))
         due = list_first(&conn->sent, struct pg_request, link)->due_ms;
-    if (!list_empty(&conn->queue))
-        due = MIN(due, list_first(&conn->queue, struct pg_request, link)->due_ms);
+    if (!pg_fair_is_empty(&conn->queue))
+        due = MIN(due, now + PG_DUE_LOOK_MS);
     if (due == UINT64_MAX)
         env_timer_cancel(conn->env, &conn->due);
     else if (timer_is_armed(&conn->due) && conn->due.due_ms <= due)
@@ -102,22 +119,40 @@ static void watch_due(struct pg_conn *conn)
         env_later(conn->env, &conn->broken);
 }
 
+struct due_look {
+    uint64_t now;
+    struct pg_fair *queue;
+    struct list due; /* struct pg_fair_item */
+};
+
+/* Of one tenant the oldest wait first, so that what is due lies in front. */
+static void take_due(struct pg_fair_item *item, void *arg)
+{
+    struct due_look *look = arg;
+
+    while (request_of(item)->due_ms <= look->now) {
+        struct list *next = item->link.next;
+        bool is_last = next == item->link.prev; /* only the head is left */
+
+        pg_fair_remove(look->queue, item);
+        list_add_tail(&look->due, &item->link);
+        if (is_last)
+            return;
+        item = list_entry(next, struct pg_fair_item, link);
+    }
+}
+
 static void on_due(struct timer *timer, void *arg)
 {
     struct pg_conn *conn = arg;
-    uint64_t now = env_now_ms(conn->env);
+    struct due_look look = {.now = env_now_ms(conn->env), .queue = &conn->queue};
 
     (void)timer;
-    while (!list_empty(&conn->queue)) {
-        struct pg_request *req = list_first(&conn->queue, struct pg_request, link);
-
-        if (req->due_ms > now)
-            break;
-        conn->n_queue--;
-        end(req, PG_END_NOT_SENT);
-    }
+    list_init(&look.due);
+    pg_fair_each_first(&conn->queue, take_due, &look);
+    end_unsent(&look.due);
     if (!list_empty(&conn->sent) &&
-        list_first(&conn->sent, struct pg_request, link)->due_ms <= now)
+        list_first(&conn->sent, struct pg_request, link)->due_ms <= look.now)
         pg_conn_drop(conn, "no answer in time");
     if (conn->state != PG_CLOSED)
         watch_due(conn);
@@ -175,18 +210,19 @@ int pg_conn_send_now(struct pg_conn *conn, struct pg_request *req)
         env_later(conn->env, &conn->broken);
     list_add_tail(&conn->sent, &req->link);
     conn->n_sent++;
+    pg_fair_out(&conn->queue, req->waiting.tenant);
     env_later(conn->env, &conn->flush);
     return 0;
 }
 
 void pg_conn_send_queued(struct pg_conn *conn)
 {
-    while (conn->state == PG_READY && conn->n_sent < conn->config.depth &&
-           !list_empty(&conn->queue)) {
-        struct pg_request *req = list_first(&conn->queue, struct pg_request, link);
+    struct pg_fair_item *item;
 
-        list_del(&req->link);
-        conn->n_queue--;
+    while (conn->state == PG_READY && conn->n_sent < conn->config.depth &&
+           (item = pg_fair_pop(&conn->queue))) {
+        struct pg_request *req = request_of(item);
+
         if (pg_conn_send_now(conn, req) < 0)
             req->on_end(req, PG_END_NOT_SENT);
     }
@@ -197,22 +233,22 @@ void pg_conn_send_queued(struct pg_conn *conn)
 int pg_conn_submit(struct pg_conn *conn, struct pg_request *req)
 {
     bool now = conn->state == PG_READY && conn->n_sent < conn->config.depth &&
-               list_empty(&conn->queue);
+               pg_fair_may_go(&conn->queue, req->waiting.tenant);
     int r;
 
     if (conn->state == PG_CLOSED || (conn->state != PG_READY && conn->attempts > 1))
         return -ENOTCONN;
-    if (!now && conn->n_queue >= conn->config.queue_max)
+    if (!now && conn->queue.n >= conn->config.queue_max)
         return conn->state == PG_READY ? -EAGAIN : -ENOTCONN;
     list_init(&req->link);
+    list_init(&req->waiting.link);
     req->due_ms = env_now_ms(conn->env) + conn->config.timeout_ms;
     if (now) {
         r = pg_conn_send_now(conn, req);
         if (r < 0)
             return r;
     } else {
-        list_add_tail(&conn->queue, &req->link);
-        conn->n_queue++;
+        pg_fair_push(&conn->queue, &req->waiting);
     }
     watch_due(conn);
     return 0;
@@ -248,6 +284,7 @@ static bool take_result(struct pg_conn *conn, PGresult *result)
         return req->on_result && !req->sqlstate[0] && req->on_result(req, n, result);
     case PGRES_PIPELINE_SYNC:
         conn->n_sent--;
+        pg_fair_back(&conn->queue, req->waiting.tenant);
         if (req->sqlstate[0] && pg_error_ends_session(req->sqlstate))
             env_later(conn->env, &conn->broken);
         end(req, req->sqlstate[0] ? PG_END_ERROR : PG_END_OK);
@@ -260,15 +297,24 @@ static bool take_result(struct pg_conn *conn, PGresult *result)
     return false;
 }
 
-/* Takes what has come. False: the connection is of no more use. */
+/* Takes what has come, or so much of it that others have their turn as well. False: the
+ * connection is of no more use. */
 static bool take_results(struct pg_conn *conn)
 {
     unsigned nulls = 0; /* one ends each statement; two in a row mean that nothing more comes */
+    size_t bytes = 0;
 
     while (conn->pq && !list_empty(&conn->sent) && !PQisBusy(conn->pq)) {
-        PGresult *result = PQgetResult(conn->pq);
+        PGresult *result;
 
+        if (bytes > PG_TURN_BYTES) {
+            if (env_timer(conn->env, &conn->rest, 0) == 0)
+                break;
+            bytes = 0; /* no memory to wait: all at once */
+        }
+        result = PQgetResult(conn->pq);
         if (result) {
+            bytes += PQresultMemorySize(result);
             if (!take_result(conn, result)) /* may close the connection */
                 PQclear(result);
             nulls = 0;
@@ -279,15 +325,10 @@ static bool take_results(struct pg_conn *conn)
     return conn->pq && PQstatus(conn->pq) == CONNECTION_OK;
 }
 
-void pg_conn_on_readable(evutil_socket_t fd, short what, void *arg)
+static void take_input(struct pg_conn *conn)
 {
-    struct pg_conn *conn = arg;
-    bool ok;
+    bool ok = PQconsumeInput(conn->pq); /* on failure what came before is still to be read */
 
-    (void)fd;
-    (void)what;
-    loop_touch(conn->config.loop);
-    ok = PQconsumeInput(conn->pq); /* on failure what came before is still there to be read */
     ok = take_results(conn) && ok;
     if (conn->state == PG_CLOSED || conn->state == PG_DOWN)
         return;
@@ -296,6 +337,23 @@ void pg_conn_on_readable(evutil_socket_t fd, short what, void *arg)
     else
         pump_out(conn);
     pg_conn_send_queued(conn);
+}
+
+static void on_rest(struct timer *timer, void *arg)
+{
+    (void)timer;
+    take_input(arg);
+}
+
+void pg_conn_on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct pg_conn *conn = arg;
+
+    (void)fd;
+    (void)what;
+    loop_touch(conn->config.loop);
+    if (!timer_is_armed(&conn->rest)) /* else what has come before goes first */
+        take_input(conn);
 }
 
 void pg_conn_on_writable(evutil_socket_t fd, short what, void *arg)
@@ -320,8 +378,9 @@ int pg_conn_init(struct pg_conn *conn, const struct pg_conn_config *config,
         .env = loop_env(config->loop),
         .state = PG_DOWN,
     };
-    list_init(&conn->queue);
+    pg_fair_init(&conn->queue, config->share);
     list_init(&conn->sent);
+    timer_init(&conn->rest, on_rest, conn);
     timer_init(&conn->due, on_due, conn);
     later_init(&conn->flush, on_flush, conn);
     later_init(&conn->broken, on_broken, conn);
@@ -336,12 +395,15 @@ void pg_conn_reset(struct pg_conn *conn, const char *why)
 
 void pg_conn_close(struct pg_conn *conn)
 {
+    struct list waiting;
+
     if (conn->state == PG_CLOSED)
         return;
     pg_conn_release(conn);
     conn->state = PG_CLOSED;
     env_timer_cancel(conn->env, &conn->due);
-    conn->n_sent = conn->n_queue = 0;
-    end_all(&conn->sent, PG_END_LOST);
-    end_all(&conn->queue, PG_END_NOT_SENT);
+    env_timer_cancel(conn->env, &conn->rest);
+    end_sent(conn);
+    pg_fair_drain(&conn->queue, &waiting);
+    end_unsent(&waiting);
 }

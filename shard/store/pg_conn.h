@@ -1,8 +1,9 @@
 /*
  * pg_conn.h - one asynchronous connection to PostgreSQL in pipeline mode, on
  * the event loop. Connects and reconnects by itself, prepares its statements,
- * keeps requests in order: a queue of those not sent, a list of those out.
- * Knows no rows and no rooms.
+ * keeps requests: a queue of those not sent, tenants in turn (pg_fair.h), a list
+ * of those out, in order. What many answers bring at once is taken in several
+ * turns of the loop. Knows no rows and no rooms.
  *
  *             +--- lost, refused, too late ---------------------------+
  *             v                                                       |
@@ -17,6 +18,7 @@
 
 #include "common/base/env.h"
 #include "shard/store/pg_errors.h"
+#include "shard/store/pg_fair.h"
 #include "shard/store/pg_url.h"
 #include "shard/store/sql.h"
 
@@ -38,7 +40,8 @@ enum pg_end {
 /* One or more statements in one implicit transaction. Embedded in the caller's memory until
  * on_end. */
 struct pg_request {
-    struct list link; /* conn->queue or conn->sent */
+    struct list link;            /* conn->sent */
+    struct pg_fair_item waiting; /* conn->queue; its tenant is set before it is submitted */
     uint64_t due_ms;
     unsigned n_statements, at; /* sent; of which the next result is */
     char sqlstate[SQLSTATE_LEN + 1];
@@ -81,6 +84,7 @@ struct pg_conn_config {
                                  application_name */
     enum sql_id first, last;  /* statements to prepare */
     unsigned depth;           /* requests out at a time */
+    unsigned share;           /* of them, those of one tenant; 0: all */
     unsigned queue_max;       /* requests that wait; 0: send at once or refuse */
     uint64_t timeout_ms;      /* of a request; one that is out then costs the connection */
     bool writes;              /* a server that only reads will not do */
@@ -101,8 +105,10 @@ struct pg_conn {
     struct timer due;   /* of the oldest request */
     struct later flush;
     struct later broken; /* drops the connection at the end of the turn */
-    struct list queue, sent;
-    size_t n_queue, n_sent;
+    struct timer rest; /* armed: results wait that had no room in an earlier turn */
+    struct pg_fair queue;
+    struct list sent;
+    size_t n_sent;
     unsigned attempts; /* since it was up */
     size_t host;       /* of the URL: that of this attempt */
     uint64_t epoch;    /* generation of the rooms there (server_epoch()); 0: not known yet */
@@ -134,7 +140,7 @@ void pg_conn_reset(struct pg_conn *conn, const char *why);
 /* How much work lies before a new request. */
 static inline size_t pg_conn_load(const struct pg_conn *conn)
 {
-    return conn->n_queue + conn->n_sent;
+    return conn->queue.n + conn->n_sent;
 }
 static inline bool pg_conn_is_ready(const struct pg_conn *conn)
 {

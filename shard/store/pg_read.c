@@ -4,6 +4,7 @@
 
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "common/base/map.h"
 #include "shard/store/pg_read.h"
 
 static void read_free(struct pg_read *read)
@@ -98,9 +99,22 @@ void pg_read_add(struct pg_read *read, enum sql_id id, int n)
         s->params[i] = i;
 }
 
+/* The project is the first parameter of every statement that is about one. */
+static uint64_t tenant_of(const struct pg_read *read)
+{
+    const char *first = read->params.n > 0 ? pg_params_value(&read->params, 0) : NULL;
+
+    return first ? hash_slice(slice_of(first, (size_t)read->params.length[0])) : 0;
+}
+
 int pg_read_start(struct pg_read *read, struct pg_conn *conn)
 {
-    int r = pg_params_failed(&read->params) ? -ENOMEM : pg_conn_submit(conn, &read->req);
+    int r = pg_params_failed(&read->params) ? -ENOMEM : 0;
+
+    if (r == 0) {
+        read->req.waiting.tenant = tenant_of(read);
+        r = pg_conn_submit(conn, &read->req);
+    }
 
     if (r < 0)
         read_free(read);

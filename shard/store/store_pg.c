@@ -34,11 +34,11 @@ const struct store_pg_stats *store_pg_stats(struct store *store)
 
     s->stats.queued = 0;
     for (size_t i = 0; i < ARRAY_LEN(s->locks); i++)
-        s->stats.queued += s->locks[i].n_queue;
+        s->stats.queued += s->locks[i].queue.n;
     for (size_t i = 0; i < ARRAY_LEN(s->reads); i++)
-        s->stats.queued += s->reads[i].n_queue;
+        s->stats.queued += s->reads[i].queue.n;
     for (size_t i = 0; i < ARRAY_LEN(s->queries); i++)
-        s->stats.queued += s->queries[i].n_queue;
+        s->stats.queued += s->queries[i].queue.n;
     return &s->stats;
 }
 
@@ -83,6 +83,7 @@ static int start_conns(struct store_pg *s)
         .first = SQL_READ_FIRST,
         .last = SQL_READ_LAST,
         .depth = PG_READ_DEPTH,
+        .share = PG_READ_SHARE,
         .queue_max = PG_READ_QUEUE_MAX,
         .timeout_ms = PG_READ_TIMEOUT_MS,
     };
@@ -91,6 +92,7 @@ static int start_conns(struct store_pg *s)
 
     locks.role = "lock";
     locks.writes = true;
+    locks.share = 0; /* claims wait for commits of other shards, not for one another */
     for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->locks); i++)
         r = pg_conn_init(&s->locks[i], &locks, &pg_servers_events, s);
     for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->reads); i++)
@@ -99,6 +101,7 @@ static int start_conns(struct store_pg *s)
     query.first = SQL_QUERY_FIRST;
     query.last = SQL_QUERY_LAST;
     query.depth = PG_QUERY_DEPTH;
+    query.share = PG_QUERY_SHARE;
     query.timeout_ms = PG_QUERY_TIMEOUT_MS;
     for (size_t i = 0; r >= 0 && i < ARRAY_LEN(s->queries); i++)
         r = pg_conn_init(&s->queries[i], &query, &pg_servers_events, s);

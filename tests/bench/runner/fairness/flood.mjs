@@ -48,8 +48,8 @@ async function repeat(what, path) {
 const room = (i) => rooms[i % rooms.length];
 sockets().catch((error) => { console.error(error); process.exit(1); });
 for (let i = 0; i < options.pages; i++) repeat('pages', (k) => `/api/messages?roomId=${room(k + i)}&limit=500`);
-for (let i = 0; i < options.exports; i++) repeat('exports', (k) => `/rooms/${room(k + i)}/export?format=json`);
-for (let i = 0; i < options.searches; i++) repeat('searches', (k) => `/search?q=word${k % 50}`);
+for (let i = 0; i < options.exports; i++) repeat('exports', (k) => `/export/messages.json?roomId=${room(k + i)}`);
+for (let i = 0; i < options.searches; i++) repeat('searches', (k) => `/search/messages?q=word${k % 50}`);
 
 process.on('message', (order) => {
   if (order === 'end') process.exit(0);

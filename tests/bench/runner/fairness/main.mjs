@@ -19,6 +19,7 @@ const usage = `usage: tests/bench/fairness [options]
   --pages N       history pages of 500 that it reads at a time (default 20)
   --exports N     exports at a time (default 10)
   --searches N    searches at a time (default 4)
+  --fill N        characters of each message that is there to be read (default 400)
   --json          the figures as JSON on the last line
   --check         exit status 1 when a p99 is more than --factor times as long, and --slack-ms longer
   --factor N      (default 1.5)
@@ -26,7 +27,7 @@ const usage = `usage: tests/bench/fairness [options]
 
 const { values: o } = parseArgs({
   options: {
-    ...Object.fromEntries(['seconds', 'rounds', 'frames', 'bytes', 'pages', 'exports', 'searches', 'factor', 'slack-ms'].map((name) => [name, { type: 'string' }])),
+    ...Object.fromEntries(['seconds', 'rounds', 'frames', 'bytes', 'pages', 'exports', 'searches', 'fill', 'factor', 'slack-ms'].map((name) => [name, { type: 'string' }])),
     ...Object.fromEntries(['json', 'check', 'help'].map((name) => [name, { type: 'boolean' }])),
   },
 });
@@ -37,7 +38,7 @@ if (o.help) {
 const number = (name, otherwise) => (o[name] === undefined ? otherwise : Number(o[name]));
 const seconds = number('seconds', 6);
 const rounds = number('rounds', 3);
-const options = { frames: number('frames', 6000), bytes: number('bytes', 2000), pages: number('pages', 20), exports: number('exports', 10), searches: number('searches', 4), socketsEach: 3 };
+const options = { frames: number('frames', 6000), bytes: number('bytes', 2000), pages: number('pages', 20), exports: number('exports', 10), searches: number('searches', 4), fill: number('fill', 400), socketsEach: 3 };
 
 /* ---- the cluster ---- */
 
@@ -85,7 +86,7 @@ async function fill(who, perRoom) {
   for (const roomId of who.rooms) {
     await Promise.all(who.tokens.map(async (token, i) => {
       for (let n = 0; n < perRoom; n++) {
-        await api('POST', '/messages', { Authorization: `Bearer ${token}` }, { roomId, content: `word${n % 50} of ${i}: ${'y'.repeat(400)}` }).catch(() => {}); // over the limit: enough
+        await api('POST', '/messages', { Authorization: `Bearer ${token}` }, { roomId, content: `word${n % 50} of ${i}: ${'y'.repeat(options.fill)}` }).catch(() => {}); // over the limit: enough
       }
     }));
   }
@@ -113,14 +114,30 @@ const calm = await start('measure.mjs', b);
 await sleep(2000);
 
 const phases = { quiet: {}, flood: {} };
+const processes = { quiet: {}, flood: {} };
+/** What a process has used and how long its longest turn was since the last look. */
+async function look(admin) {
+  const text = await (await fetch(`${admin.startsWith('http') ? '' : 'http://'}${admin}/metrics`)).text();
+  const value = (name) => Number(text.match(new RegExp(`^${name} (.*)$`, 'm'))[1]);
+  return { cpu: value('process_cpu_seconds_total'), turn: value('fluxy_loop_longest_turn_cpu_seconds') * 1000 };
+}
+const nodes = [...up.gateways, ...up.shards];
+const lookAll = () => Promise.all(nodes.map((node) => look(node.admin)));
+
 const work = {};
 for (let round = 0; round < rounds; round++) {
   for (const phase of ['quiet', 'flood']) {
     await flood(phase === 'flood' ? 'on' : 'off');
     await sleep(500);
     await calm('next');
+    const before = await lookAll();
     await sleep(seconds * 1000);
     const { samples } = await calm('next');
+    (await lookAll()).forEach(({ cpu, turn }, i) => {
+      const all = (processes[phase][nodes[i].name] ??= { cpu: 0, turn: 0 });
+      all.cpu += (cpu - before[i].cpu) / (seconds * rounds);
+      all.turn = Math.max(all.turn, turn);
+    });
     for (const [what, list] of Object.entries(samples)) (phases[phase][what] ??= []).push(...list);
     if (phase === 'flood') {
       const { counts } = await flood('off');
@@ -147,6 +164,10 @@ for (const what of Object.keys(phases.quiet)) {
   isFair &&= fair;
   figures[what] = { ...f, fair };
   console.log(`${what.padEnd(18)} ${ms(f.quiet.p50).padStart(9)} ${ms(f.quiet.p99).padStart(7)} ${ms(f.flood.p50).padStart(11)} ${ms(f.flood.p99).padStart(8)}   ${fair ? 'fair' : `over ${ms(limit)}`}`);
+}
+for (const { name } of nodes) {
+  const [quiet, loud] = [processes.quiet[name], processes.flood[name]];
+  console.log(`${name}: ${(quiet.cpu * 100).toFixed(0)} % of a core, with the flood ${(loud.cpu * 100).toFixed(0)} %; longest turn ${ms(quiet.turn)} ms of processor time, with the flood ${ms(loud.turn)} ms`);
 }
 if (o.json) console.log(JSON.stringify({ figures, work }));
 process.exit(o.check && !isFair ? 1 : 0);

@@ -290,7 +290,8 @@
 /* Requests out on one of them at a time, and waiting: a storm of readers must not fill memory.
  */
 #define PG_READ_DEPTH 16
-/* Of them those of one tenant, as above; the next lies at the server before the last is read. */
+/* Of them those of one tenant, as above; the next lies at the server before the last is read.
+ */
 #define PG_READ_SHARE 2
 /* Bytes of answers that one connection takes in one turn of the loop. */
 #define PG_TURN_BYTES (256 * KIB)

@@ -109,31 +109,31 @@ bool loop_is_flushing(const struct loop *loop)
 
 void loop_write_metrics(struct loop *loop, struct buf *out)
 {
-    buf_printf(out,
-               "# HELP fluxy_loop_turns_total Turns of the event loop\n"
-               "# TYPE fluxy_loop_turns_total counter\n"
-               "fluxy_loop_turns_total %llu\n"
-               "# HELP fluxy_loop_slow_turns_total Turns that took longer than 50 ms\n"
-               "# TYPE fluxy_loop_slow_turns_total counter\n"
-               "fluxy_loop_slow_turns_total %llu\n"
-               "# HELP fluxy_loop_longest_turn_seconds Longest turn since the last scrape\n"
-               "# TYPE fluxy_loop_longest_turn_seconds gauge\n"
-               "fluxy_loop_longest_turn_seconds %.6f\n"
-               "# HELP fluxy_loop_longest_turn_cpu_seconds Processor time of the turn that took "
-               "most of it since the last scrape\n"
-               "# TYPE fluxy_loop_longest_turn_cpu_seconds gauge\n"
-               "fluxy_loop_longest_turn_cpu_seconds %.6f\n"
-               "# HELP fluxy_sockets_accepted Open sockets that came through a listener\n"
-               "# TYPE fluxy_sockets_accepted gauge\n"
-               "fluxy_sockets_accepted %zu\n"
-               "# HELP fluxy_accept_rests_total Times that accepting rested for want of "
-               "descriptors\n"
-               "# TYPE fluxy_accept_rests_total counter\n"
-               "fluxy_accept_rests_total %llu\n",
-               (unsigned long long)loop->turns, (unsigned long long)loop->slow_turns,
-               (double)loop->scraped_longest_us / 1e6, (double)loop->scraped_busiest_us / 1e6,
-               loop->accepted,
-               (unsigned long long)loop->accept_rests);
+    buf_printf(
+        out,
+        "# HELP fluxy_loop_turns_total Turns of the event loop\n"
+        "# TYPE fluxy_loop_turns_total counter\n"
+        "fluxy_loop_turns_total %llu\n"
+        "# HELP fluxy_loop_slow_turns_total Turns that took longer than 50 ms\n"
+        "# TYPE fluxy_loop_slow_turns_total counter\n"
+        "fluxy_loop_slow_turns_total %llu\n"
+        "# HELP fluxy_loop_longest_turn_seconds Longest turn since the last scrape\n"
+        "# TYPE fluxy_loop_longest_turn_seconds gauge\n"
+        "fluxy_loop_longest_turn_seconds %.6f\n"
+        "# HELP fluxy_loop_longest_turn_cpu_seconds Processor time of the turn that took "
+        "most of it since the last scrape\n"
+        "# TYPE fluxy_loop_longest_turn_cpu_seconds gauge\n"
+        "fluxy_loop_longest_turn_cpu_seconds %.6f\n"
+        "# HELP fluxy_sockets_accepted Open sockets that came through a listener\n"
+        "# TYPE fluxy_sockets_accepted gauge\n"
+        "fluxy_sockets_accepted %zu\n"
+        "# HELP fluxy_accept_rests_total Times that accepting rested for want of "
+        "descriptors\n"
+        "# TYPE fluxy_accept_rests_total counter\n"
+        "fluxy_accept_rests_total %llu\n",
+        (unsigned long long)loop->turns, (unsigned long long)loop->slow_turns,
+        (double)loop->scraped_longest_us / 1e6, (double)loop->scraped_busiest_us / 1e6,
+        loop->accepted, (unsigned long long)loop->accept_rests);
     loop->scraped_longest_us = loop->scraped_busiest_us = 0;
 }
 

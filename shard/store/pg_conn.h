@@ -105,7 +105,7 @@ struct pg_conn {
     struct timer due;   /* of the oldest request */
     struct later flush;
     struct later broken; /* drops the connection at the end of the turn */
-    struct timer rest; /* armed: results wait that had no room in an earlier turn */
+    struct timer rest;   /* armed: results wait that had no room in an earlier turn */
     struct pg_fair queue;
     struct list sent;
     size_t n_sent;

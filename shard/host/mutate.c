@@ -78,6 +78,11 @@ static int find_base(struct room_host *room, struct mutate *m, struct entry **re
     }
     if (found == FOUND_UNKNOWN && !m->is_missing)
         return MUTATE_FIND;
+    /* Who has read it from the store may know of it before we do: between its commit and the
+     * answer, which may be long when the answer is lost. */
+    if (found == FOUND_NO && m->message_id > room->queue.head.last_id &&
+        !commit_queue_is_empty(&room->queue))
+        return refuse(m, ERROR_unavailable, "the room is just being written to");
     if (found != FOUND_YES || !entry_is_visible(base, m->user))
         return refuse(m, ERROR_message_not_found, "");
     *ret_base = base;

@@ -113,6 +113,31 @@ static void the_repeat_of_a_deleted_message_brings_no_empty_message(void **state
     fx_deinit(&fx);
 }
 
+/* Its commit is done, but nobody has told us yet, and somebody has read it from the store. */
+static void a_message_of_which_only_the_store_knows_can_be_changed_soon(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    sim_server_script(&fx.server, SIM_UNKNOWN_NOW);
+    fx_say(g, 1, 1, "first", NULL);
+    fake_env_advance(&fx.fake, 3);
+    fx.server.is_read_only = true; /* so that it is not found out */
+    fx_run(&fx);
+    fx_expect(g, "", "no answer");
+    change(&fx, g, 2, 1, "edit", 1, ",\"content\":\"second\"");
+    fx_run(&fx);
+    assert_true(fx_got(g, "to 2 done=1 {error"));
+    assert_true(fx_got(g, "code=unavailable") && fx_got(g, "retryable=1"));
+    fx_forget(g);
+    fx.server.is_read_only = false;
+    fake_env_advance(&fx.fake, 2 * COMMIT_RETRY_MAX_MS);
+    assert_true(fx_got(g, "event 1 {message seq=1 userId=ann content=first}\n"));
+    fx_deinit(&fx);
+}
+
 static void an_old_socket_that_comes_back_gets_the_reactions_of_what_is_new(void **state)
 {
     struct fx fx;
@@ -262,6 +287,7 @@ int main(void)
         cmocka_unit_test(an_old_socket_whose_coming_back_was_cut_is_told_both_ways),
         cmocka_unit_test(a_room_that_is_behind_the_store_reads_it_again),
         cmocka_unit_test(a_snapshot_takes_the_newer_of_two_images),
+        cmocka_unit_test(a_message_of_which_only_the_store_knows_can_be_changed_soon),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

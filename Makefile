@@ -15,7 +15,7 @@ help:
 	@echo 'make build      the two programs and the unit tests, in build/'
 	@echo 'make lint       formatting, clang-tidy, cppcheck, both compilers, layers, docs'
 	@echo 'make format     let clang-format put right what it can'
-	@echo 'make sim        the simulated cluster over many seeds (ARGS="--seed 42" replays one)'
+	@echo 'make sim        the simulated cluster over many seeds (ARGS="--seeds 100000", "--seed 42" or "--shrink 42")'
 	@echo 'make property   what clients see against a model, over 1,000 seeds (ARGS="--seed 42 -v" replays one)'
 	@echo 'make chaos      real processes under faults, and what clients saw against the database (ARGS="--seed 7 --seconds 600")'
 	@echo 'make fuzz       every fuzz target for a while (SECONDS_EACH=60)'

@@ -18,6 +18,14 @@ unit() {
 # sim FOLDER SEEDS
 sim() {
     "$1/tests/sim/fluxy-sim" --seeds "$2"
+    "$1/tests/sim/fluxy-sim" --twice $(($2 / 200))
+    # Every wait of a shard and of a gateway, in a short world: they die there, and come back.
+    "$1/tests/sim/fluxy-sim" --every-wait 4
+}
+
+# sim_broken: builds that break a promise on purpose are caught.
+sim_broken() {
+    tests/sim/broken
 }
 
 # property FOLDER SEEDS

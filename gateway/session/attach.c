@@ -209,6 +209,8 @@ static void send_detach(struct attach *a)
             (uint32_t)(env_now_ms(a->session->all->env) - a->behind->since_ms);
     msg.DETACH.cursor = a->cursor;
     msg.DETACH.hold = a->session->is_sent_away;
+    /* When it crosses a SLEEP, nobody would tell the others that he has left. */
+    msg.DETACH.wake = a->state != ATTACH_STATE_ASLEEP;
     local_room_detach_elsewhere(a->room, a->number);
     if (!link)
         return;

@@ -4,6 +4,7 @@
  *
  *   fluxy-sim --seeds 4000 [--from 1] [--jobs 2] [--ms 12000]
  *   fluxy-sim --seed 42
+ *   fluxy-sim --shrink 42
  */
 #include "tests/sim/sim_world.h"
 

@@ -15,8 +15,9 @@
 #include "tests/sim/sim_shrink.h"
 
 #define ONLY_MAX 10000
+#define EVERY_WAIT_MS 1500 /* 500 without traffic, and some of it */
 
-enum mode { MODE_SEEDS, MODE_ONE, MODE_SHRINK, MODE_TWICE };
+enum mode { MODE_SEEDS, MODE_ONE, MODE_SHRINK, MODE_TWICE, MODE_EVERY_WAIT };
 
 struct choice {
     const struct sim_campaign *campaign;
@@ -36,9 +37,13 @@ static int usage(const char *name)
         "       %s --seed N [-v] [LESS]    one seed, with a trace\n"
         "       %s --shrink N [LESS]       what of a seed that fails is enough to fail\n"
         "       %s --twice N [--from N]    each of N seeds twice: is it the same?\n"
+        "       %s --every-wait N [LESS]   N short worlds; in each a shard, or a gateway, dies "
+        "in\n"
+        "                                  each of its turns, before and behind its output\n"
         "LESS: [--ms N] [--only-faults 3,7 | --no-faults] [--calm] [--clients N] [--rooms N]\n"
-        "      [--gateways N] [--shards N]\n",
-        name, name, name, name);
+        "      [--gateways N] [--shards N] [--die shard:N | shard:Nc | gateway:N | "
+        "gateway:Nc]\n",
+        name, name, name, name, name);
     return 2;
 }
 
@@ -56,6 +61,20 @@ static bool parse_only(struct choice *c, const char *list)
         c->only[c->options.n_only++] = (uint32_t)n;
     }
     return true;
+}
+
+/* shard:12 or gateway:3c */
+static bool parse_die(struct sim_options *o, const char *text)
+{
+    const char *colon = strchr(text, ':');
+    char *end;
+
+    if (!colon || (strncmp(text, "shard:", 6) != 0 && strncmp(text, "gateway:", 8) != 0))
+        return false;
+    o->die_is_gateway = *text == 'g';
+    o->die_in_turn = strtoull(colon + 1, &end, 10);
+    o->die_is_cut = *end == 'c';
+    return o->die_in_turn > 0 && (*end == '\0' || (*end == 'c' && end[1] == '\0'));
 }
 
 static bool take(struct choice *c, int option, uint64_t value)
@@ -84,6 +103,10 @@ static bool take(struct choice *c, int option, uint64_t value)
     case 't':
         c->seeds = value;
         c->mode = MODE_TWICE;
+        return value > 0;
+    case 'w':
+        c->seeds = value;
+        c->mode = MODE_EVERY_WAIT;
         return value > 0;
     case 'v':
         o->is_talkative = true;
@@ -123,6 +146,8 @@ static bool parse(int argc, char **argv, struct choice *c)
         {"seed", required_argument, NULL, 's'},
         {"shrink", required_argument, NULL, 'k'},
         {"twice", required_argument, NULL, 't'},
+        {"every-wait", required_argument, NULL, 'w'},
+        {"die", required_argument, NULL, 'd'},
         {"verbose", no_argument, NULL, 'v'},
         {"no-shrink", no_argument, NULL, 'K'},
         {"only-faults", required_argument, NULL, 'o'},
@@ -137,8 +162,9 @@ static bool parse(int argc, char **argv, struct choice *c)
     int o;
 
     while ((o = getopt_long(argc, argv, "v", options, NULL)) != -1) {
-        if (o == 'o' ? !parse_only(c, optarg)
-                     : !take(c, o, optarg ? strtoull(optarg, NULL, 10) : 0))
+        if (o == 'o'   ? !parse_only(c, optarg)
+            : o == 'd' ? !parse_die(&c->options, optarg)
+                       : !take(c, o, optarg ? strtoull(optarg, NULL, 10) : 0))
             return false;
     }
     return optind == argc;
@@ -221,6 +247,42 @@ static int run_twice(const struct choice *c)
     return n_other > 0;
 }
 
+/* Until it has no more turns. */
+static uint64_t die_in_each(const struct choice *c, struct sim_options *o, uint64_t *ret_failed)
+{
+    struct sim_tally tally = {0};
+
+    for (o->die_in_turn = 1;; o->die_in_turn++) {
+        if (sim_job_fails(c->campaign, o, false, &tally)) {
+            ++*ret_failed;
+            sim_print_command(c->campaign, o);
+        }
+        if (!tally.has_died)
+            return o->die_in_turn - 1;
+    }
+}
+
+static int run_every_wait(const struct choice *c)
+{
+    struct sim_options o = c->options;
+    uint64_t n = 0, n_failed = 0;
+
+    o.only = c->only; /* none, unless they are named */
+    o.max_clients = o.max_clients ? o.max_clients : 3;
+    if (o.duration_ms == c->campaign->duration_ms)
+        o.duration_ms = EVERY_WAIT_MS;
+    for (uint64_t i = 0; i < c->seeds; i++, o.seed++) {
+        for (unsigned way = 0; way < 4; way++) {
+            o.die_is_gateway = way & 1;
+            o.die_is_cut = way & 2;
+            n += die_in_each(c, &o, &n_failed);
+        }
+    }
+    printf("%s: %" PRIu64 " passed, %" PRIu64 " failed\n", c->campaign->summary,
+           n - MIN(n, n_failed), n_failed);
+    return n_failed > 0 || n == 0;
+}
+
 int sim_campaign(const struct sim_campaign *campaign, int argc, char **argv)
 {
     static struct choice c;
@@ -247,6 +309,8 @@ int sim_campaign(const struct sim_campaign *campaign, int argc, char **argv)
         return 0;
     case MODE_TWICE:
         return run_twice(&c);
+    case MODE_EVERY_WAIT:
+        return run_every_wait(&c);
     }
     return 2;
 }

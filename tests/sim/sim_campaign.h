@@ -13,8 +13,8 @@
 /* What happened in one run or in many. In memory that the parent of the process that runs it
  * sees, too: the run may end with that process. */
 struct sim_tally {
-    uint64_t seed; /* that is running */
     unsigned violations;
+    bool has_died;        /* as sim_options.die wants it */
     unsigned n_drawn;     /* faults in the list of the seed as far as it came */
     uint64_t fingerprint; /* the same for the same run */
     /* Sums, and the longest of all. */
@@ -33,6 +33,12 @@ struct sim_options {
     size_t n_only;
     bool is_calm; /* no lost commits and locked rows by chance, no latency but by faults */
     unsigned max_clients, max_rooms, max_gateways, max_shards; /* 0: as the seed says */
+
+    /* One more fault: gateway-1 or shard-1 dies in this turn after the beginning, and is soon
+     * back. */
+    uint64_t die_in_turn; /* 0: no */
+    bool die_is_gateway;
+    bool die_is_cut; /* before that turn's end */
 
     struct sim_tally *tally; /* added to */
 };

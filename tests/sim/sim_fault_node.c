@@ -8,6 +8,7 @@
 #include "tests/sim/sim_world.h"
 
 #define TURNS_MAX 400
+#define TOLD_AWAY_MS 150
 #define JUMP_MAX_US INT64_C(7200000000) /* both ways */
 
 static void heal_shard(struct sim_world *w, size_t i, size_t unused)
@@ -56,6 +57,7 @@ struct death {
     struct sim_world *world;
     size_t node; /* by number */
     uint64_t away_ms;
+    bool is_told; /* by the command line */
 };
 
 /* Its last turn is over, or as much of it as it was given. */
@@ -66,6 +68,8 @@ static void on_death(struct sim *sim, void *arg)
     size_t i = death->node, s = i - w->n_gateways;
 
     (void)sim;
+    if (death->is_told && w->options.tally)
+        w->options.tally->has_died = true;
     if (sim_is_running(w, i)) {
         sim_trace(w, "%s dies in turn %llu", sim_node_at(w, i)->name,
                   (unsigned long long)sim_node_at(w, i)->turns);
@@ -81,23 +85,36 @@ static void on_death(struct sim *sim, void *arg)
     free(death);
 }
 
+static void die_in(struct sim_world *w, struct death how, uint64_t turns, bool is_cut)
+{
+    struct death *death = malloc(sizeof(*death));
+
+    if (!death)
+        abort();
+    *death = how;
+    sim_node_die_in(sim_node_at(w, how.node), turns, is_cut, on_death, death);
+}
+
 void fault_die_in_turn(struct sim_world *w, struct sim_strike *strike)
 {
     size_t i = sim_some_node(w, strike);
     struct sim_node *node = sim_node_at(w, i);
     uint64_t turns = sim_range(&strike->rng, 1, TURNS_MAX);
     bool is_cut = sim_chance(&strike->rng, 500);
-    struct death *death;
 
     if (!sim_is_running(w, i) || node->last_turn || node->paused)
         return;
     sim_tell(w, strike, "%s will die in %llu turns%s", node->name, (unsigned long long)turns,
              is_cut ? ", before the end of that turn" : "");
-    death = malloc(sizeof(*death));
-    if (!death)
-        abort();
-    *death = (struct death){w, i, sim_some_time(strike)};
-    sim_node_die_in(node, turns, is_cut, on_death, death);
+    die_in(w, (struct death){w, i, sim_some_time(strike), false}, turns, is_cut);
+}
+
+void sim_die_as_told(struct sim_world *w)
+{
+    const struct sim_options *o = &w->options;
+    size_t i = o->die_is_gateway ? 0 : w->n_gateways;
+
+    die_in(w, (struct death){w, i, TOLD_AWAY_MS, true}, o->die_in_turn, o->die_is_cut);
 }
 
 /* ---- stopped, told to leave, confused about the time ---- */

@@ -206,6 +206,8 @@ void sim_nemesis_start(struct sim_world *w)
     struct next *next;
 
     w->faults.round++;
+    if (w->options.die_in_turn > 0 && w->faults.round == 1)
+        sim_die_as_told(w);
     if (w->faults.step_ms == 0)
         return;
     next = malloc(sizeof(*next));

@@ -61,6 +61,9 @@ size_t sim_some_shard(struct sim_world *world, struct sim_strike *strike);
 void sim_tell(struct sim_world *world, const struct sim_strike *strike, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/* What sim_options.die_in_turn asks for. */
+void sim_die_as_told(struct sim_world *world);
+
 /* Nodes by number: gateways first, then shards. */
 size_t sim_n_nodes(const struct sim_world *world);
 struct sim_node *sim_node_at(struct sim_world *world, size_t i);

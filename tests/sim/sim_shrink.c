@@ -25,7 +25,7 @@ struct shrink {
     const struct sim_campaign *campaign;
     struct sim_options best; /* fails */
     uint32_t *faults;        /* those of best */
-    size_t n_faults;
+    size_t n_faults, n_all;
     unsigned trials;
     time_t until;
 };
@@ -137,6 +137,9 @@ void sim_print_command(const struct sim_campaign *campaign, const struct sim_opt
         printf(" --no-faults");
     for (size_t i = 0; options->only && i < options->n_only; i++)
         printf("%s%" PRIu32, i == 0 ? " --only-faults " : ",", options->only[i]);
+    if (options->die_in_turn > 0)
+        printf(" --die %s:%" PRIu64 "%s", options->die_is_gateway ? "gateway" : "shard",
+               options->die_in_turn, options->die_is_cut ? "c" : "");
     if (options->is_calm)
         printf(" --calm");
     if (options->max_rooms)
@@ -167,28 +170,47 @@ static void list_faults(struct shrink *s, unsigned n_drawn)
     s->best.n_only = s->n_faults;
 }
 
+static bool shrink(struct shrink *s)
+{
+    struct sim_options before;
+    struct sim_tally tally;
+
+    s->best.is_verbose = s->best.is_talkative = false;
+    s->until = time(NULL) + SECONDS_MAX;
+    if (!sim_job_fails(s->campaign, &s->best, false, &tally))
+        return false;
+    list_faults(s, tally.n_drawn);
+    s->n_all = s->n_faults;
+    do {
+        before = s->best;
+        shrink_time(s);
+        shrink_faults(s);
+        shrink_world(s);
+    } while (!is_over(s) &&
+             (before.duration_ms != s->best.duration_ms || before.n_only != s->best.n_only));
+    return true;
+}
+
+bool sim_shrink_find(const struct sim_campaign *campaign, const struct sim_options *options,
+                     struct sim_options *ret_least)
+{
+    struct shrink s = {.campaign = campaign, .best = *options};
+
+    if (!shrink(&s))
+        return false;
+    *ret_least = s.best;
+    return true;
+}
+
 bool sim_shrink(const struct sim_campaign *campaign, const struct sim_options *options)
 {
     struct shrink s = {.campaign = campaign, .best = *options};
-    struct sim_options before;
     struct sim_tally tally;
-    size_t n_all;
 
-    s.best.is_verbose = s.best.is_talkative = false;
-    s.until = time(NULL) + SECONDS_MAX;
-    if (!sim_job_fails(campaign, &s.best, false, &tally))
+    if (!shrink(&s))
         return false;
-    list_faults(&s, tally.n_drawn);
-    n_all = s.n_faults;
-    do {
-        before = s.best;
-        shrink_time(&s);
-        shrink_faults(&s);
-        shrink_world(&s);
-    } while (!is_over(&s) &&
-             (before.duration_ms != s.best.duration_ms || before.n_only != s.best.n_only));
     printf("seed %" PRIu64 ", shrunk in %u trials: %zu of %zu faults, %u of %u ms\n",
-           options->seed, s.trials, s.best.n_only, n_all, s.best.duration_ms,
+           options->seed, s.trials, s.best.n_only, s.n_all, s.best.duration_ms,
            options->duration_ms);
     s.best.is_verbose = true;
     (void)sim_job_fails(campaign, &s.best, true, &tally);

@@ -11,7 +11,7 @@ import { gather } from './support/room.mjs';
 
 const LIMIT = 160; // of the gateway; a quarter is kept from clients
 
-test('a gateway without descriptors for clients serves those inside, gets its links back and recovers', { timeout: 120000 }, async (t) => {
+test('a gateway without descriptors for clients serves those inside, gets its links back and recovers', { timeout: 300000 }, async (t) => {
   const cluster = await Cluster.up(t, { gateways: 2, shards: 2 });
   const { clients: [ada, bob], tokens } = await gather(cluster, 'full', [[1, 'ada'], [1, 'bob']], { native: true });
   await promisify(execFile)('prlimit', ['--pid', String(cluster.gateways[1].pid), `--nofile=${LIMIT}:`]);

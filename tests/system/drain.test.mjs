@@ -7,7 +7,7 @@ import { Cluster, call, eventually, mint } from './support/cluster.mjs';
 import { EventReader } from './support/events.mjs';
 import { gather } from './support/room.mjs';
 
-test('every kind of connection is told, in its own way', { timeout: 60000 }, async (t) => {
+test('every kind of connection is told, in its own way', { timeout: 240000 }, async (t) => {
   const cluster = await Cluster.up(t, { gateways: 2, shards: 1, env: { FLUXY_DRAIN_RATE: '1000', FLUXY_DRAIN_TIMEOUT: '20s', FLUXY_DRAIN_WAIT: '5s' } });
   const { tokens: { ada } } = await gather(cluster, 'kinds', [[0, 'ada']]);
   const native = await Client.join(cluster.ws(1), 'kinds', ada, { native: true });
@@ -47,7 +47,7 @@ test('every kind of connection is told, in its own way', { timeout: 60000 }, asy
   assert.match(log, /"msg":"drained","left":0/);
 });
 
-test('clients that do not know the frame come back, and the pace is kept', { timeout: 60000 }, async (t) => {
+test('clients that do not know the frame come back, and the pace is kept', { timeout: 240000 }, async (t) => {
   const cluster = await Cluster.up(t, { gateways: 2, shards: 1, env: { FLUXY_DRAIN_RATE: '10', FLUXY_DRAIN_TIMEOUT: '30s' } });
   const { tokens: { ada } } = await gather(cluster, 'pace', [[0, 'ada']]);
   const sockets = [];

@@ -23,7 +23,7 @@ function write(clients) {
   };
 }
 
-test(`clients change over in ${DRAINS} drains without a gap, a double or a moment of absence`, { timeout: 60000 + DRAINS * 20000 }, async (t) => {
+test(`clients change over in ${DRAINS} drains without a gap, a double or a moment of absence`, { timeout: 240000 + DRAINS * 30000 }, async (t) => {
   const cluster = await Cluster.up(t, { gateways: 3, shards: 2, env: { FLUXY_DRAIN_RATE: '20', FLUXY_DRAIN_TIMEOUT: '30s' } });
   const bases = [cluster.ws(0), cluster.ws(1)]; // the third one stays
   const rooms = [];

@@ -17,14 +17,14 @@ test('a shard that was stopped for longer than its lease wakes up, writes nothin
   const wake = Date.now() + STOPPED_MS;
   await eventually('shard-1 is off the ring', async () => (await cluster.figure('shard-2', 'fluxy_ring_members')) === 1, 20000);
   await traffic.flows();
-  t.diagnostic(`longest pause of a room while its shard was stopped: ${traffic.longestGap()} ms`);
+  t.diagnostic(`longest wait of a client while its shard was stopped: ${traffic.longestGap()} ms`);
   await eventually('it has been stopped for long', () => Date.now() > wake, STOPPED_MS + 1000);
   await cluster.command('resume', 'shard-1');
   await eventually('it is back on the ring', async () => (await cluster.figure('shard-1', 'fluxy_lease_confirmed')) === 1, 20000);
   await eventually('and has rooms', async () => (await cluster.figure('shard-1', 'fluxy_rooms{state="active"}')) > 0, 20000);
   assert.equal(await cluster.figure('shard-1', 'fluxy_ring_returns_total'), 1);
   await traffic.flows();
-  t.diagnostic(`longest pause of a room when it woke up: ${traffic.longestGap()} ms`);
+  t.diagnostic(`longest wait of a client when it woke up: ${traffic.longestGap()} ms`);
   await traffic.settle();
   await verify(cluster, traffic);
   assert.ok(traffic.clients.every((c) => c.reconnects === 0), 'no socket was closed');

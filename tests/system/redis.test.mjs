@@ -26,7 +26,7 @@ test('without Redis for long, then emptied, garbled and refusing: no pause, no e
     await all(`Redis is well after: ${what}`, cluster, 'fluxy_registry_up', 1);
     await eventually(`leases are confirmed after: ${what}`, async () => (await cluster.figure('shard-1', 'fluxy_lease_confirmed')) + (await cluster.figure('shard-2', 'fluxy_lease_confirmed')) === 2, 20000);
     await traffic.flows();
-    t.diagnostic(`${what}: longest pause ${traffic.longestGap()} ms`);
+    t.diagnostic(`${what}: longest wait of a client ${traffic.longestGap()} ms`);
     assert.deepEqual(await figures(cluster, 'fluxy_ring_generation'), nodes.map(() => epoch), what);
   };
 

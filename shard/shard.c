@@ -122,18 +122,36 @@ static const struct listener_events listener_events = {.on_accept = on_accept};
 
 /* ---- starting ---- */
 
-static int prepare_database(struct shard *s)
+/* Opens, migrates, draws the incarnation: the database may go at any step. */
+static int try_database(struct shard *s, struct buf *problem)
 {
     AUTO(store_admin_close) struct store_admin *admin = NULL;
+    unsigned applied = 0;
+    int r = store_admin_open(s->config->database_url, s->config->allow_unsafe_postgres, problem,
+                             &admin);
+
+    if (r == 0)
+        r = store_admin_migrate(admin, problem, &applied);
+    if (r == 0)
+        r = store_admin_incarnation(admin, problem, &s->incarnation);
+    if (r < 0)
+        return r;
+    if (applied > 0)
+        log_info("migrations applied", L_U64("count", applied));
+    if (store_admin_is_unsafe(admin))
+        log_warn("the database may lose commits in a crash (FLUXY_ALLOW_UNSAFE_POSTGRES)");
+    return 0;
+}
+
+static int prepare_database(struct shard *s)
+{
     AUTO_BUF problem = BUF_INIT;
     uint64_t waited_ms = 0;
-    unsigned applied = 0;
     int r;
 
     for (;;) {
         buf_clear(&problem);
-        r = store_admin_open(s->config->database_url, s->config->allow_unsafe_postgres,
-                             &problem, &admin);
+        r = try_database(s, &problem);
         if (r != -ECONNREFUSED && r != -ETIMEDOUT && r != -ENOTCONN)
             break;
         if (waited_ms >= s->config->database_wait_ms)
@@ -142,19 +160,9 @@ static int prepare_database(struct shard *s)
         (void)nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* a signal may cut it short */
         waited_ms += 1000;
     }
-    if (r == 0)
-        r = store_admin_migrate(admin, &problem, &applied);
-    if (r == 0)
-        r = store_admin_incarnation(admin, &problem, &s->incarnation);
-    if (r < 0) {
+    if (r < 0)
         log_error("database cannot be used", L_SLICE("reason", buf_slice(&problem)), L_ERR(r));
-        return r;
-    }
-    if (applied > 0)
-        log_info("migrations applied", L_U64("count", applied));
-    if (store_admin_is_unsafe(admin))
-        log_warn("the database may lose commits in a crash (FLUXY_ALLOW_UNSAFE_POSTGRES)");
-    return 0;
+    return r;
 }
 
 static void on_store_replaced(void *owner)

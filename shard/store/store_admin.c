@@ -67,6 +67,14 @@ static PGresult *collect(PGconn *conn, int64_t deadline_ms)
     }
 }
 
+/* The server has gone, or is going or coming (class 57P): not a refusal of what was asked. */
+static bool is_lost(const PGconn *conn, const PGresult *result)
+{
+    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+    return PQstatus(conn) != CONNECTION_OK || (state && strncmp(state, "57P", 3) == 0);
+}
+
 int admin_query(struct store_admin *admin, const char *what, const char *sql, int n_params,
                 const char *const *values, const int *lengths, const int *formats,
                 struct buf *problem, PGresult **ret_result)
@@ -87,7 +95,7 @@ int admin_query(struct store_admin *admin, const char *what, const char *sql, in
     if (PQresultStatus(result) != PGRES_COMMAND_OK &&
         PQresultStatus(result) != PGRES_TUPLES_OK) {
         admin_problem(problem, what, PQresultErrorMessage(result));
-        return -EIO;
+        return is_lost(admin->conn, result) ? -ENOTCONN : -EIO;
     }
     if (ret_result)
         *ret_result = TAKE(result);

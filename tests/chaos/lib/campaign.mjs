@@ -92,7 +92,7 @@ export class Campaign {
   }
 
   watch() {
-    for (const name of this.scene.watch()) this.violations.add('process', `${name} ended by itself; see ${this.scene.cluster.dir}/log/${name}.log`);
+    for (const name of this.scene.watch()) this.violations.add('process', `${name} ended by itself; the end of its log:\n${this.scene.logTail(name)}`);
   }
 
   /** One after another with all their faults, until the time is over or, if so asked, something is caught. */

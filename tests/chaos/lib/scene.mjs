@@ -198,6 +198,10 @@ export class Scene {
     return this.died.splice(0);
   }
 
+  logTail(name, lines = 8) {
+    return readFileSync(join(this.cluster.dir, 'log', `${name}.log`), 'utf8').trimEnd().split('\n').slice(-lines).join('\n');
+  }
+
   /** Resident bytes of each process that runs. */
   memory() {
     const out = {};

@@ -142,6 +142,9 @@
 #define SNOOZE_MAX_S (366 * 86400)
 #define FOLLOW_UPS_MAX 1000
 #define NOTE_MAX_CHARS 1000
+/* Bytes of answers made in one turn of the loop; pages of history that would come behind them
+ * wait for the next one. */
+#define CALL_TURN_BYTES (256 * KIB)
 /* Newest entries of a room kept in memory, in number and in bytes. Without the second a room of
  * long messages would cost megabytes. Default of FLUXY_TAIL_ENTRIES and FLUXY_TAIL_BYTES. */
 #define TAIL_ENTRIES 512

@@ -7,6 +7,7 @@
 #include "common/base/ident.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
+#include "shard/api/call_turn.h"
 #include "shard/api/key_drops.h"
 #include "shard/host/gather.h"
 #include "shard/host/host.h"
@@ -18,7 +19,13 @@ struct api {
     struct file_store *files; /* owned */
     struct key_drops *drops;  /* owned */
     struct list calls;        /* struct call.in_api: not answered yet */
+    struct call_turns turns;
 };
+
+struct call_turns *call_turns_of(struct api *api)
+{
+    return &api->turns;
+}
 
 static const struct call_row rows[] = {
     [CALL_KEY_LOOKUP] = {CALL_OBJECT_NONE, verb_key_lookup},
@@ -124,6 +131,7 @@ static void end(struct call *call)
     list_del(&call->lookup_wait.link);
     gather_cancel(TAKE(call->verb.gather));
     list_del(&call->read_wait.link);
+    call_turn_leave(call);
     env_timer_cancel(call->env, &call->deadline);
     if (call->held == 0)
         env_free_later(call->env, &call->dead);
@@ -148,6 +156,7 @@ static void send_reply(struct call *call, unsigned status, struct slice body, st
                   L_SLICE("object", call->object), L_SLICE("trace_id", call->trace));
     if (call->gate)
         gate_send(call->gate, &msg);
+    call_turn_given(call, body.len + data.len);
     end(call);
 }
 
@@ -409,6 +418,7 @@ static struct call *call_new(struct api *api, struct gate *gate, const struct ms
     list_init(&call->change_wait.link);
     list_init(&call->lookup_wait.link);
     list_init(&call->read_wait.link);
+    list_init(&call->turn.link);
     timer_init(&call->deadline, on_deadline, call);
     later_init(&call->dead, free_now, call);
     list_add_tail(&api->calls, &call->in_api);
@@ -495,7 +505,7 @@ void api_on_call(struct api *api, struct gate *gate, const struct msg_CALL *msg)
     else if (call->idempotency.client_key.len)
         idempotency_begin(call);
     else
-        call_run(call);
+        call_turn_enter(call);
 }
 
 /* ---- the api ---- */
@@ -508,6 +518,7 @@ int api_new(struct host *host, struct api **ret_api)
         return -ENOMEM;
     api->host = host;
     list_init(&api->calls);
+    call_turns_init(&api->turns, host->env);
     if (file_store_pg_new(host->store, &api->files) < 0 ||
         key_drops_new(host->env, host->store, &api->drops) < 0) {
         file_store_free(api->files);
@@ -527,6 +538,7 @@ void api_free(struct api *api)
 
         end(call);
     }
+    call_turns_stop(&api->turns);
     file_store_free(api->files);
     key_drops_free(api->drops);
     free(api);

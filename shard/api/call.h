@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "common/base/buf.h"
+#include "common/base/fair.h"
 #include "common/json/errors.h"
 #include "common/json/json_read.h"
 #include "common/wire/msg.h"
@@ -56,6 +57,7 @@ struct call {
                         done */
     size_t held;     /* callbacks to come that cannot be taken back */
     struct timer deadline;
+    struct fair_item turn; /* call_turn.h */
     struct later dead;
     struct slice object, project, room_id, user, key, trace; /* point into bytes */
     struct idempotency idempotency;
@@ -87,6 +89,9 @@ struct call {
 };
 
 struct file_store;
+
+struct call_turns;
+struct call_turns *call_turns_of(struct api *api);
 
 struct call_row {
     enum call_object object;

@@ -29,12 +29,12 @@ static void end_sent(struct pg_conn *conn)
     list_init(&ending);
     list_splice_tail(&ending, &conn->sent);
     conn->n_sent = 0;
-    pg_fair_reset(&conn->queue);
+    fair_reset(&conn->queue);
     while (!list_empty(&ending))
         end(list_first(&ending, struct pg_request, link), PG_END_LOST);
 }
 
-static struct pg_request *request_of(struct pg_fair_item *item)
+static struct pg_request *request_of(struct fair_item *item)
 {
     return container_of(item, struct pg_request, waiting);
 }
@@ -42,7 +42,7 @@ static struct pg_request *request_of(struct pg_fair_item *item)
 static void end_unsent(struct list *items)
 {
     while (!list_empty(items)) {
-        struct pg_fair_item *item = list_first(items, struct pg_fair_item, link);
+        struct fair_item *item = list_first(items, struct fair_item, link);
         struct pg_request *req = request_of(item);
 
         list_del(&item->link);
@@ -88,7 +88,7 @@ void pg_conn_drop(struct pg_conn *conn, const char *why)
     if (!was_up && conn->state == PG_DOWN) { /* nobody answers: who waits is told at once */
         struct list waiting;
 
-        pg_fair_drain(&conn->queue, &waiting);
+        fair_drain(&conn->queue, &waiting);
         end_unsent(&waiting);
     }
 }
@@ -109,7 +109,7 @@ static void watch_due(struct pg_conn *conn)
 
     if (!list_empty(&conn->sent))
         due = list_first(&conn->sent, struct pg_request, link)->due_ms;
-    if (!pg_fair_is_empty(&conn->queue))
+    if (!fair_is_empty(&conn->queue))
         due = MIN(due, now + PG_DUE_LOOK_MS);
     if (due == UINT64_MAX)
         env_timer_cancel(conn->env, &conn->due);
@@ -121,12 +121,12 @@ static void watch_due(struct pg_conn *conn)
 
 struct due_look {
     uint64_t now;
-    struct pg_fair *queue;
-    struct list due; /* struct pg_fair_item */
+    struct fair *queue;
+    struct list due; /* struct fair_item */
 };
 
 /* Of one tenant the oldest wait first, so that what is due lies in front. */
-static void take_due(struct pg_fair_item *item, void *arg)
+static void take_due(struct fair_item *item, void *arg)
 {
     struct due_look *look = arg;
 
@@ -134,11 +134,11 @@ static void take_due(struct pg_fair_item *item, void *arg)
         struct list *next = item->link.next;
         bool is_last = next == item->link.prev; /* only the head is left */
 
-        pg_fair_remove(look->queue, item);
+        fair_remove(look->queue, item);
         list_add_tail(&look->due, &item->link);
         if (is_last)
             return;
-        item = list_entry(next, struct pg_fair_item, link);
+        item = list_entry(next, struct fair_item, link);
     }
 }
 
@@ -149,7 +149,7 @@ static void on_due(struct timer *timer, void *arg)
 
     (void)timer;
     list_init(&look.due);
-    pg_fair_each_first(&conn->queue, take_due, &look);
+    fair_each_first(&conn->queue, take_due, &look);
     end_unsent(&look.due);
     if (!list_empty(&conn->sent) &&
         list_first(&conn->sent, struct pg_request, link)->due_ms <= look.now)
@@ -210,17 +210,17 @@ int pg_conn_send_now(struct pg_conn *conn, struct pg_request *req)
         env_later(conn->env, &conn->broken);
     list_add_tail(&conn->sent, &req->link);
     conn->n_sent++;
-    pg_fair_out(&conn->queue, req->waiting.tenant);
+    fair_out(&conn->queue, req->waiting.tenant);
     env_later(conn->env, &conn->flush);
     return 0;
 }
 
 void pg_conn_send_queued(struct pg_conn *conn)
 {
-    struct pg_fair_item *item;
+    struct fair_item *item;
 
     while (conn->state == PG_READY && conn->n_sent < conn->config.depth &&
-           (item = pg_fair_pop(&conn->queue))) {
+           (item = fair_pop(&conn->queue))) {
         struct pg_request *req = request_of(item);
 
         if (pg_conn_send_now(conn, req) < 0)
@@ -233,7 +233,7 @@ void pg_conn_send_queued(struct pg_conn *conn)
 int pg_conn_submit(struct pg_conn *conn, struct pg_request *req)
 {
     bool now = conn->state == PG_READY && conn->n_sent < conn->config.depth &&
-               pg_fair_may_go(&conn->queue, req->waiting.tenant);
+               fair_may_go(&conn->queue, req->waiting.tenant);
     int r;
 
     if (conn->state == PG_CLOSED || (conn->state != PG_READY && conn->attempts > 1))
@@ -248,7 +248,7 @@ int pg_conn_submit(struct pg_conn *conn, struct pg_request *req)
         if (r < 0)
             return r;
     } else {
-        pg_fair_push(&conn->queue, &req->waiting);
+        fair_push(&conn->queue, &req->waiting);
     }
     watch_due(conn);
     return 0;
@@ -284,7 +284,7 @@ static bool take_result(struct pg_conn *conn, PGresult *result)
         return req->on_result && !req->sqlstate[0] && req->on_result(req, n, result);
     case PGRES_PIPELINE_SYNC:
         conn->n_sent--;
-        pg_fair_back(&conn->queue, req->waiting.tenant);
+        fair_back(&conn->queue, req->waiting.tenant);
         if (req->sqlstate[0] && pg_error_ends_session(req->sqlstate))
             env_later(conn->env, &conn->broken);
         end(req, req->sqlstate[0] ? PG_END_ERROR : PG_END_OK);
@@ -378,7 +378,7 @@ int pg_conn_init(struct pg_conn *conn, const struct pg_conn_config *config,
         .env = loop_env(config->loop),
         .state = PG_DOWN,
     };
-    pg_fair_init(&conn->queue, config->share);
+    fair_init(&conn->queue, config->share);
     list_init(&conn->sent);
     timer_init(&conn->rest, on_rest, conn);
     timer_init(&conn->due, on_due, conn);
@@ -404,6 +404,6 @@ void pg_conn_close(struct pg_conn *conn)
     env_timer_cancel(conn->env, &conn->due);
     env_timer_cancel(conn->env, &conn->rest);
     end_sent(conn);
-    pg_fair_drain(&conn->queue, &waiting);
+    fair_drain(&conn->queue, &waiting);
     end_unsent(&waiting);
 }

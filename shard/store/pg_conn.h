@@ -1,7 +1,7 @@
 /*
  * pg_conn.h - one asynchronous connection to PostgreSQL in pipeline mode, on
  * the event loop. Connects and reconnects by itself, prepares its statements,
- * keeps requests: a queue of those not sent, tenants in turn (pg_fair.h), a list
+ * keeps requests: a queue of those not sent, tenants in turn (fair.h), a list
  * of those out, in order. What many answers bring at once is taken in several
  * turns of the loop. Knows no rows and no rooms.
  *
@@ -17,8 +17,8 @@
 #include <libpq-fe.h>
 
 #include "common/base/env.h"
+#include "common/base/fair.h"
 #include "shard/store/pg_errors.h"
-#include "shard/store/pg_fair.h"
 #include "shard/store/pg_url.h"
 #include "shard/store/sql.h"
 
@@ -40,8 +40,8 @@ enum pg_end {
 /* One or more statements in one implicit transaction. Embedded in the caller's memory until
  * on_end. */
 struct pg_request {
-    struct list link;            /* conn->sent */
-    struct pg_fair_item waiting; /* conn->queue; its tenant is set before it is submitted */
+    struct list link;         /* conn->sent */
+    struct fair_item waiting; /* conn->queue; its tenant is set before it is submitted */
     uint64_t due_ms;
     unsigned n_statements, at; /* sent; of which the next result is */
     char sqlstate[SQLSTATE_LEN + 1];
@@ -106,7 +106,7 @@ struct pg_conn {
     struct later flush;
     struct later broken; /* drops the connection at the end of the turn */
     struct timer rest;   /* armed: results wait that had no room in an earlier turn */
-    struct pg_fair queue;
+    struct fair queue;
     struct list sent;
     size_t n_sent;
     unsigned attempts; /* since it was up */

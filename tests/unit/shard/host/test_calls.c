@@ -418,6 +418,40 @@ static void a_gateway_that_is_forgotten_gets_no_reply(void **state)
     fx_deinit(&fx);
 }
 
+/* More than one turn may give: the rest comes in the next ones, none is lost. */
+static void pages_that_arrive_together_are_made_in_several_turns(void **state)
+{
+    static char text[4001];
+    enum { N = 20 };
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    fx_init(&fx);
+    memset(text, 'x', sizeof(text) - 1);
+    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    for (uint64_t n = 1; n <= 20; n++)
+        fx_say(g, 1, n, text, NULL);
+    fx_run(&fx);
+    fx_forget(g);
+    for (int i = 0; i < N; i++)
+        fx_call(g, CALL_HISTORY, "g", "ann", "", "{\"limit\":6}");
+    assert_true(fx_count(g, "reply ") < N);
+    assert_true(fx.metrics.calls_put_off > 0);
+    fx_run(&fx);
+    assert_int_equal(fx_count(g, " 200 {"), N);
+    assert_int_equal(fx.metrics.calls_pending, 0);
+    /* One whose turn has not come goes with its link. */
+    fx_forget(g);
+    for (int i = 0; i < N; i++)
+        fx_call(g, CALL_HISTORY, "g", "ann", "", "{\"limit\":6}");
+    fx_link_down(g);
+    fx_run(&fx);
+    assert_int_equal(fx.metrics.calls_pending, 0);
+    fx_deinit(&fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +467,7 @@ int main(void)
         cmocka_unit_test(project_configuration_is_asked_for_once),
         cmocka_unit_test(calls_end_at_their_deadline),
         cmocka_unit_test(a_gateway_that_is_forgotten_gets_no_reply),
+        cmocka_unit_test(pages_that_arrive_together_are_made_in_several_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

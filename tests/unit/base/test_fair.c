@@ -1,33 +1,33 @@
-/* test_pg_fair.c - whose request goes out next. */
+/* test_fair.c - whose request goes out next. */
 #include "tests/support/test.h"
 
-#include "shard/store/pg_fair.h"
+#include "common/base/fair.h"
 
 enum { N = 1000, SHARE = 2 };
 
-static struct pg_fair fair;
-static struct pg_fair_item items[N];
+static struct fair fair;
+static struct fair_item items[N];
 
 static void begin(unsigned share)
 {
     memset(items, 0, sizeof(items));
-    pg_fair_init(&fair, share);
+    fair_init(&fair, share);
 }
 
 static void push(size_t i, uint64_t tenant)
 {
     items[i].tenant = tenant;
-    pg_fair_push(&fair, &items[i]);
+    fair_push(&fair, &items[i]);
 }
 
 /* Pops and sends; the tenant, or -1. */
 static int next(void)
 {
-    struct pg_fair_item *item = pg_fair_pop(&fair);
+    struct fair_item *item = fair_pop(&fair);
 
     if (!item)
         return -1;
-    pg_fair_out(&fair, item->tenant);
+    fair_out(&fair, item->tenant);
     return (int)item->tenant;
 }
 
@@ -40,15 +40,15 @@ static void tenants_take_turns_and_each_keeps_its_order(void **state)
     push(100, 2);
     push(101, 3);
     push(102, 2);
-    assert_ptr_equal(pg_fair_pop(&fair), &items[0]);
-    assert_ptr_equal(pg_fair_pop(&fair), &items[100]);
-    assert_ptr_equal(pg_fair_pop(&fair), &items[101]);
-    assert_ptr_equal(pg_fair_pop(&fair), &items[1]);
-    assert_ptr_equal(pg_fair_pop(&fair), &items[102]);
+    assert_ptr_equal(fair_pop(&fair), &items[0]);
+    assert_ptr_equal(fair_pop(&fair), &items[100]);
+    assert_ptr_equal(fair_pop(&fair), &items[101]);
+    assert_ptr_equal(fair_pop(&fair), &items[1]);
+    assert_ptr_equal(fair_pop(&fair), &items[102]);
     for (size_t i = 2; i < 100; i++)
-        assert_ptr_equal(pg_fair_pop(&fair), &items[i]);
-    assert_null(pg_fair_pop(&fair));
-    assert_true(pg_fair_is_empty(&fair));
+        assert_ptr_equal(fair_pop(&fair), &items[i]);
+    assert_null(fair_pop(&fair));
+    assert_true(fair_is_empty(&fair));
 }
 
 static void a_tenant_has_no_more_than_its_share_out(void **state)
@@ -61,16 +61,16 @@ static void a_tenant_has_no_more_than_its_share_out(void **state)
     assert_int_equal(next(), 1);
     assert_int_equal(next(), -1);
     assert_int_equal(fair.n, 8);
-    assert_false(pg_fair_may_go(&fair, 1));
-    assert_true(pg_fair_may_go(&fair, 2));
+    assert_false(fair_may_go(&fair, 1));
+    assert_true(fair_may_go(&fair, 2));
     push(10, 2);
-    assert_false(pg_fair_may_go(&fair, 2)); /* behind the one that waits */
+    assert_false(fair_may_go(&fair, 2)); /* behind the one that waits */
     assert_int_equal(next(), 2);
     assert_int_equal(next(), -1);
-    pg_fair_back(&fair, 1);
+    fair_back(&fair, 1);
     assert_int_equal(next(), 1);
     assert_int_equal(next(), -1);
-    pg_fair_reset(&fair);
+    fair_reset(&fair);
     assert_int_equal(next(), 1);
     assert_int_equal(next(), 1);
     assert_int_equal(next(), -1);
@@ -86,19 +86,19 @@ static void what_is_taken_out_of_the_middle_is_gone(void **state)
     push(0, 1);
     push(1, 1);
     push(2, 2);
-    pg_fair_remove(&fair, &items[0]);
-    pg_fair_remove(&fair, &items[2]);
+    fair_remove(&fair, &items[0]);
+    fair_remove(&fair, &items[2]);
     assert_int_equal(fair.n, 1);
     push(2, 2);
-    pg_fair_drain(&fair, &drained);
+    fair_drain(&fair, &drained);
     for (; !list_empty(&drained); n++)
         list_del(drained.next);
     assert_int_equal(n, 2);
-    assert_true(pg_fair_is_empty(&fair));
+    assert_true(fair_is_empty(&fair));
     assert_int_equal(next(), -1);
 }
 
-static void count_first(struct pg_fair_item *item, void *arg)
+static void count_first(struct fair_item *item, void *arg)
 {
     assert_true(item == &items[0] || item == &items[2]);
     ++*(size_t *)arg;
@@ -112,9 +112,9 @@ static void the_oldest_of_each_are_found(void **state)
     begin(1);
     push(0, 7);
     push(1, 7);
-    push(2, 8 + (uint64_t)PG_FAIR_SLOTS);
+    push(2, 8 + (uint64_t)FAIR_SLOTS);
     push(3, 8); /* the same slot */
-    pg_fair_each_first(&fair, count_first, &n);
+    fair_each_first(&fair, count_first, &n);
     assert_int_equal(n, 2);
 }
 

@@ -53,6 +53,7 @@ static int flush_out(struct peer *peer)
     if (!blob)
         return -ENOMEM;
     peer->peers->metrics->link_bytes_out += blob->len;
+    peer->written += blob->len;
     if (peer->out.cap > OUT_FLUSH_BYTES)
         buf_deinit(&peer->out); /* a large message has passed: do not keep its memory */
     buf_clear(&peer->out);
@@ -240,14 +241,30 @@ static void answer_ping(struct peer *peer, const struct msg_PING *in)
     teach_ring(peer, (struct ring_identity){in->ring_epoch, in->ring_hash});
 }
 
+/* A gateway that has stopped reads nothing either; one that is only slow takes something. */
+static void note_taken(struct peer *peer, uint64_t now)
+{
+    uint64_t taken = peer->written - peer->stream->queued_bytes;
+
+    if (taken != peer->taken || !peer->is_paused || now > peer->beat_due_ms + LINK_HEARTBEAT_MS)
+        peer->taken_ms = now;
+    peer->taken = taken;
+}
+
 static void beat(struct peer *peer)
 {
     uint64_t now = env_now_ms(peer->peers->env);
 
     /* When we ourselves were stopped for a moment, or did not read, its silence proves nothing;
      * but what has waited for longer than this is too old to be answered. */
+    note_taken(peer, now);
     if (peer->is_paused)
         peer->heard_ms = now;
+    if (now - peer->taken_ms >= LINK_SILENCE_MS) {
+        peer->peers->metrics->links_closed++;
+        peer_close(peer, "read nothing", false);
+        return;
+    }
     if (now - peer->heard_ms >= LINK_SILENCE_MS) {
         peer_close(peer, "silent", false);
         return;
@@ -364,6 +381,7 @@ static int come_up(struct peer *peer)
     peers->n_up++;
     peers->metrics->links++;
     peer->beat_due_ms = env_now_ms(peers->env) + LINK_HEARTBEAT_MS;
+    peer->taken_ms = env_now_ms(peers->env);
     arm(peer, LINK_HEARTBEAT_MS);
     log_info("link from a gateway is up", L_STR("gateway", peer->handshake.peer_node));
     peer->gate = gate_up(peers->host, peer->handshake.peer_incarnation, &gate_ops, peer);

@@ -32,8 +32,10 @@ struct peer {
     struct gate *gate;     /* while UP */
     struct handshake handshake;
     struct frame_reader reader;
-    struct timer timer;   /* GREETING: its deadline; UP: the heartbeat */
-    uint64_t heard_ms;    /* when the last bytes came */
+    struct timer timer; /* GREETING: its deadline; UP: the heartbeat */
+    uint64_t heard_ms;  /* when the last bytes came */
+    /* Bytes given to the stream; taken from it by the gateway, and when last. */
+    uint64_t written, taken, taken_ms;
     uint64_t beat_due_ms; /* when the heartbeat timer should run */
     struct buf out;       /* encoded in this turn */
     struct later flush;

@@ -12,6 +12,7 @@
 #include "shard/host/host.h"
 #include "shard/limits.h"
 #include "shard/metrics.h"
+#include "shard/peer/peer.h"
 #include "shard/peer/peers.h"
 #include "tests/support/fake_env.h"
 #include "tests/support/sim_store.h"
@@ -348,6 +349,34 @@ static void a_gateway_that_does_not_read_is_not_listened_to(void **state)
     fx_deinit(&fx);
 }
 
+/* More waits for it than we go on reading for, so its silence says nothing; but it takes
+ * nothing. */
+static void a_gateway_that_reads_nothing_is_given_up(void **state)
+{
+    static char json[64 * 1024];
+    struct fx fx;
+    struct far far;
+    struct gate *gate;
+    struct msg msg = {.type = MSG_ROOM_EVENT};
+
+    (void)state;
+    memset(json, ' ', sizeof(json));
+    msg.ROOM_EVENT.json = slice_of(json, sizeof(json));
+    fx_init(&fx);
+    far_connect(&fx, &far, 100, SECRET);
+    gate = list_first(&fx.host->all_gates, struct gate, in_host);
+    fake_stream_hold(list_first(&fx.peers->all, struct peer, link)->stream, true);
+    for (size_t sent = 0; sent <= LINK_QUEUE_HIGH; sent += sizeof(json))
+        gate_send(gate, &msg);
+    fake_env_advance(&fx.fake, LINK_SILENCE_MS - LINK_HEARTBEAT_MS);
+    assert_int_equal(fx.metrics.links, 1);
+    fake_env_advance(&fx.fake, 2 * LINK_HEARTBEAT_MS);
+    assert_int_equal(fx.metrics.links, 0);
+    assert_int_equal(fx.metrics.links_closed, 1);
+    far_deinit(&far);
+    fx_deinit(&fx);
+}
+
 static void the_shard_says_goodbye(void **state)
 {
     struct fx fx;
@@ -374,6 +403,7 @@ int main(void)
         cmocka_unit_test(the_heartbeat_goes_both_ways),
         cmocka_unit_test(rings_are_taught_and_learnt),
         cmocka_unit_test(a_gateway_that_does_not_read_is_not_listened_to),
+        cmocka_unit_test(a_gateway_that_reads_nothing_is_given_up),
         cmocka_unit_test(the_shard_says_goodbye),
     };
 

@@ -38,6 +38,7 @@ void sim_check_acked(struct sim_check *check, struct slice room, struct slice us
 /* The store forgets this number, which was the message with this id, or changed it (0: it
  * changed some message). Who is still told of it is told nothing wrong. */
 void sim_check_lost(struct sim_check *check, struct slice room, uint64_t seq, int64_t id);
+bool sim_check_has_lost(const struct sim_check *check, struct slice room); /* anything */
 /* All that was shown or acknowledged above `head` is forgotten; after all of it has been named.
  * Texts of the room are not compared from then on. */
 void sim_check_forget(struct sim_check *check, struct slice room, uint64_t head);

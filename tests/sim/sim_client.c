@@ -157,13 +157,16 @@ static void show(struct sim_client *c, const json_t *message)
                           .key = frame_str(message, "clientMessageId"),
                           .content = frame_str(message, "content")};
 
-    m.is_deleted = m.content.len == 0;
+    m.is_deleted = m.content.len == 0 || sim_stream_is_text(m.content); /* has no text yet */
+    sim_stream_check_text(c->check, m.room, m.seq, m.content);
     if (time_parse(frame_str(message, "createdAt"), &m.created_us) < 0 || m.seq == 0)
         sim_violation(c->check, "%s: a message without seq or createdAt", c->config.user);
     if (!slice_eq(frame_str(message, "roomId"), room_of(c)))
         sim_violation(c->check, "%s: a message of another room", c->config.user);
     sim_check_shown(c->check, &m);
     note_seen(c, m.seq);
+    if (sim_stream_is_text(m.content))
+        return; /* nobody changes what grows */
     c->recent[c->n_recent % SIM_RECENT].id = m.id;
     c->recent[c->n_recent++ % SIM_RECENT].is_own = slice_eq_str(m.user, c->config.user);
 }
@@ -272,6 +275,8 @@ static void on_change(struct sim_client *c, const json_t *frame)
     const char *name = json_object_get(frame, "messageId") ? "messageId" : "id";
     uint64_t seq = frame_u64(frame, "seq");
 
+    if (json_is_true(json_object_get(frame, "streaming")))
+        return; /* of a stream, as old clients see it grow */
     sim_check_changed(c->check, room_of(c), seq, (int64_t)frame_u64(frame, name));
     advance(c, seq, !c->config.native);
 }
@@ -300,6 +305,10 @@ static void on_ack(struct sim_client *c, const json_t *frame)
     uint64_t seq = frame_u64(frame, "seq");
     int64_t id = (int64_t)frame_u64(frame, "id");
 
+    if (sim_stream_on_ack(c, frame)) {
+        c->n_acks++;
+        return;
+    }
     if (key.len > 0)
         sim_check_acked(c->check, room_of(c), slice_str(c->config.user), key, seq, id);
     else if (!json_is_true(json_object_get(frame, "duplicate")))
@@ -352,6 +361,8 @@ static void on_error(struct sim_client *c, const json_t *frame)
 
     if (post)
         fate_of(c, post->number)->was_refused = true;
+    if (!post && sim_stream_on_error(c, frame))
+        return;
     if (json_is_true(json_object_get(frame, "retryable"))) {
         if (post)
             sim_socket_after(&c->socket, RETRY_MS, on_retry, post->number);
@@ -410,6 +421,7 @@ static const struct {
     {"error", on_error},
     {"subscription_succeeded", on_subscribed},
     {"presence", on_presence},
+    {"stream", sim_stream_on_frame},
 };
 
 static void on_frame(struct sim_socket *socket, const json_t *frame, struct slice text)
@@ -460,6 +472,7 @@ static void on_gone(struct sim_socket *socket)
 {
     struct sim_client *c = client_of(socket);
 
+    sim_stream_on_gone(c);
     c->is_live = false;
     c->online = c->n_here = 0;
     if (!c->config.native)
@@ -499,11 +512,13 @@ void sim_client_init(struct sim_client *c, struct sim_world *world,
     sim_socket_init(&c->socket, world, &socket_events, config->user, first_edge);
     map_init(&c->seen);
     list_init(&c->unacked);
+    sim_stream_init(c);
 }
 
 void sim_client_deinit(struct sim_client *c)
 {
     sim_socket_deinit(&c->socket);
+    sim_stream_deinit(c);
     while (!list_empty(&c->unacked))
         post_drop(c, list_first(&c->unacked, struct sim_post, link));
     map_each(&c->seen, free_seen, &c->seen);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "common/base/map.h"
+#include "tests/sim/sim_stream.h"
 #include "tests/sim/sim_world.h"
 
 #define SIM_RECENT 32 /* messages that a client remembers to change */
@@ -51,6 +52,7 @@ struct sim_client {
     struct sim_fate_of *fates; /* by number */
     size_t n_fates;
     uint64_t newest_stored; /* number, while the store is looked through */
+    struct sim_stream stream;
 };
 
 void sim_client_init(struct sim_client *client, struct sim_world *world,

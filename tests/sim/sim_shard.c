@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/cluster/ring.h"
 #include "shard/peer/peers.h"
 #include "tests/sim/sim_net.h"
 #include "tests/sim/sim_world.h"
 
 #define TICK_MS 200
+#define DRAIN_MAX_MS 4000
 #define LEAVE_MAX_MS 5000
 
 /* ---- what main() does in production ---- */
@@ -84,6 +86,30 @@ static void arm_tick(struct sim_shard *s)
         abort();
 }
 
+static bool has_heirs(const struct sim_shard *s)
+{
+    const struct ring *ring = membership_ring(s->membership);
+
+    for (size_t i = 0; i < ring_count(ring); i++) {
+        if (!ring_at(ring, i)->draining && !slice_eq_str(ring_at(ring, i)->id, s->name))
+            return true;
+    }
+    return false;
+}
+
+/* As in shard_stop.c: hands over, leaves the ring, lets the rest go. */
+static void leave_on(struct sim_shard *s)
+{
+    bool is_late = s->world->sim.now_ms - s->drain_ms >= DRAIN_MAX_MS;
+
+    if (!s->is_off && (host_is_empty(s->host) || !has_heirs(s) || is_late)) {
+        s->is_off = true;
+        membership_leave(s->membership);
+    }
+    if (s->left_ms)
+        host_set_ring(s->host, NULL);
+}
+
 static void on_tick(struct timer *timer, void *arg)
 {
     struct sim_shard *s = arg;
@@ -92,6 +118,8 @@ static void on_tick(struct timer *timer, void *arg)
     if (!s->membership)
         return;
     host_set_lease(s->host, membership_is_confirmed(s->membership));
+    if (s->is_leaving)
+        leave_on(s);
     if (s->left_ms &&
         (host_is_empty(s->host) || s->world->sim.now_ms - s->left_ms > LEAVE_MAX_MS)) {
         sim_trace(s->world, "%s has left", s->name);
@@ -202,6 +230,9 @@ void sim_shard_crash(struct sim_shard *s)
 void sim_shard_leave(struct sim_shard *s)
 {
     s->is_leaving = true;
-    membership_leave(s->membership);
+    s->drain_ms = s->world->sim.now_ms;
+    moves_set_due(&s->host->moves, s->drain_ms + DRAIN_MAX_MS / 2);
+    if (has_heirs(s))
+        membership_drain(s->membership);
     sim_turn_end(&s->node);
 }

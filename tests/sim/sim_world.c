@@ -71,6 +71,8 @@ static void act(struct run *run, struct sim_client *client)
         sim_client_post(client);
     else if (dice < 90)
         sim_client_change(client, dice < 72 ? SIM_EDIT : dice < 77 ? SIM_DELETE : SIM_REACTION);
+    else if (dice < 93)
+        sim_stream_begin(client);
     else if (dice < 97)
         sim_client_type(client);
     else
@@ -170,13 +172,17 @@ static void check_entry(struct run *run, const char *room, const struct entry *e
                                .user = e->user,
                                .key = e->client_id,
                                .content = e->content,
-                               .is_deleted = e->deleted_us != 0};
+                               .is_deleted =
+                                   e->deleted_us != 0 || sim_stream_is_text(e->content)};
 
     sim_check_stored(&run->world.check, &stored);
-    for (size_t i = 0; i < run->n_clients && e->client_id.len > 0; i++) {
+    for (size_t i = 0; i < run->n_clients && e->client_id.len > 0 && !sim_stream_is_text(e->content); i++) {
         if (slice_eq_str(e->user, run->clients[i].config.user))
             sim_client_check_order(&run->clients[i], e->client_id, e->created_us);
     }
+    sim_stream_check_text(&run->world.check, stored.room, e->seq, e->content);
+    for (size_t i = 0; i < run->n_clients; i++)
+        sim_stream_check_ended(&run->clients[i], e->id, e->content);
     check_seen(run, room, e);
 }
 

@@ -231,7 +231,6 @@ void sim_shard_leave(struct sim_shard *s)
 {
     s->is_leaving = true;
     s->drain_ms = s->world->sim.now_ms;
-    moves_set_due(&s->host->moves, s->drain_ms + DRAIN_MAX_MS / 2);
     if (has_heirs(s))
         membership_drain(s->membership);
     sim_turn_end(&s->node);

@@ -539,10 +539,10 @@ void token_streams_on_attach_gone(struct attach *attach)
 
     list_for_each(stream, &attach->room->streams, link)
     {
-        if (stream->from != attach)
-            continue;
-        stream->from = NULL;
-        stream->op = NULL; /* goes with the attach */
+        if (stream->from == attach)
+            stream->from = NULL;
+        if (stream->op && stream->op->attach == attach) /* perhaps another socket of the user */
+            stream->op = NULL;                          /* goes with the attach */
     }
 }
 

@@ -280,6 +280,23 @@ static void a_delta_that_comes_again_is_in_the_text_once(void **state)
     fx_deinit(&fx);
 }
 
+/* It is ended from another socket than it was written on, and that one goes at the same time. */
+static void who_ends_it_and_goes_needs_no_answer(void **state)
+{
+    struct fx fx;
+
+    (void)state;
+    begin(&fx);
+    FX_ATTACH(&fx.gates[1], .number = 9, .room = "g", .user = "ann", .flags = ATTACH_NATIVE);
+    fx_run(&fx);
+    fx_frame(&fx.gates[1], 9, 1, 0, END);
+    fake_env_run(&fx.fake); /* in a batch */
+    fx_detach(&fx.gates[1], 9);
+    fx_run(&fx);
+    expect_text(&fx, "one");
+    fx_deinit(&fx);
+}
+
 /* A start that waited for its end is not taken for a repeat of the one that is open. */
 static void a_second_start_that_is_sent_again_is_another_one(void **state)
 {
@@ -314,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_stream_that_began_long_ago_goes_on),
         cmocka_unit_test(a_stream_that_began_long_ago_ends_after_a_crash),
         cmocka_unit_test(a_delta_that_comes_again_is_in_the_text_once),
+        cmocka_unit_test(who_ends_it_and_goes_needs_no_answer),
         cmocka_unit_test(a_second_start_that_is_sent_again_is_another_one),
     };
 

@@ -219,6 +219,16 @@ void sim_nemesis_start(struct sim_world *w)
 
 /* ---- what a seed is like ---- */
 
+/* Shards are restarted as an operator does it: nobody may lose anything by that. */
+static void only_restarts(struct sim_faults *f)
+{
+    memset(f->weights, 0, sizeof(f->weights));
+    f->weights[SIM_FAULT_leave_shard] = 1;
+    f->lost_commits = f->locked_rows = 0;
+    f->step_ms = 700;
+    f->is_orderly = true;
+}
+
 /* Each seed knows only some of the faults: what all of them together hide, few of them show. */
 void sim_nemesis_init(struct sim_world *w)
 {
@@ -241,4 +251,7 @@ void sim_nemesis_init(struct sim_world *w)
         f->lost_commits = f->locked_rows = 0;
     if (total == 0 || sim_chance(rng, 50)) /* a quiet day */
         f->step_ms = 0;
+    else if (sim_chance(rng, 60) && !w->options.is_calm)
+        only_restarts(f);
+    f->is_orderly = f->is_orderly || (f->step_ms == 0 && !f->lost_commits && !f->locked_rows);
 }

@@ -28,6 +28,7 @@ struct sim_strike {
 
 /* What the nemesis may do and how often. */
 struct sim_faults {
+    bool is_orderly;  /* nothing breaks: shards come and go, at most */
     unsigned step_ms; /* mean pause between two faults; 0: none */
     unsigned weights[SIM_FAULT_COUNT];
     unsigned lost_commits, locked_rows; /* per mille of batches, all the time */

@@ -122,6 +122,11 @@ bool sim_stream_on_error(struct sim_client *c, const json_t *frame)
     name(c, "end", end);
     if (key.len > 0 && !slice_eq_str(key, start) && !slice_eq_str(key, end))
         return slice_eq_str(frame_str(frame, "code"), "stream_open");
+    /* stream_open: of an earlier connection, and not ended yet. */
+    if (c->world->faults.is_orderly && s->state != SIM_STREAM_NONE &&
+        !slice_eq_str(frame_str(frame, "code"), "stream_open"))
+        sim_violation(c->check, "%s: the stream %u has ended with %s", c->config.user,
+                      s->number, frame_str(frame, "code").data);
     s->state = SIM_STREAM_NONE;
     return true;
 }

@@ -67,6 +67,7 @@ struct attach {
     struct list pending;          /* sessions.pending */
     struct unacked *unacked;      /* NULL: nothing */
     uint64_t last_n;              /* number of the last frame that was sent */
+    uint64_t gap;                 /* behind this number frames were given up; 0: none */
     struct attach_fresh *fresh;   /* NULL once it has been live */
     struct blob *generation;      /* the room's, in which cursor counts; NULL: not known yet */
     struct behind *behind;        /* NULL: it keeps up */

@@ -32,6 +32,7 @@ static int send_frame(struct attach *a, uint64_t n, uint32_t flags, struct slice
     msg.FRAME.n = n;
     msg.FRAME.flags = flags;
     msg.FRAME.json = json;
+    msg.FRAME.gap = a->gap;
     return link_send(a->room->link, &msg);
 }
 
@@ -171,6 +172,7 @@ int attach_answer_frames(struct attach *a, uint64_t before_ms)
         metrics_of(a)->frames_expired++;
         if (a->state == ATTACH_STATE_GONE)
             return 0; /* the sink has ended the session */
+        a->gap = frame->n > 0 ? frame->n - 1 : a->last_n;
         unacked_drop_oldest(a->unacked);
         after_settle(a, bytes);
         if (r < 0)

@@ -408,7 +408,7 @@ void frame_wait_for_message(struct op *op, const struct frame *frame, int64_t id
 void frame_on_frame(struct gate *gate, const struct msg_FRAME *msg)
 {
     struct attach *attach = gate_find_attach(gate, msg->attach);
-    struct frame frame = {.n = msg->n, .flags = msg->flags, .json = msg->json};
+    struct frame frame = {.n = msg->n, .flags = msg->flags, .gap = msg->gap, .json = msg->json};
 
     if (!attach || attach->state == ATTACH_GHOST || attach->room->state == ROOM_LEAVING)
         return; /* asleep or moved: the gateway sends it again where it belongs */

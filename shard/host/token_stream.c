@@ -500,6 +500,15 @@ static void adopt(struct room_host *room, struct entry *e)
     arm(stream, &stream->idle, STREAM_ORPHAN_MS);
 }
 
+void token_stream_on_gap(struct token_stream *stream, const struct attach *attach, uint64_t gap)
+{
+    if (stream->is_orphan || stream->n > gap || stream->attach != attach->number ||
+        stream->gateway != attach->gate->incarnation)
+        return;
+    stream->is_orphan = stream->is_broken = true;
+    arm(stream, &stream->idle, STREAM_ORPHAN_MS);
+}
+
 void token_stream_resume(struct token_stream *stream)
 {
     stream->is_orphan = false;

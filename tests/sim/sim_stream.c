@@ -43,9 +43,10 @@ void sim_stream_begin(struct sim_client *c)
     s->wanted = (unsigned)sim_range(&c->world->sim.rng, 0, DELTAS_MAX);
     s->state = SIM_STREAM_STARTING;
     name(c, "start", key);
-    snprintf(json, sizeof(json),
-             "{\"type\":\"stream\",\"op\":\"start\",\"content\":\"s\",\"clientMessageId\":\"%s\"}",
-             key);
+    snprintf(
+        json, sizeof(json),
+        "{\"type\":\"stream\",\"op\":\"start\",\"content\":\"s\",\"clientMessageId\":\"%s\"}",
+        key);
     sim_socket_say(&c->socket, slice_str(json));
 }
 
@@ -70,8 +71,8 @@ static void say_next(struct sim_socket *socket, uint64_t number)
     } else {
         s->state = SIM_STREAM_ENDING;
         name(c, "end", key);
-        snprintf(json, sizeof(json),
-                 "{\"type\":\"stream\",\"op\":\"end\",\"frameId\":\"%s\"}", key);
+        snprintf(json, sizeof(json), "{\"type\":\"stream\",\"op\":\"end\",\"frameId\":\"%s\"}",
+                 key);
     }
     sim_socket_say(socket, slice_str(json));
 }

@@ -16,7 +16,12 @@
 struct sim_check;
 struct sim_client;
 
-enum sim_stream_state { SIM_STREAM_NONE, SIM_STREAM_STARTING, SIM_STREAM_OPEN, SIM_STREAM_ENDING };
+enum sim_stream_state {
+    SIM_STREAM_NONE,
+    SIM_STREAM_STARTING,
+    SIM_STREAM_OPEN,
+    SIM_STREAM_ENDING
+};
 
 struct sim_stream {
     enum sim_stream_state state;

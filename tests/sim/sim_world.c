@@ -176,7 +176,8 @@ static void check_entry(struct run *run, const char *room, const struct entry *e
                                    e->deleted_us != 0 || sim_stream_is_text(e->content)};
 
     sim_check_stored(&run->world.check, &stored);
-    for (size_t i = 0; i < run->n_clients && e->client_id.len > 0 && !sim_stream_is_text(e->content); i++) {
+    for (size_t i = 0;
+         i < run->n_clients && e->client_id.len > 0 && !sim_stream_is_text(e->content); i++) {
         if (slice_eq_str(e->user, run->clients[i].config.user))
             sim_client_check_order(&run->clients[i], e->client_id, e->created_us);
     }

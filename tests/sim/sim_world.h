@@ -55,8 +55,8 @@ struct sim_shard {
     struct timer tick;
     uint64_t drain_ms; /* when it began to leave */
     uint64_t left_ms;  /* when it was off the ring; 0: it is on it */
-    bool is_alive;    /* the process runs (perhaps stopped) */
-    bool is_corpse;   /* it has ended, its memory is kept */
+    bool is_alive;     /* the process runs (perhaps stopped) */
+    bool is_corpse;    /* it has ended, its memory is kept */
     bool is_leaving;
     bool is_off; /* it has asked to be taken off the ring */
 };

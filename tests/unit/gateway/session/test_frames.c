@@ -123,6 +123,34 @@ static void a_flood_is_refused_until_the_bucket_fills_again(void **state)
 
 /* ---- deadlines ---- */
 
+/* What is given up is missing for the shard: frames behind it say so, from then on. */
+static void frames_behind_one_that_was_given_up_say_so(void **state)
+{
+    struct fake_attach a;
+    const struct msg *m;
+
+    (void)state;
+    a = client_open_live(&w, &ann, "ann", "r", s0, 1);
+    for (unsigned n = 1; n <= 2; n++) {
+        client_say(&ann, "{\"type\":\"message\",\"content\":\"x\"}");
+        fake_env_run(&w.c.env);
+        m = fake_shard_expect(s0, MSG_FRAME);
+        assert_int_equal(m->FRAME.n, n);
+        assert_int_equal(m->FRAME.gap, 0);
+    }
+    shard_to_attach(s0, &a, 1, 0, "ack 1");
+    client_expect(&w, &ann, "ack 1");
+    fake_env_advance(&w.c.env, WRITE_DEADLINE_MS + 2 * SESSION_SWEEP_MS);
+    assert_non_null(strstr(client_next(&w, &ann), "outcome_unknown"));
+    for (unsigned n = 3; n <= 4; n++) {
+        client_say(&ann, "{\"type\":\"message\",\"content\":\"y\"}");
+        fake_env_run(&w.c.env);
+        m = fake_shard_expect(s0, MSG_FRAME);
+        assert_int_equal(m->FRAME.n, n);
+        assert_int_equal(m->FRAME.gap, 1); /* 2 is missing */
+    }
+}
+
 static void a_sent_frame_without_an_answer_has_an_unknown_outcome(void **state)
 {
     struct fake_attach a;
@@ -303,6 +331,7 @@ int main(void)
         T(frames_that_cannot_be_taken_are_refused_in_band),
         T(typing_goes_out_without_a_number_the_newest_when_live),
         T(a_flood_is_refused_until_the_bucket_fills_again),
+        T(frames_behind_one_that_was_given_up_say_so),
         T(a_sent_frame_without_an_answer_has_an_unknown_outcome),
         T(a_frame_that_was_never_sent_was_not_done),
         T(too_many_unsettled_frames_stop_the_reading),

@@ -3,6 +3,7 @@
  * says, what the new one makes of it, and deltas that come twice.
  */
 #include "common/base/limits.h"
+#include "shard/host/frame_in.h"
 #include "shard/host/stream_handover.h"
 #include "shard/limits.h"
 #include "tests/unit/shard/host/fixture.h"
@@ -280,7 +281,8 @@ static void a_delta_that_comes_again_is_in_the_text_once(void **state)
     fx_deinit(&fx);
 }
 
-/* It is ended from another socket than it was written on, and that one goes at the same time. */
+/* It is ended from another socket than it was written on, and that one goes at the same time.
+ */
 static void who_ends_it_and_goes_needs_no_answer(void **state)
 {
     struct fx fx;
@@ -294,6 +296,36 @@ static void who_ends_it_and_goes_needs_no_answer(void **state)
     fx_detach(&fx.gates[1], 9);
     fx_run(&fx);
     expect_text(&fx, "one");
+    fx_deinit(&fx);
+}
+
+static void say_behind_gap(struct fx *fx, uint64_t n, uint64_t gap, const char *json)
+{
+    struct msg_FRAME msg = {.attach = 1, .n = n, .json = slice_str(json), .gap = gap};
+
+    frame_on_frame(fx->gates[0].gate, &msg);
+    fx_run(fx);
+}
+
+/* Its gateway has given frames up: some of them may have been text of the stream. */
+static void a_stream_with_lost_text_takes_no_more(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    fx_frame(g, 1, 2, 0, DELTA(" two"));
+    say_behind_gap(&fx, 5, 1, DELTA(" three")); /* the gap was before that */
+    assert_false(fx_got(g, "stream_not_open"));
+    say_behind_gap(&fx, 9, 7, DELTA(" nine"));
+    assert_true(fx_got(g, "stream_not_open"));
+    fake_env_advance(&fx.fake, STREAM_ORPHAN_MS + 1000);
+    expect_text(&fx, "one two three");
+    fx_forget(g);
+    say_behind_gap(&fx, 10, 7, START); /* the next one is not concerned */
+    say_behind_gap(&fx, 11, 7, DELTA(" more"));
+    assert_false(fx_got(g, "stream_not_open"));
     fx_deinit(&fx);
 }
 
@@ -332,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_stream_that_began_long_ago_ends_after_a_crash),
         cmocka_unit_test(a_delta_that_comes_again_is_in_the_text_once),
         cmocka_unit_test(who_ends_it_and_goes_needs_no_answer),
+        cmocka_unit_test(a_stream_with_lost_text_takes_no_more),
         cmocka_unit_test(a_second_start_that_is_sent_again_is_another_one),
     };
 

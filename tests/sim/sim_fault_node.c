@@ -137,12 +137,25 @@ void fault_pause_node(struct sim_world *w, struct sim_strike *strike)
     sim_last_for(w, sim_some_time(strike), heal_pause, i, 0);
 }
 
+/* One at a time, and never the only one. */
+static bool others_stay(const struct sim_world *w, const struct sim_shard *shard)
+{
+    for (size_t i = 0; i < w->n_shards; i++) {
+        const struct sim_shard *other = &w->shards[i];
+
+        if (other != shard && (!other->is_alive || other->is_leaving))
+            return false;
+    }
+    return w->n_shards > 1;
+}
+
 void fault_leave_shard(struct sim_world *w, struct sim_strike *strike)
 {
     size_t i = sim_some_shard(w, strike);
     struct sim_shard *shard = &w->shards[i];
 
-    if (!shard->is_alive || shard->is_leaving || shard->node.paused)
+    if (!shard->is_alive || shard->is_leaving || shard->node.paused ||
+        (w->faults.is_orderly && !others_stay(w, shard)))
         return;
     sim_tell(w, strike, "shard-%zu leaves", i + 1);
     sim_shard_leave(shard);

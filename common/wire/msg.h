@@ -32,6 +32,8 @@
 /* FRAME.flags */
 #define FRAME_RESENT                                                                           \
     0x1u /* may have been processed before: check for a duplicate in the store */
+#define FRAME_GAP                                                                              \
+    0x2u /* frames of this attach in front of it were given up; their client knows */
 
 /* ROOM_EVENT.flags */
 #define EVENT_NATIVE_ONLY 0x1u /* only native sockets get the bytes; all move their cursor */

@@ -60,6 +60,7 @@ struct attach {
     bool is_subscription : 1; /* in sessions.subscriptions */
     bool has_credit : 1;      /* a page of its catch-up may come: in session->n_credits */
     bool is_waiting : 1;      /* for a credit or for room: in session->n_waiting */
+    bool has_gap : 1;         /* frames in front of what is to be settled were given up */
     bool owes_presence : 1;   /* went without a frame about who is here */
 
     struct map_node subscription; /* by session and room */
@@ -67,7 +68,6 @@ struct attach {
     struct list pending;          /* sessions.pending */
     struct unacked *unacked;      /* NULL: nothing */
     uint64_t last_n;              /* number of the last frame that was sent */
-    uint64_t gap;                 /* behind this number frames were given up; 0: none */
     struct attach_fresh *fresh;   /* NULL once it has been live */
     struct blob *generation;      /* the room's, in which cursor counts; NULL: not known yet */
     struct behind *behind;        /* NULL: it keeps up */

@@ -32,7 +32,6 @@ static int send_frame(struct attach *a, uint64_t n, uint32_t flags, struct slice
     msg.FRAME.n = n;
     msg.FRAME.flags = flags;
     msg.FRAME.json = json;
-    msg.FRAME.gap = a->gap;
     return link_send(a->room->link, &msg);
 }
 
@@ -44,8 +43,9 @@ void attach_flush_frames(struct attach *a)
         struct unacked_frame *frame = u->next;
         bool is_resent = frame->n > 0;
         uint64_t n = is_resent ? frame->n : a->last_n + 1;
+        uint32_t flags = (is_resent ? FRAME_RESENT : 0) | (a->has_gap ? FRAME_GAP : 0);
 
-        if (send_frame(a, n, is_resent ? FRAME_RESENT : 0, unacked_json(frame)) < 0)
+        if (send_frame(a, n, flags, unacked_json(frame)) < 0)
             return; /* the link ends; after the re-attach everything is sent again */
         if (is_resent)
             metrics_of(a)->frames_resent++;
@@ -87,6 +87,8 @@ void attach_settle(struct attach *a, uint64_t done_n)
         return;
     before = a->unacked->bytes;
     unacked_settle(a->unacked, done_n);
+    if (a->unacked->bytes < before) /* its shard has been told, or has had all of them */
+        a->has_gap = false;
     after_settle(a, before);
 }
 
@@ -172,7 +174,7 @@ int attach_answer_frames(struct attach *a, uint64_t before_ms)
         metrics_of(a)->frames_expired++;
         if (a->state == ATTACH_STATE_GONE)
             return 0; /* the sink has ended the session */
-        a->gap = frame->n > 0 ? frame->n - 1 : a->last_n;
+        a->has_gap = true;
         unacked_drop_oldest(a->unacked);
         after_settle(a, bytes);
         if (r < 0)

@@ -82,7 +82,8 @@ static void stop(struct attach *attach)
         attach->room_gate->n_live--;
     attach->room->n_ghosts -= attach->state == ATTACH_GHOST;
     attach->state = ATTACH_WAITING;
-    attach->last_n = 0;
+    attach->last_n = attach->gap_n = 0;
+    attach->is_behind_gap = false;
 }
 
 static void detach(struct attach *attach)

@@ -56,9 +56,11 @@ struct attach {
     /* Client frames. */
     struct list ops; /* struct op: not settled, by n */
     uint64_t last_n;
-    struct list held;  /* struct held_frame: not admitted yet */
-    bool is_blocked;   /* the frames behind wait for what the last one has begun */
-    struct find *find; /* what the first of them waits for; NULL: nothing */
+    uint64_t gap_n;     /* in front of this frame some were given up; 0: none were */
+    bool is_behind_gap; /* so says the newest frame */
+    struct list held;   /* struct held_frame: not admitted yet */
+    bool is_blocked;    /* the frames behind wait for what the last one has begun */
+    struct find *find;  /* what the first of them waits for; NULL: nothing */
     size_t n_held, held_bytes;
     unsigned suspect_left; /* so many more messages are looked up before they are committed */
     struct later dead;

@@ -9,6 +9,7 @@
 #include "shard/host/op.h"
 #include "shard/host/publish.h"
 #include "shard/host/signal.h"
+#include "shard/host/token_stream.h"
 #include "shard/host/typing.h"
 #include "shard/metrics.h"
 #include "shard/room/command.h"
@@ -405,10 +406,22 @@ void frame_wait_for_message(struct op *op, const struct frame *frame, int64_t id
         attach_close(attach, 1013, "overloaded");
 }
 
+/* What is missing may have been text of a token stream. */
+static void note_gap(struct attach *attach, const struct msg_FRAME *msg)
+{
+    bool is_behind_gap = msg->flags & FRAME_GAP;
+
+    if (is_behind_gap && !attach->is_behind_gap) {
+        attach->gap_n = msg->n;
+        token_streams_on_gap(attach);
+    }
+    attach->is_behind_gap = is_behind_gap;
+}
+
 void frame_on_frame(struct gate *gate, const struct msg_FRAME *msg)
 {
     struct attach *attach = gate_find_attach(gate, msg->attach);
-    struct frame frame = {.n = msg->n, .flags = msg->flags, .gap = msg->gap, .json = msg->json};
+    struct frame frame = {.n = msg->n, .flags = msg->flags, .json = msg->json};
 
     if (!attach || attach->state == ATTACH_GHOST || attach->room->state == ROOM_LEAVING)
         return; /* asleep or moved: the gateway sends it again where it belongs */
@@ -421,6 +434,7 @@ void frame_on_frame(struct gate *gate, const struct msg_FRAME *msg)
     if (msg->n <= attach->last_n)
         return; /* has come before on this attach */
     attach->last_n = msg->n;
+    note_gap(attach, msg);
     if (may_run(attach) && list_empty(&attach->held))
         run_frame(attach, &frame);
     else

@@ -9,7 +9,6 @@
 struct frame {
     uint64_t n; /* 0: is not settled */
     uint32_t flags;
-    uint64_t gap; /* behind this number some are missing */
     struct slice json;
     /* After it has waited for the message that it names. */
     bool is_charged, has_failed;

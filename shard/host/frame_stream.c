@@ -34,7 +34,7 @@ static void end_stream(struct op *op, struct token_stream *stream,
         frame_refuse(op, slice_of(NULL, 0), ERROR_unavailable, "", 0);
 }
 
-static void go_on(struct op *op, const struct frame *frame, const struct command_stream *s)
+static void go_on(struct op *op, const struct command_stream *s)
 {
     struct attach *attach = op->attach;
     struct actor actor = room_actor(attach->room, attach->user, attach->project_roles);
@@ -46,7 +46,7 @@ static void go_on(struct op *op, const struct frame *frame, const struct command
         no_stream(op);
         return;
     }
-    token_stream_on_gap(stream, attach, frame->gap);
+    token_streams_on_gap(attach); /* it may have begun since */
     if (s->op != STREAM_OP_DELTA && !(stream->is_orphan && !s->has_content)) {
         end_stream(op, stream, s, why);
         return;
@@ -132,5 +132,5 @@ void frame_run_stream(struct op *op, const struct frame *frame, const struct com
     else if (s->op == STREAM_OP_START)
         start_stream(op, frame, s);
     else
-        go_on(op, frame, s);
+        go_on(op, s);
 }

@@ -500,13 +500,16 @@ static void adopt(struct room_host *room, struct entry *e)
     arm(stream, &stream->idle, STREAM_ORPHAN_MS);
 }
 
-void token_stream_on_gap(struct token_stream *stream, const struct attach *attach, uint64_t gap)
+void token_streams_on_gap(struct attach *attach)
 {
-    if (stream->is_orphan || stream->n > gap || stream->attach != attach->number ||
-        stream->gateway != attach->gate->incarnation)
+    struct token_stream *stream = token_stream_find(attach->room, attach->user);
+
+    if (!stream || stream->is_orphan || stream->n >= attach->gap_n ||
+        stream->attach != attach->number || stream->gateway != attach->gate->incarnation)
         return;
     stream->is_orphan = stream->is_broken = true;
-    arm(stream, &stream->idle, STREAM_ORPHAN_MS);
+    if (stream->state == STREAM_OPEN)
+        arm(stream, &stream->idle, STREAM_ORPHAN_MS);
 }
 
 void token_stream_resume(struct token_stream *stream)

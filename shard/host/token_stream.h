@@ -69,10 +69,9 @@ int token_stream_end(struct token_stream *stream, struct slice text, const uint8
 void token_streams_adopt(struct room_host *room, const struct claim_result *claim);
 /* Writes down what it has, soon, without a number. */
 void token_stream_save(struct token_stream *stream);
-/* The attach has lost frames behind this number: text of the stream may have been among them.
- */
-void token_stream_on_gap(struct token_stream *stream, const struct attach *attach,
-                         uint64_t gap);
+/* Frames in front of attach->gap_n were given up: text of the user's stream may have been among
+ * them, and it takes no more. */
+void token_streams_on_gap(struct attach *attach);
 /* What its last owner had is all of it: it goes on here. */
 void token_stream_resume(struct token_stream *stream);
 /* A socket of the user is live. */

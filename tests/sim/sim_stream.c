@@ -14,6 +14,7 @@
 struct ended {
     struct list link; /* sim_stream.ended */
     int64_t id;
+    uint64_t seq; /* of the end */
     unsigned said;
 };
 
@@ -104,6 +105,7 @@ bool sim_stream_on_ack(struct sim_client *c, const json_t *frame)
     if (!ended)
         abort();
     ended->id = s->id;
+    ended->seq = frame_u64(frame, "seq");
     ended->said = s->said;
     list_add_tail(&s->ended, &ended->link);
     s->state = SIM_STREAM_NONE;
@@ -122,7 +124,7 @@ bool sim_stream_on_error(struct sim_client *c, const json_t *frame)
     name(c, "start", start);
     name(c, "end", end);
     if (key.len > 0 && !slice_eq_str(key, start) && !slice_eq_str(key, end))
-        return slice_eq_str(frame_str(frame, "code"), "stream_open");
+        return strstr(key.data, "-start-") || strstr(key.data, "-end-"); /* of one given up */
     /* stream_open: of an earlier connection, and not ended yet. */
     if (c->world->faults.is_orderly && s->state != SIM_STREAM_NONE &&
         !slice_eq_str(frame_str(frame, "code"), "stream_open"))
@@ -177,6 +179,23 @@ void sim_stream_check_ended(struct sim_client *c, int64_t id, struct slice text)
     }
 }
 
+static void drop(struct ended *ended)
+{
+    list_del(&ended->link);
+    free(ended);
+}
+
+void sim_stream_forget(struct sim_client *c, uint64_t head)
+{
+    struct ended *ended, *next;
+
+    list_for_each_safe(ended, next, &c->stream.ended, link)
+    {
+        if (ended->seq > head)
+            drop(ended);
+    }
+}
+
 /* ---- life ---- */
 
 void sim_stream_init(struct sim_client *c)
@@ -186,10 +205,6 @@ void sim_stream_init(struct sim_client *c)
 
 void sim_stream_deinit(struct sim_client *c)
 {
-    while (!list_empty(&c->stream.ended)) {
-        struct ended *ended = list_first(&c->stream.ended, struct ended, link);
-
-        list_del(&ended->link);
-        free(ended);
-    }
+    while (!list_empty(&c->stream.ended))
+        drop(list_first(&c->stream.ended, struct ended, link));
 }

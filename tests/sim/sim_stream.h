@@ -42,6 +42,8 @@ bool sim_stream_on_error(struct sim_client *client, const json_t *frame);
 void sim_stream_on_frame(struct sim_client *client, const json_t *frame);
 /* The socket is gone: nobody goes on with it. */
 void sim_stream_on_gone(struct sim_client *client);
+/* A failover has taken back what its room has had behind that number. */
+void sim_stream_forget(struct sim_client *client, uint64_t head);
 /* Every text that is stored; and at the end those of this client that must be whole. */
 void sim_stream_check_text(struct sim_check *check, struct slice room, uint64_t seq,
                            struct slice text);

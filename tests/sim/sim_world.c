@@ -211,6 +211,7 @@ static void check_room(struct run *run, const char *name)
 /* ---- a failover ---- */
 
 struct lose {
+    struct run *run;
     struct sim_check *check;
     struct sim_db *db;
 };
@@ -230,11 +231,15 @@ static void lose_room(void *arg, const struct sim_room *there)
     for (size_t i = head; i < n; i++)
         sim_check_lost(lose->check, name, i + 1, entries[i] ? entries[i]->id : 0);
     sim_check_forget(lose->check, name, head);
+    for (size_t i = 0; i < lose->run->n_clients; i++) {
+        if (slice_eq_str(name, lose->run->clients[i].config.room))
+            sim_stream_forget(&lose->run->clients[i], head);
+    }
 }
 
 static void on_fail_over(struct sim_world *w)
 {
-    struct lose lose = {&w->check, w->db};
+    struct lose lose = {container_of(w, struct run, world), &w->check, w->db};
 
     sim_db_each_room(sim_server_standby(&w->server), lose_room, &lose);
 }

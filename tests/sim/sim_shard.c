@@ -155,7 +155,9 @@ static void build(struct sim_shard *s)
 
     commit.lanes = (unsigned)sim_range(&s->world->sim.rng, 1, 3);
     s->store = sim_store_new(&s->world->server, env);
-    sim_store_set_clock_offset(s->store, -s->node.wall_offset_us);
+    /* As at a connect: what the clock does afterwards changes nothing. */
+    sim_store_set_clock_offset(s->store,
+                               sim_wall_us(s->world->sim.now_ms) - env_steady_us(env));
     sim_store_on_replaced(s->store, on_store_replaced, s);
     if (committer_new(env, s->store, &commit, &s->committer) < 0 ||
         host_new(env, s->store, s->committer, &s->metrics, &host, &s->host) < 0 ||

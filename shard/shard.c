@@ -171,7 +171,7 @@ static void on_store_replaced(void *owner)
 
     log_warn("another database server answers: all rooms are claimed anew");
     committer_forget_ids(s->committer);
-    host_drop_rooms(s->host);
+    host_store_replaced(s->host);
 }
 
 static void on_store_available(void *owner)

@@ -422,8 +422,8 @@
 /* A frame of a token stream takes one of as many parts: a model says more than a person types.
  */
 #define SESSION_FRAME_COST 5u
-/* Sleeping rooms that a gateway wakes in one sweep because another gateway is gone: each costs
- * a claim. */
+/* Sleeping rooms that a gateway wakes in one sweep because another gateway is gone, or the
+ * database is another one: each costs a claim. */
 #define GONE_WAKES_PER_SWEEP 250
 /* Sleeping rooms of others that a gateway still wants awake because its last socket has left
  * them; how often each is asked for, and how many times. */

@@ -236,8 +236,9 @@ static void on_wake(struct sessions *all, struct link *link, const struct msg_WA
 }
 
 /* Whoever was in a sleeping room through that gateway is there no more, and nobody has told the
- * others: the room is woken to find out. Paced by the sweep; every gateway sweeps at another
- * time. */
+ * others: the room is woken to find out. Or another store than before answers, and may have
+ * forgotten what was shown in any of them (0). Paced by the sweep; every gateway sweeps at
+ * another time. */
 static void on_gateway_gone(struct sessions *all, struct link *link,
                             const struct msg_GATEWAY_GONE *in)
 {
@@ -246,7 +247,8 @@ static void on_gateway_gone(struct sessions *all, struct link *link,
     list_for_each(room, link_rooms(link), place)
     {
         if (room->state == ROOM_ASLEEP && !list_linked(&room->to_wake) &&
-            last_seen_has_gateway(room->last_seen, in->incarnation))
+            (in->incarnation == 0 ||
+             last_seen_has_gateway(room->last_seen, in->incarnation)))
             list_add_tail(&all->to_wake, &room->to_wake);
     }
 }

@@ -42,6 +42,14 @@ static void gates_tell_gone(const struct gate *gone)
     list_for_each(gate, &gone->host->all_gates, in_host) gate_send(gate, &msg);
 }
 
+void gates_tell_replaced(struct host *host)
+{
+    struct msg msg = {.type = MSG_GATEWAY_GONE};
+    struct gate *gate;
+
+    list_for_each(gate, &host->all_gates, in_host) gate_send(gate, &msg);
+}
+
 /* ---- life ---- */
 
 static void free_now(struct later *later, void *arg)

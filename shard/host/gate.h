@@ -93,5 +93,7 @@ struct room_gate *room_gate_get(struct room_host *room, struct gate *gate);
 /* Without attaches it goes, at the end of the turn. */
 void room_gate_put(struct room_gate *rg);
 
+/* Another store answers: gateways wake their sleeping rooms, of which we know nothing. */
+void gates_tell_replaced(struct host *host);
 /* Tells every gateway that the room is awake; to how many. */
 size_t gates_wake(struct host *host, const struct room_host *room);

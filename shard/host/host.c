@@ -233,3 +233,9 @@ void host_store_is_back(struct host *host)
 
     list_for_each_safe(room, next, &host->rooms_by_use, by_use) room_claim_soon(room);
 }
+
+void host_store_replaced(struct host *host)
+{
+    host_drop_rooms(host);
+    gates_tell_replaced(host);
+}

@@ -98,8 +98,9 @@ bool host_serves(const struct host *host, struct slice project, struct slice roo
  * whether it is done. */
 bool host_is_empty(const struct host *host);
 
-/* Another PostgreSQL than before answers: all rooms are dropped and claimed anew by those who
- * need them. */
+/* All rooms are dropped, and claimed anew by those who need them. */
 void host_drop_rooms(struct host *host);
+/* Another PostgreSQL than before answers: all rooms are dropped, and sleeping ones are woken. */
+void host_store_replaced(struct host *host);
 /* The store can be written to again: rooms that wait for their claim try soon. */
 void host_store_is_back(struct host *host);

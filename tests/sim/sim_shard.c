@@ -67,7 +67,7 @@ static void on_store_replaced(void *owner)
     if (!s->is_alive)
         return;
     committer_forget_ids(s->committer);
-    host_drop_rooms(s->host);
+    host_store_replaced(s->host);
 }
 
 static const struct peers_hooks peers_hooks = {.on_ring = on_peer_ring, .on_call = on_call};

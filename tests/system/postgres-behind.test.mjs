@@ -13,7 +13,7 @@ async function makeRoom(cluster, id, token, members = []) {
 }
 
 test('a standby that is behind is promoted: who has seen what is gone starts over, who has not goes on, all agree', { timeout: 180000 }, async (t) => {
-  const { cluster, standby } = await clusterWithStandby(t);
+  const { cluster, standby } = await clusterWithStandby(t, { env: { FLUXY_ROOM_IDLE_MS: '500' } });
   const [ann, bob] = await Promise.all(['ann', 'bob'].map((u) => mint(cluster, u)));
   await makeRoom(cluster, 'r', ann, ['bob']);
   await makeRoom(cluster, 'quiet', ann, ['bob']);
@@ -35,6 +35,11 @@ test('a standby that is behind is promoted: who has seen what is gone starts ove
   await open.until('what will be lost', () => open.seq === 5);
   await old.until((f) => f.content === 'lost5');
 
+  // Rooms that sleep are in no shard's memory, and their sockets must be told all the same.
+  await eventually('all rooms are asleep', async () => {
+    const metrics = await Promise.all(cluster.shards.map((shard) => cluster.metrics(shard.admin)));
+    return metrics.every((text) => /^fluxy_rooms\{state="active"\} 0$/m.test(text));
+  }, 30000);
   await cluster.command('kill', 'postgres');
   await standby.start();
   await standby.promote();

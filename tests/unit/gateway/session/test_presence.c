@@ -196,6 +196,19 @@ static void rooms_of_a_gateway_that_is_gone_are_woken(void **state)
     assert_int_equal(w.c.metrics.gone_wakes, 1);
 }
 
+/* What their sockets have seen may be gone: the owner compares when they are attached. */
+static void all_sleeping_rooms_are_woken_when_the_store_is_another(void **state)
+{
+    (void)state;
+    client_open_live(&w, &ann, "ann", "asleep", s0, 5);
+    client_open_live(&w, &bob, "bob", "awake", s0, 5);
+    say_sleep(s0, "asleep", SLICE_LIT(""), SLICE_LIT(""));
+    say_gone(s0, 0);
+    fake_env_advance(&w.c.env, 2 * SESSION_SWEEP_MS);
+    assert_string_equal(shard_expect_attach(&w, s0).user, "ann");
+    fake_shard_expect_nothing(s0);
+}
+
 static void they_are_woken_a_few_at_a_time(void **state)
 {
     enum { N = 2 * GONE_WAKES_PER_SWEEP + 10 };
@@ -368,6 +381,7 @@ int main(void)
         ONE(a_shard_of_before_gets_no_answer),
         TWO(the_next_owner_hears_who_was_there),
         ONE(rooms_of_a_gateway_that_is_gone_are_woken),
+        ONE(all_sleeping_rooms_are_woken_when_the_store_is_another),
         ONE(they_are_woken_a_few_at_a_time),
         ONE(the_last_to_leave_a_sleeping_room_is_missed_when_there_are_others),
         ONE(a_room_is_missed_also_when_its_shard_cannot_be_told_at_once),

@@ -247,8 +247,7 @@ static void on_gateway_gone(struct sessions *all, struct link *link,
     list_for_each(room, link_rooms(link), place)
     {
         if (room->state == ROOM_ASLEEP && !list_linked(&room->to_wake) &&
-            (in->incarnation == 0 ||
-             last_seen_has_gateway(room->last_seen, in->incarnation)))
+            (in->incarnation == 0 || last_seen_has_gateway(room->last_seen, in->incarnation)))
             list_add_tail(&all->to_wake, &room->to_wake);
     }
 }

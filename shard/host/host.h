@@ -100,7 +100,8 @@ bool host_is_empty(const struct host *host);
 
 /* All rooms are dropped, and claimed anew by those who need them. */
 void host_drop_rooms(struct host *host);
-/* Another PostgreSQL than before answers: all rooms are dropped, and sleeping ones are woken. */
+/* Another PostgreSQL than before answers: all rooms are dropped, and sleeping ones are woken.
+ */
 void host_store_replaced(struct host *host);
 /* The store can be written to again: rooms that wait for their claim try soon. */
 void host_store_is_back(struct host *host);

@@ -193,11 +193,6 @@ static bool is_lost(const struct sim_check *check, struct slice room, uint64_t s
     return check->lost.count > 0 && map_find(&check->lost, lost_hash(&key), lost_eq, &key);
 }
 
-bool sim_check_has_lost(const struct sim_check *check, struct slice room)
-{
-    return is_lost(check, room, 0, 0);
-}
-
 void sim_check_lost(struct sim_check *check, struct slice room, uint64_t seq, int64_t id)
 {
     struct lost *lost;
@@ -213,6 +208,11 @@ void sim_check_lost(struct sim_check *check, struct slice room, uint64_t seq, in
     lost->room = slice_of(lost->bytes, room.len);
     if (map_insert(&check->lost, &lost->node, lost_hash(lost)) < 0)
         abort();
+}
+
+bool sim_check_has_lost(const struct sim_check *check, struct slice room)
+{
+    return is_lost(check, room, 0, 0);
 }
 
 struct forget {

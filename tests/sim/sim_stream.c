@@ -171,6 +171,8 @@ void sim_stream_check_ended(struct sim_client *c, int64_t id, struct slice text)
 {
     struct ended *ended;
 
+    if (sim_check_has_lost(c->check, slice_str(c->config.room)))
+        return; /* perhaps the end of the stream was lost, and not its beginning */
     list_for_each(ended, &c->stream.ended, link)
     {
         if (ended->id == id && count(text) != ended->said)

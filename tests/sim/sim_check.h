@@ -42,7 +42,6 @@ bool sim_check_has_lost(const struct sim_check *check, struct slice room); /* an
 /* All that was shown or acknowledged above `head` is forgotten; after all of it has been named.
  * Texts of the room are not compared from then on. */
 void sim_check_forget(struct sim_check *check, struct slice room, uint64_t head);
-bool sim_check_has_lost(const struct sim_check *check, struct slice room);
 /* What the store holds in the end: called for each number in order. */
 void sim_check_stored(struct sim_check *check, const struct sim_shown *stored);
 void sim_check_stored_change(struct sim_check *check, struct slice room, uint64_t seq);

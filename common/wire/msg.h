@@ -44,6 +44,8 @@
 /* The generation of a room whose database never changed, as text. It is what an event id
  * without one means. */
 #define GENERATION_FIRST "g1"
+/* Ends the text of a generation when its cursor lies between two pages of a catch-up. */
+#define GENERATION_PARTIAL 'p'
 
 /* ATTACH.room, DETACH.room and ROOM_EVENT.room that begin with this name the channel of the
  * user whose id follows, ring object "user/<project>/<user>". No id has this character. */

@@ -20,6 +20,7 @@
 
 #include "common/base/blob.h"
 #include "common/base/limits.h"
+#include "common/wire/msg.h"
 #include "gateway/session/attach.h"
 #include "gateway/session/handover.h"
 #include "gateway/session/last_seen.h"
@@ -564,6 +565,8 @@ struct blob *local_room_generation(struct local_room *room, struct slice generat
 {
     struct blob *blob;
 
+    if (generation.len > 0 && generation.data[generation.len - 1] == GENERATION_PARTIAL)
+        return blob_copy(generation); /* of this one alone, until it is live */
     if (room->generation && slice_eq(blob_slice(room->generation), generation))
         return blob_ref(room->generation);
     blob = blob_copy(generation);

@@ -103,5 +103,6 @@ void local_room_on_sleep(struct local_room *room, const struct msg_SLEEP *in);
 /* One of its sockets is live: the next MOVED starts with a short pause again. */
 void local_room_on_live(struct local_room *room);
 
-/* A reference to these bytes, shared by all members that say the same. NULL: out of memory. */
+/* A reference to these bytes, shared by all members that say the same (but for
+ * cursors between two pages). NULL: out of memory. */
 struct blob *local_room_generation(struct local_room *room, struct slice generation);

@@ -29,9 +29,13 @@ void attach_send(struct attach *attach, uint64_t done_n, uint64_t cursor, struct
                                     .json = json,
                                     .epoch = attach->epoch}};
 
-    if (cursor > 0 && !attach->generation_is_told) {
+    if (cursor > 0 &&
+        (!attach->generation_is_told || attach->told_between != attach->is_between)) {
         attach->generation_is_told = true;
-        msg.TO_ATTACH.generation = room_generation(attach->room);
+        attach->told_between = attach->is_between;
+        msg.TO_ATTACH.generation = attach->is_between
+                                       ? generations_partial(&attach->room->generations)
+                                       : room_generation(attach->room);
     }
     gate_send(attach->gate, &msg);
 }
@@ -208,7 +212,7 @@ static void take_params(struct attach *attach, const struct msg_ATTACH *msg)
         msg->replay_limit ? MIN(msg->replay_limit, SNAPSHOT_MAX) : SNAPSHOT_DEFAULT;
     attach->project_roles = project_roles_parse(msg->roles);
     attach->last_seq = msg->last_seq;
-    attach->generation_is_told = false;
+    attach->generation_is_told = attach->is_between = false;
     attach->suspect_left = 0;
     attach->given_generation_len = (uint8_t)MIN(msg->generation.len, GENERATION_TEXT_MAX);
     memcpy(attach->given_generation, msg->generation.len ? msg->generation.data : "",

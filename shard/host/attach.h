@@ -45,8 +45,10 @@ struct attach {
     uint64_t held_ms;             /* in gate.held: since when */
     uint8_t given_generation_len; /* 0: none given */
     char given_generation[GENERATION_TEXT_MAX];
-    bool generation_is_told; /* to the gateway, since the newest ATTACH */
-    bool was_live;           /* here, until the newest ATTACH, and is only being caught up */
+    bool is_between; /* what is sent has a cursor between two pages of the catch-up */
+    /* To the gateway, since the newest ATTACH, and in which form. */
+    bool generation_is_told, told_between;
+    bool was_live; /* here, until the newest ATTACH, and is only being caught up */
     /* How far its client had come (old.h); not of native ones. */
     bool is_noted;
     uint64_t reach;   /* before it came */

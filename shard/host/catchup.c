@@ -386,7 +386,8 @@ static void set_cursor(struct catchup *c, enum catchup_kind kind, uint64_t last_
      * it had changed: an old socket may not know any of it. */
     c->known = old_was_cut(c->attach) ? 0 : last_seq;
     c->is_doubted = last_seq > room->seq + room->queue.n_items;
-    c->is_renamed = generation.len > 0 && !slice_eq(generation, room_generation(room));
+    c->is_renamed =
+        generation.len > 0 && !generations_is_current(&room->generations, generation);
 }
 
 static void begin(struct catchup *c)

@@ -62,6 +62,7 @@ void catchup_finish(struct catchup *c)
     bool was_resume = c->op != NULL;
     uint64_t cursor = c->kind == CATCHUP_CHANGES ? at : 0; /* none of its frames has told it */
 
+    attach->is_between = false;
     catchup_release(c);
     if (was_resume) {
         frames_run_held(attach);
@@ -93,8 +94,11 @@ static void give_replay(struct catchup *c, struct entry *const *entries, size_t 
         .from_seq = c->at, .to_seq = to, .is_native = c->attach->flags & ATTACH_NATIVE};
     struct buf *json = &room->host->json;
 
+    if (more)
+        page.generation = generations_partial(&room->generations);
     buf_clear(json);
     frame_replay(json, &page, &range);
+    c->attach->is_between = more && !c->op;
     send_frame(c, buf_slice(json), to, !more);
 }
 
@@ -213,7 +217,8 @@ static void give_entry(struct catchup *c, struct entry *e, uint64_t cursor)
 
 /* Behind the snapshot of an old client the cursor stays where it was: should it be cut here, it
  * starts over, for it takes a replay for what it knows already. */
-static void give_live(struct catchup *c, struct entry *const *entries, size_t n, uint64_t to)
+static void give_live(struct catchup *c, struct entry *const *entries, size_t n, uint64_t to,
+                      bool more)
 {
     struct attach *attach = c->attach;
     bool is_native = attach->flags & ATTACH_NATIVE;
@@ -225,8 +230,10 @@ static void give_live(struct catchup *c, struct entry *const *entries, size_t n,
         if (!is_native && !is_for_old(entries[i], attach, now_us))
             continue;
         cursor = entries[i]->updated_seq;
+        attach->is_between = more || !is_native;
         give_entry(c, entries[i], has_cursor ? cursor : 0);
     }
+    attach->is_between = more;
     if (has_cursor && cursor < to)
         attach_send(attach, 0, to, slice_of(NULL, 0));
 }
@@ -252,7 +259,7 @@ void catchup_give_page(struct catchup *c, struct entry *const *entries, size_t n
         ((attach->flags & ATTACH_NATIVE) && (c->is_renamed || !is_plain(c, entries, n, to))))
         give_replay(c, entries, n, to, more);
     else
-        give_live(c, entries, n, to);
+        give_live(c, entries, n, to, more);
     if (!attach->catchup)
         return; /* could not be sent */
     c->at = to;

@@ -5,7 +5,9 @@
  * of what the room once was may be missing there, and its numbers are given out
  * again. So the room goes on in a new generation, which has everything up to
  * `forked_at` in common with the one before. Clients send back generation and
- * seq. Pure.
+ * seq. A cursor between two pages of a catch-up says so in its text: below it
+ * may be what the next page would have brought, because it had changed; when a
+ * failover takes that change back, no page brings it any more. Pure.
  */
 #pragma once
 
@@ -15,8 +17,9 @@
 
 struct generations {
     uint64_t forked_at;
-    uint8_t current_len, before_len; /* before: 0, there is none */
-    char current[GENERATION_TEXT_MAX], before[GENERATION_TEXT_MAX];
+    uint8_t current_len, before_len;   /* before: 0, there is none */
+    char current[GENERATION_TEXT_MAX]; /* GENERATION_PARTIAL is behind it */
+    char before[GENERATION_TEXT_MAX];
 };
 
 /* The opaque text of a generation, as clients see it. */
@@ -28,5 +31,12 @@ static inline struct slice generations_current(const struct generations *g)
 {
     return slice_of(g->current, g->current_len);
 }
+/* The text for a cursor between two pages. */
+static inline struct slice generations_partial(const struct generations *g)
+{
+    return slice_of(g->current, g->current_len + 1u);
+}
+/* Is it ours, in either form? */
+bool generations_is_current(const struct generations *g, struct slice generation);
 /* May a client go on from there? A cursor without a generation is believed. */
 bool generations_know(const struct generations *g, struct slice generation, uint64_t seq);

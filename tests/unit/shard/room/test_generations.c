@@ -33,6 +33,9 @@ static void cursors_of_this_generation_and_of_what_both_have_are_known(void **st
         {"ours, behind the fork", 7, "g2a", 11, true},
         {"longer", 7, "g77", 1, false},
         {"as long as none", 0, "g", 1, false},
+        {"ours, between two pages", 0, "g2ap", 99, true},
+        {"before, between two pages", 7, "g7p", 9, false},
+        {"between two pages of none", 0, "p", 1, false},
     };
 
     (void)state;
@@ -41,6 +44,7 @@ static void cursors_of_this_generation_and_of_what_both_have_are_known(void **st
 
         generations_set(&g, 42, rows[i].forked_from, 10);
         CHECK_SLICE(generations_current(&g), "g2a", rows[i].name);
+        CHECK_SLICE(generations_partial(&g), "g2ap", rows[i].name);
         CHECK(generations_know(&g, slice_str(rows[i].generation), rows[i].seq) == rows[i].want,
               rows[i].name);
     }

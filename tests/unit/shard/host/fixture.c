@@ -194,10 +194,20 @@ static void note_handover(struct fx_gate *g, const struct msg_HANDOVER *m)
                (unsigned long long)m->attach, (unsigned long long)m->n, S(m->text));
 }
 
+static void remember_generation(struct fx_gate *g, struct slice generation)
+{
+    if (generation.len > 0)
+        (void)snprintf(g->generation, sizeof(g->generation), "%.*s", S(generation));
+}
+
 static void note(struct fx_gate *g, const struct msg *msg)
 {
     struct buf *out = &g->log;
 
+    if (msg->type == MSG_TO_ATTACH)
+        remember_generation(g, msg->TO_ATTACH.generation);
+    else if (msg->type == MSG_ATTACHED)
+        remember_generation(g, msg->ATTACHED.generation);
     if (msg->type == MSG_ROOM_EVENT)
         note_event(g, &msg->ROOM_EVENT);
     else if (msg->type == MSG_TO_ATTACH)

@@ -41,7 +41,8 @@ struct fx_gate {
     bool is_slow;
     uint64_t wake; /* not answered yet; 0: none */
     char wake_room[ID_MAX + 1];
-    struct buf last_seen; /* users */
+    struct buf last_seen;        /* users */
+    char generation[ID_MAX + 1]; /* as any of its attaches was last told it */
     struct later awake;
     struct buf log;
     uint64_t calls;

@@ -259,6 +259,7 @@ static void a_long_catch_up_waits_for_the_socket(void **state)
     assert_int_equal(fx_count(g, "to 2 cur="), 200);
     assert_true(fx_got(g, "to 2 cur=200 {message seq=200 "));
     assert_true(fx_got(g, "paged 2\n"));
+    assert_string_equal(g->generation, "g1p"); /* good in this generation only */
     assert_false(fx_got(g, "attached 2"));
     fx_forget(g);
     fx_more(g, 2);
@@ -266,6 +267,7 @@ static void a_long_catch_up_waits_for_the_socket(void **state)
     fx_run(&fx);
     assert_int_equal(fx_count(g, "to 2 cur="), 50);
     assert_int_equal(fx_count(g, "attached 2 @250\n"), 1);
+    assert_string_equal(g->generation, "g1");
     assert_false(fx_got(g, "subscription_succeeded"));
     fx_deinit(&fx);
 }

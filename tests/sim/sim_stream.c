@@ -101,6 +101,9 @@ bool sim_stream_on_ack(struct sim_client *c, const json_t *frame)
     name(c, "end", key);
     if (s->state != SIM_STREAM_ENDING || !slice_eq_str(frame_id, key))
         return frame_id.len > 0 && strstr(frame_id.data, "-end-"); /* of one given up */
+    s->state = SIM_STREAM_NONE;
+    if (s->may_be_lost)
+        return true;
     ended = calloc(1, sizeof(*ended));
     if (!ended)
         abort();
@@ -108,7 +111,6 @@ bool sim_stream_on_ack(struct sim_client *c, const json_t *frame)
     ended->seq = frame_u64(frame, "seq");
     ended->said = s->said;
     list_add_tail(&s->ended, &ended->link);
-    s->state = SIM_STREAM_NONE;
     return true;
 }
 
@@ -191,6 +193,7 @@ void sim_stream_forget(struct sim_client *c, uint64_t head)
 {
     struct ended *ended, *next;
 
+    c->stream.may_be_lost = true; /* an answer may be on its way */
     list_for_each_safe(ended, next, &c->stream.ended, link)
     {
         if (ended->seq > head)

@@ -29,6 +29,7 @@ struct sim_stream {
     unsigned said;   /* deltas that were sent */
     unsigned wanted; /* it ends after so many */
     int64_t id;
+    bool may_be_lost;  /* what is acknowledged may be of before a failover that has lost it */
     struct list ended; /* struct ended: what the store must have in the end */
 };
 

@@ -66,15 +66,21 @@ fuzz() {
 node_tests() {
     local folder=$1
     shift
-    FLUXY_BUILD_DIR=$folder deploy/tools/node --test --test-concurrency=1 --test-reporter=spec "$@"
+    FLUXY_BUILD_DIR=$folder deploy/tools/node --test --test-concurrency="${files_at_once:-1}" --test-reporter=spec "$@"
 }
 
+# Each file has clusters of its own, and most of the time it waits: two at once.
 system() {
     local files=()
     for file in tests/system/*.test.mjs; do
-        [[ $file == */browser.test.mjs ]] || files+=("$file")
+        [[ $file == */@(browser|depth).test.mjs ]] || files+=("$file")
     done
-    node_tests "$1" "${files[@]}"
+    files_at_once=2 node_tests "$1" "${files[@]}"
+}
+
+# Compares times, so no other test runs beside it.
+depth() {
+    node_tests "$1" tests/system/depth.test.mjs
 }
 
 # chaos FOLDER ARGUMENTS...: real processes under faults.

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { AsyncApi } from './support/asyncapi.mjs';
 import { Client } from './support/client.mjs';
 import { call, Cluster, eventually, mint } from './support/cluster.mjs';
 import { RoomView } from './support/mux.mjs';
@@ -83,8 +84,10 @@ describe('slow readers', () => {
       assert.deepEqual(views[name].violations, [], name);
       assert.equal(views[name].seen.size, 20 + MESSAGES, name);
     }
-    for (const name of ['native', 'many', 'stream']) {
+    const api = await AsyncApi.load(cluster.http());
+    for (const [name, where] of [['native', 'roomSocket'], ['many', 'manyRooms'], ['stream', 'eventStream']]) {
       assert.equal(slow[name].behind?.roomId, id, name);
+      assert.equal(api.fault(where, 'server', slow[name].behind), undefined, name);
       assert.ok(slow[name].behind.fromSeq >= 20, name);
     }
     assert.equal(slow.old.behind, undefined);

@@ -71,6 +71,7 @@ struct commit_item {
     enum commit_outcome verdict; /* VOID: NOTHING or REJECTED */
     enum error_code error;       /* REJECTED */
     uint8_t key[DEDUPE_LEN];
+    uint64_t sender;         /* as pushed */
     struct side_block *side; /* owned reference; NULL: none */
     void *requester;
     uint64_t due_ms;

@@ -116,6 +116,9 @@ struct commit_push {
     const struct side_op *ops; /* committed with it; copied */
     size_t n_ops;
     bool is_suspect; /* probably a repeat: look its key up before it joins a batch */
+    /* The socket that it came by; 0: none. What is pushed by one sender is written in the order
+     * of the pushes, also when some of it repeats what an earlier socket has left here. */
+    uint64_t sender;
     void *requester;
 };
 enum commit_push_answer { COMMIT_PUSH_FULL = 1 }; /* a bound is reached: answer `unavailable` */

@@ -88,9 +88,31 @@ static void repeat_follow(struct commit_item *item, const struct commit_item *fi
     }
 }
 
+/* Takes a number where it stands, unless it turns out to be a repeat or void. */
+static bool is_to_be_written(const struct commit_item *item)
+{
+    return item->state == ITEM_NEW || item->state == ITEM_SUSPECT ||
+           (item->state == ITEM_VOID && item->part);
+}
+
+/* Is something of that sender to be written behind `from` and before `to` (the head of the
+ * list: up to its end)? */
+static bool is_sender_between(const struct list *from, const struct list *to, uint64_t sender)
+{
+    for (const struct list *at = from->next; sender != 0 && at != to; at = at->next) {
+        const struct commit_item *item = container_of(at, struct commit_item, link);
+
+        if (item->sender == sender && is_to_be_written(item))
+            return true;
+    }
+    return false;
+}
+
 /* The first of its key goes without having been written: the next one takes its place, also in
  * the queue (behind `before`, where the first was; NULL: the queue goes). Whoever sends again
- * begins with the lowest, so what its sender sent after the first still comes after it. */
+ * begins with the lowest, so what its sender sent after the first still comes after it. But it
+ * stays where it was pushed when something that its sender has sent before it, of which nothing
+ * was left here, would then come after it. */
 static void repeat_promote(struct committer *c, struct commit_item *first, struct list *before)
 {
     struct commit_item *next;
@@ -102,7 +124,7 @@ static void repeat_promote(struct committer *c, struct commit_item *first, struc
     list_del(&next->repeat_link);
     list_splice_tail(&next->repeats, &first->repeats);
     next->state = ITEM_NEW;
-    if (before) {
+    if (before && !is_sender_between(before, &next->link, next->sender)) {
         list_del(&next->link);
         list_add_head(before, &next->link);
     }
@@ -160,6 +182,74 @@ static void item_account(struct committer *c, struct commit_item *item, int sign
     c->stats.queued_bytes += bytes;
 }
 
+/* A sender whose socket broke sends again A, B, C. A was too old to be kept meanwhile, B and C
+ * wait here since the first time: in those places they would come before the new A. What may be
+ * on its way to the store stays. */
+static bool must_give_way(const struct commit_item *first, uint64_t sender)
+{
+    const struct list *items = &first->queue->items;
+    const struct commit_part *part = first->part;
+
+    if (first->finished || !is_to_be_written(first) || (part && !part_is_at_home(part)) ||
+        first->sender == 0 || first->sender == sender)
+        return false;
+    return is_sender_between(&first->link, part ? &part->items : items, sender) ||
+           (part && is_sender_between(items, items, sender));
+}
+
+/* Nothing of it is written: with its repeats it goes, and the key is free. */
+static void give_up(struct commit_item *first)
+{
+    while (!list_empty(&first->repeats))
+        item_finish(list_first(&first->repeats, struct commit_item, repeat_link),
+                    COMMIT_UNAVAILABLE);
+    item_finish(first, COMMIT_UNAVAILABLE);
+}
+
+/* What the sender of `first` has sent after it, and waits here: the first of its key. */
+static struct commit_item *find_successor(const struct commit_item *first)
+{
+    struct commit_queue *q = first->queue;
+
+    for (const struct list *at = first->link.next; at != &q->items; at = at->next) {
+        struct commit_item *item = container_of(at, struct commit_item, link);
+
+        if (item->sender == first->sender && item->state == ITEM_REPEAT)
+            item = key_find(q, item->key);
+        else if (item->sender != first->sender)
+            continue;
+        if (item && item != first && !item->finished && !item->part && is_to_be_written(item))
+            return item;
+    }
+    return NULL;
+}
+
+/* Its successors go with it: they would come before what takes its place. They are sent again,
+ * too, but perhaps only after the next batch. */
+static void give_way(struct commit_item *first)
+{
+    struct commit_item *next;
+
+    while ((next = find_successor(first)))
+        give_up(next);
+    give_up(first);
+}
+
+/* The older item whose fate the new one shares, or NULL. */
+static struct commit_item *find_first(struct commit_queue *q, const struct commit_item *item)
+{
+    struct commit_item *first = NULL;
+
+    while (item->bears_key && (first = key_find(q, item->key)) &&
+           must_give_way(first, item->sender)) {
+        if (first->part)
+            part_dissolve(first->part);
+        else
+            give_way(first);
+    }
+    return first;
+}
+
 int item_new(struct commit_queue *q, const struct commit_push *push, size_t bytes,
              struct commit_item **ret_item)
 {
@@ -179,13 +269,14 @@ int item_new(struct commit_queue *q, const struct commit_push *push, size_t byte
     item->queue = q;
     item->bytes = bytes;
     item->requester = push->requester;
+    item->sender = push->sender;
     item->due_ms = env_now_ms(c->env) + c->config.deadline_ms;
     if (item_take(item, push) < 0) {
         item_free(item);
         return -ENOMEM;
     }
     item->state = push->is_suspect && item->bears_key ? ITEM_SUSPECT : ITEM_NEW;
-    first = item->bears_key ? key_find(q, item->key) : NULL;
+    first = find_first(q, item);
     if (item->bears_key && !first && key_add(c, item) < 0) {
         item_free(item);
         return -ENOMEM;

@@ -206,6 +206,7 @@ static struct attach *attach_add(struct gate *gate, struct room_host *room,
 
 static void take_params(struct attach *attach, const struct msg_ATTACH *msg)
 {
+    attach->sender = ++attach->gate->host->sender_count;
     attach->epoch = msg->epoch;
     attach->flags = msg->flags;
     attach->replay_limit =

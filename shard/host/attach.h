@@ -37,6 +37,7 @@ struct attach {
     struct roster_user *present; /* counted in the roster; NULL: not yet, or an observer */
     enum attach_state state;
     uint64_t number;
+    uint64_t sender; /* what it has sent since the newest ATTACH goes by this name here */
     /* Of the newest ATTACH. */
     uint32_t epoch, flags;
     uint32_t replay_limit;

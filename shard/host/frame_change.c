@@ -61,6 +61,7 @@ void frame_run_change(struct op *op, const struct frame *frame, enum mutation_ki
                        .message_id = change->message_id,
                        .user = attach->user,
                        .project_roles = attach->project_roles,
+                       .sender = attach->sender,
                        .key = key,
                        .is_resent = op->is_resent,
                        .is_charged = frame->is_charged,

@@ -69,6 +69,7 @@ struct host {
     struct buf json;       /* a frame in the making */
     struct buf json2;      /* a part of it */
     struct buf wire;       /* a link message in the making */
+    uint64_t sender_count; /* of attach.sender */
     uint64_t change_count; /* makes the keys of membership entries unique */
     uint64_t wake_count;   /* numbers activations */
 };

@@ -137,8 +137,11 @@ int room_mutate(struct room_host *room, struct mutate *m)
 {
     AUTO(mutation_unref) struct mutation *mutation = NULL;
     struct side_op ops[MENTIONS_MAX];
-    struct commit_push push = {
-        .key = m->key, .is_suspect = m->is_resent, .requester = m->request, .ops = ops};
+    struct commit_push push = {.key = m->key,
+                               .is_suspect = m->is_resent,
+                               .sender = m->sender,
+                               .requester = m->request,
+                               .ops = ops};
     struct entry *base = NULL;
     char id[24];
     int r;

@@ -14,6 +14,7 @@ struct mutate {
     int64_t message_id;
     struct slice user;
     unsigned project_roles;
+    uint64_t sender; /* attach.sender; 0: no socket */
     const uint8_t
         *key; /* DEDUPE_LEN bytes, so that the change is made once however often it is sent */
     bool is_resent;     /* has been let through the limit before; look its key up first */

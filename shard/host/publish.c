@@ -183,7 +183,7 @@ int room_publish(struct room_host *room, struct publish *p)
     AUTO(entry_unref) struct entry *e = NULL;
     struct side_op ops[MENTIONS_MAX + 1];
     struct commit_push push = {
-        .is_suspect = p->is_suspect, .requester = p->request, .ops = ops};
+        .is_suspect = p->is_suspect, .sender = p->sender, .requester = p->request, .ops = ops};
     struct entry *parent = NULL;
     struct mentions mentions;
     int r;

@@ -16,6 +16,7 @@ struct publish {
     struct slice user;
     unsigned project_roles;
     enum limiter_way way;
+    uint64_t sender; /* attach.sender; 0: no socket */
     uint8_t dedupe[DEDUPE_LEN];
     bool is_resent;    /* sent again by the gateway: has been let through the limit before */
     bool is_suspect;   /* probably a repeat: look it up before the commit */

@@ -354,6 +354,7 @@ int token_stream_end(struct token_stream *stream, struct slice text, const uint8
     struct commit_push push = {.entry = stream->entry,
                                .key = key,
                                .is_suspect = op && op->is_resent,
+                               .sender = op ? op->attach->sender : 0,
                                .requester = &stream->request};
     struct buf *extra = &room->host->json2;
     struct side_op ops[MENTIONS_MAX];

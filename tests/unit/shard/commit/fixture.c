@@ -279,6 +279,17 @@ int fx_push(struct fx *fx, int room, unsigned tag, const char *content, const ch
     return fx_push_item(fx, room, tag, content, key, false);
 }
 
+int fx_push_by(struct fx *fx, int room, uint64_t sender, unsigned tag, const char *content)
+{
+    struct entry from = {.kind = ENTRY_MESSAGE,
+                         .version = 1,
+                         .user = SLICE_LIT("u"),
+                         .content = slice_str(content)};
+    struct commit_push p = {.sender = sender, .requester = (void *)(uintptr_t)tag};
+
+    return push(fx, room, &from, content, &p);
+}
+
 int fx_push_member(struct fx *fx, int room, unsigned tag, const char *user,
                    enum member_role role)
 {

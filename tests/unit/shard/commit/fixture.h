@@ -62,6 +62,8 @@ void fx_open_at(struct fx *fx, int room, uint64_t fence, const struct commit_hea
 int fx_push(struct fx *fx, int room, unsigned tag, const char *content, const char *key);
 int fx_push_item(struct fx *fx, int room, unsigned tag, const char *content, const char *key,
                  bool is_suspect);
+/* The same by a socket. */
+int fx_push_by(struct fx *fx, int room, uint64_t sender, unsigned tag, const char *content);
 int fx_push_member(struct fx *fx, int room, unsigned tag, const char *user,
                    enum member_role role);
 /* A change of the entry with this seq, as it is known. Key NULL: none. */

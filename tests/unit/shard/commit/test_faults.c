@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "fixture.h"
+#include "shard/limits.h"
 
 static int setup(void **state)
 {
@@ -219,6 +220,120 @@ static void a_repeat_takes_the_place_of_one_that_waited_too_long(void **state)
     assert_int_equal(fx_told(fx, 12)->seq, 2);
 }
 
+/* a, b, c were sent by socket 1. When a has waited too long and is gone, all is sent again by
+ * socket 2: b and c do not come before the new a in the places of the old ones. */
+static void check_order_of_second_sending(struct fx *fx)
+{
+    fx_advance(fx, 1500);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(fx_told(fx, 11 + i)->outcome, COMMIT_DONE);
+        assert_int_equal(fx_told(fx, 11 + i)->seq, 1 + i);
+    }
+}
+
+static void push_and_expire_first(struct fx *fx)
+{
+    assert_int_equal(fx_push_by(fx, 0, 1, 1, "a"), 0);
+    fx_advance(fx, 200);
+    assert_int_equal(fx_push_by(fx, 0, 1, 2, "b"), 0);
+    assert_int_equal(fx_push_by(fx, 0, 1, 3, "c"), 0);
+    fx_advance(fx, COMMIT_DEADLINE_MS - 150);
+    assert_int_equal(fx_told(fx, 1)->outcome, COMMIT_UNAVAILABLE);
+    assert_int_equal(fx->n_log, 1);
+}
+
+static void who_sends_again_keeps_his_order_though_the_first_is_gone(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_init(fx, 40, 1, 1, NULL);
+    sim_server_set_up(&fx->server, false);
+    push_and_expire_first(fx);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(fx_push_by(fx, 0, 2, 11 + i, (const char *[]){"a", "b", "c"}[i]), 0);
+    sim_server_set_up(&fx->server, true);
+    check_order_of_second_sending(fx);
+    assert_int_equal(fx_told(fx, 2)->outcome, COMMIT_UNAVAILABLE);
+    assert_int_equal(fx_told(fx, 3)->outcome, COMMIT_UNAVAILABLE);
+    fx_check_db(fx);
+}
+
+/* Each frame of the second sending finds the others in a part that waits to go again. */
+static void who_sends_again_slowly_keeps_his_order(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_init(fx, 41, 1, 1, NULL);
+    sim_server_set_up(&fx->server, false);
+    assert_int_equal(fx_push_by(fx, 0, 1, 1, "a"), 0);
+    fx_advance(fx, 2500);
+    assert_int_equal(fx_push_by(fx, 0, 1, 2, "b"), 0);
+    assert_int_equal(fx_push_by(fx, 0, 1, 3, "c"), 0);
+    fx_advance(fx, COMMIT_DEADLINE_MS - 2450);
+    assert_int_equal(fx_told(fx, 1)->outcome, COMMIT_UNAVAILABLE);
+    for (unsigned i = 0; i < 3; i++) {
+        fx_advance(fx, 700); /* longer than the longest pause */
+        assert_int_equal(fx_push_by(fx, 0, 2, 11 + i, (const char *[]){"a", "b", "c"}[i]), 0);
+    }
+    sim_server_set_up(&fx->server, true);
+    check_order_of_second_sending(fx);
+    fx_check_db(fx);
+}
+
+/* The second sending has come as far as b when a batch goes: the c of the first is not in it.
+ */
+static void what_comes_after_one_that_gives_way_goes_with_it(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_init(fx, 44, 1, 1, NULL);
+    sim_server_set_up(&fx->server, false);
+    push_and_expire_first(fx);
+    assert_int_equal(fx_push_by(fx, 0, 2, 11, "a"), 0);
+    assert_int_equal(fx_push_by(fx, 0, 2, 12, "b"), 0);
+    sim_server_set_up(&fx->server, true);
+    fx_advance(fx, 1500);
+    assert_int_equal(fx_told(fx, 3)->outcome, COMMIT_UNAVAILABLE);
+    assert_int_equal(fx_push_by(fx, 0, 2, 13, "c"), 0);
+    check_order_of_second_sending(fx);
+    fx_check_db(fx);
+}
+
+/* The socket has lived through it: it was told of a, and sends all again. b goes only then. */
+static void a_repeat_comes_not_before_what_its_sender_sent_earlier(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_init(fx, 43, 1, 1, NULL);
+    sim_server_set_up(&fx->server, false);
+    push_and_expire_first(fx);
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(fx_push_by(fx, 0, 1, 11 + i, (const char *[]){"a", "b", "c"}[i]), 0);
+    fx_advance(fx, 300);
+    assert_int_equal(fx_told(fx, 2)->outcome, COMMIT_UNAVAILABLE);
+    assert_int_equal(fx_told(fx, 3)->outcome, COMMIT_UNAVAILABLE);
+    sim_server_set_up(&fx->server, true);
+    check_order_of_second_sending(fx);
+    fx_check_db(fx);
+}
+
+/* What is sent twice by one socket has the place of the first. */
+static void a_repeat_by_the_same_socket_has_the_place_of_the_first(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_init(fx, 42, 1, 1, NULL);
+    sim_server_set_up(&fx->server, false);
+    assert_int_equal(fx_push_by(fx, 0, 1, 1, "a"), 0);
+    assert_int_equal(fx_push_by(fx, 0, 1, 2, "b"), 0);
+    assert_int_equal(fx_push_by(fx, 0, 1, 11, "a"), 0);
+    sim_server_set_up(&fx->server, true);
+    fx_advance(fx, 1500);
+    assert_int_equal(fx_told(fx, 1)->seq, 1);
+    assert_int_equal(fx_told(fx, 2)->seq, 2);
+    assert_int_equal(fx_told(fx, 11)->outcome, COMMIT_DUPLICATE);
+}
+
 static void lost_and_then_away_is_unknown_not_unavailable(void **state)
 {
     struct fx *fx = *state;
@@ -348,6 +463,11 @@ int main(void)
         TEST(who_waits_too_long_is_told_unknown_and_released_later),
         TEST(while_the_store_is_away_writes_end_in_bounded_time),
         TEST(a_repeat_takes_the_place_of_one_that_waited_too_long),
+        TEST(who_sends_again_keeps_his_order_though_the_first_is_gone),
+        TEST(who_sends_again_slowly_keeps_his_order),
+        TEST(what_comes_after_one_that_gives_way_goes_with_it),
+        TEST(a_repeat_comes_not_before_what_its_sender_sent_earlier),
+        TEST(a_repeat_by_the_same_socket_has_the_place_of_the_first),
         TEST(lost_and_then_away_is_unknown_not_unavailable),
         TEST(a_failed_store_answers_unavailable),
         TEST(a_locked_row_is_tried_again),

@@ -48,9 +48,14 @@ void catchup_say_subscribed(struct attach *attach, uint64_t at, uint64_t cursor)
 {
     struct room_host *room = attach->room;
     struct buf *json = &room->host->json;
+    struct slice generation = room_generation(room);
 
+    /* Ahead of the catch-up the client's cursor still is of the generation that it came with.
+     */
+    if ((attach->flags & ATTACH_SUBSCRIBE) && attach->given_generation_len > 0)
+        generation = slice_of(attach->given_generation, attach->given_generation_len);
     buf_clear(json);
-    frame_subscription_succeeded(json, room->id, attach->socket_id, room_generation(room),
+    frame_subscription_succeeded(json, room->id, attach->socket_id, generation,
                                  MAX(at, room->seq), &room->roster);
     attach_send(attach, 0, cursor, buf_slice(json));
 }
@@ -226,14 +231,17 @@ static void give_live(struct catchup *c, struct entry *const *entries, size_t n,
     int64_t now_us = host_now_us(attach->room->host);
     uint64_t cursor = c->at;
 
+    /* A page that native sockets get in this form leaves nothing out: see is_plain(). */
+    if (!is_native)
+        attach->is_between = true;
     for (size_t i = 0; i < n && attach->catchup; i++) {
         if (!is_native && !is_for_old(entries[i], attach, now_us))
             continue;
         cursor = entries[i]->updated_seq;
-        attach->is_between = more || !is_native;
         give_entry(c, entries[i], has_cursor ? cursor : 0);
     }
-    attach->is_between = more;
+    if (!is_native)
+        attach->is_between = more;
     if (has_cursor && cursor < to)
         attach_send(attach, 0, to, slice_of(NULL, 0));
 }

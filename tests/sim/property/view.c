@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/wire/msg.h"
 #include "tests/sim/property/row.h"
 #include "tests/sim/property/state.h"
 #include "tests/sim/sim_socket.h"
@@ -172,6 +173,17 @@ static void take_generation(struct view *v, const json_t *frame)
         snprintf(v->generation, sizeof(v->generation), "%s", generation.data);
 }
 
+/* A cursor between two pages is good in its own generation only, also when a failover has lost
+ * nothing. */
+static bool may_start_over(const struct view *v, const json_t *frame)
+{
+    size_t len = strlen(v->generation);
+    struct slice now = frame_str(frame, "generation");
+
+    return v->is_native && len > 0 && v->generation[len - 1] == GENERATION_PARTIAL &&
+           !slice_eq(slice_of(v->generation, len - 1), now);
+}
+
 /* ---- pages ---- */
 
 static void on_snapshot(struct view *v, const json_t *frame)
@@ -214,17 +226,26 @@ static void take_event(struct view *v, const json_t *event, uint64_t from, uint6
     put_row(v, &row);
 }
 
+static void on_reset(struct view *v, const json_t *frame)
+{
+    if (!may_start_over(v, frame))
+        complain(v, frame, "is a reset without a cause");
+    view_forget(v);
+    on_snapshot(v, frame);
+    v->is_resuming = false;
+}
+
 static void on_replay(struct view *v, const json_t *frame)
 {
     uint64_t from = frame_u64(frame, "fromSeq"), to = frame_u64(frame, "toSeq"), last = 0;
     json_t *event;
     size_t i, bytes;
 
-    take_generation(v, frame);
     if (json_is_true(json_object_get(frame, "reset"))) {
-        complain(v, frame, "is a reset without a cause");
+        on_reset(v, frame);
         return;
     }
+    take_generation(v, frame);
     if (!v->is_native) { /* its connection was cut in the middle of a snapshot */
         v->is_patchy = true;
         take_messages(v, frame, &bytes);

@@ -336,6 +336,8 @@ static void a_drain_ends_streams(void **state)
     fake_env_run(&w.c.env);
     assert_false(world_has(&w, "goaway"));
     assert_true(world_has(&w, "\ndata: {\"type\":\"close\",\"reason\":\"drain\"}\n\n"));
+    buf_put_char(&w.client.in, '\0');
+    assert_false(buf_failed(&w.client.in));
     assert_non_null(strstr(strstr((char *)w.client.in.data, "retry: ") + 1, "retry: "));
     assert_true(w.client.closed);
     assert_int_equal(w.c.metrics.http_connections, 0);

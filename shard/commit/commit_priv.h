@@ -211,6 +211,8 @@ int item_new(struct commit_queue *q, const struct commit_push *push, size_t byte
 void item_finish(struct commit_item *item, enum commit_outcome outcome);
 /* Its deadline has passed. */
 void item_expire(struct commit_item *item);
+/* Nothing of it is stored: its sender sends it again, and what he sent after it. */
+void item_give_up(struct commit_item *item);
 /* COMMIT_DROPPED, at once. */
 void item_drop(struct committer *c, struct commit_item *item);
 /* The key turned out to be that of an older entry (a reference is taken). */

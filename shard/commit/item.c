@@ -182,74 +182,6 @@ static void item_account(struct committer *c, struct commit_item *item, int sign
     c->stats.queued_bytes += bytes;
 }
 
-/* A sender whose socket broke sends again A, B, C. A was too old to be kept meanwhile, B and C
- * wait here since the first time: in those places they would come before the new A. What may be
- * on its way to the store stays. */
-static bool must_give_way(const struct commit_item *first, uint64_t sender)
-{
-    const struct list *items = &first->queue->items;
-    const struct commit_part *part = first->part;
-
-    if (first->finished || !is_to_be_written(first) || (part && !part_is_at_home(part)) ||
-        first->sender == 0 || first->sender == sender)
-        return false;
-    return is_sender_between(&first->link, part ? &part->items : items, sender) ||
-           (part && is_sender_between(items, items, sender));
-}
-
-/* Nothing of it is written: with its repeats it goes, and the key is free. */
-static void give_up(struct commit_item *first)
-{
-    while (!list_empty(&first->repeats))
-        item_finish(list_first(&first->repeats, struct commit_item, repeat_link),
-                    COMMIT_UNAVAILABLE);
-    item_finish(first, COMMIT_UNAVAILABLE);
-}
-
-/* What the sender of `first` has sent after it, and waits here: the first of its key. */
-static struct commit_item *find_successor(const struct commit_item *first)
-{
-    struct commit_queue *q = first->queue;
-
-    for (const struct list *at = first->link.next; at != &q->items; at = at->next) {
-        struct commit_item *item = container_of(at, struct commit_item, link);
-
-        if (item->sender == first->sender && item->state == ITEM_REPEAT)
-            item = key_find(q, item->key);
-        else if (item->sender != first->sender)
-            continue;
-        if (item && item != first && !item->finished && !item->part && is_to_be_written(item))
-            return item;
-    }
-    return NULL;
-}
-
-/* Its successors go with it: they would come before what takes its place. They are sent again,
- * too, but perhaps only after the next batch. */
-static void give_way(struct commit_item *first)
-{
-    struct commit_item *next;
-
-    while ((next = find_successor(first)))
-        give_up(next);
-    give_up(first);
-}
-
-/* The older item whose fate the new one shares, or NULL. */
-static struct commit_item *find_first(struct commit_queue *q, const struct commit_item *item)
-{
-    struct commit_item *first = NULL;
-
-    while (item->bears_key && (first = key_find(q, item->key)) &&
-           must_give_way(first, item->sender)) {
-        if (first->part)
-            part_dissolve(first->part);
-        else
-            give_way(first);
-    }
-    return first;
-}
-
 int item_new(struct commit_queue *q, const struct commit_push *push, size_t bytes,
              struct commit_item **ret_item)
 {
@@ -276,7 +208,7 @@ int item_new(struct commit_queue *q, const struct commit_push *push, size_t byte
         return -ENOMEM;
     }
     item->state = push->is_suspect && item->bears_key ? ITEM_SUSPECT : ITEM_NEW;
-    first = find_first(q, item);
+    first = item->bears_key ? key_find(q, item->key) : NULL;
     if (item->bears_key && !first && key_add(c, item) < 0) {
         item_free(item);
         return -ENOMEM;
@@ -333,6 +265,40 @@ void item_finish(struct commit_item *item, enum commit_outcome outcome)
     done_add(item);
 }
 
+/* The first behind `at` that this sender has sent, and that can still be taken out. */
+static struct commit_item *next_of_sender(struct commit_queue *q, const struct list *at,
+                                          uint64_t sender)
+{
+    for (at = at->next; at != &q->items; at = at->next) {
+        struct commit_item *item = container_of(at, struct commit_item, link);
+
+        if (item->sender == sender && !item->finished && !item->part && is_to_be_written(item))
+            return item;
+    }
+    return NULL;
+}
+
+/* It has waited too long. What its sender sent after it goes with it: nobody may be there to
+ * hear of the refusal, and who sends again then would find the later ones written already. A
+ * repeat that takes its place keeps the order. */
+void item_give_up(struct commit_item *item)
+{
+    struct commit_queue *q = item->queue;
+    const struct list *before = item->link.prev;
+    uint64_t sender = item->sender;
+    const struct commit_item *heir;
+    struct commit_item *next;
+
+    item_finish(item, COMMIT_UNAVAILABLE);
+    heir = item->bears_key ? key_find(q, item->key) : NULL;
+    if (sender == 0 || (heir && heir->link.prev == before))
+        return;
+    while ((next = next_of_sender(q, before, sender))) {
+        before = next->link.prev; /* what takes its place is looked at, too */
+        item_finish(next, COMMIT_UNAVAILABLE);
+    }
+}
+
 void item_expire(struct commit_item *item)
 {
     struct commit_queue *q = item->queue;
@@ -350,8 +316,10 @@ void item_expire(struct commit_item *item)
                               */
         item->outcome = COMMIT_UNKNOWN;
         done_add(item);
-    } else { /* a repeat is as unknown as the first of its key */
-        item_finish(item, item->state == ITEM_REPEAT ? COMMIT_UNKNOWN : COMMIT_UNAVAILABLE);
+    } else if (item->state == ITEM_REPEAT) { /* as unknown as the first of its key */
+        item_finish(item, COMMIT_UNKNOWN);
+    } else {
+        item_give_up(item);
     }
     queue_advance(q);
 }

@@ -334,18 +334,17 @@ void part_committed(struct commit_part *part)
 void part_dissolve(struct commit_part *part)
 {
     struct commit_queue *q = part->queue;
-    struct commit_item *item, *tmp;
+    struct commit_item *item;
 
     if (!list_empty(&part->items))
         give_back(part, list_first(&part->items, struct commit_item, link));
     q->part = NULL;
     part_free(part);
-    list_for_each_safe(item, tmp, &q->items, link)
-    {
+    while (!list_empty(&q->items)) {
+        item = list_first(&q->items, struct commit_item, link);
         if (!item->answered) /* the older ones are */
             break;
-        item_finish(item,
-                    COMMIT_UNAVAILABLE); /* its sender knows nothing, and sends it again */
+        item_give_up(item); /* its sender knows nothing, and sends it again */
     }
     queue_advance(q);
 }

@@ -52,6 +52,7 @@ struct sim_client {
     struct sim_fate_of *fates; /* by number */
     size_t n_fates;
     uint64_t newest_stored; /* number, while the store is looked through */
+    int64_t cut_us;         /* when its first socket was cut; 0: never */
     struct sim_stream stream;
 };
 

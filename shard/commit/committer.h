@@ -66,8 +66,8 @@ struct commit_result {
 /* Called from the loop, never from inside committer_push(). The owner may push, flush or close
  * the queue there. */
 struct commit_events {
-    /* In the order of the pushes of this queue (but for DONE after UNKNOWN, which is in seq
-     * order among the DONE). */
+    /* In the order of the pushes of this queue, but for DONE after UNKNOWN, which is in seq
+     * order among the DONE, and for what goes with an older one of its sender (`sender`). */
     void (*on_settled)(void *owner, const struct commit_result *result);
     /* The row bears another fence, or moved without us. All items have come back and the queue
      * is closed. */
@@ -117,7 +117,9 @@ struct commit_push {
     size_t n_ops;
     bool is_suspect; /* probably a repeat: look its key up before it joins a batch */
     /* The socket that it came by; 0: none. What is pushed by one sender is written in the order
-     * of the pushes, also when some of it repeats what an earlier socket has left here. */
+     * of the pushes, also when some of it repeats what an earlier socket has left here. What
+     * was not written in time takes with it what the sender has pushed after it: who has not
+     * heard of it sends all of that again, in order. */
     uint64_t sender;
     void *requester;
 };

@@ -75,8 +75,17 @@ static void post_add(struct sim_client *c, uint64_t number, struct slice json)
         sim_socket_say(&c->socket, json);
 }
 
+static void heard_of(struct sim_client *c, uint64_t number)
+{
+    struct sim_fate_of *fate = fate_of(c, number);
+
+    if (fate->settled_ms == 0)
+        fate->settled_ms = c->world->sim.now_ms;
+}
+
 static void post_drop(struct sim_client *c, struct sim_post *post)
 {
+    heard_of(c, post->number);
     list_del(&post->link);
     free(post->json);
     free(post);
@@ -332,11 +341,24 @@ static void on_retry(struct sim_socket *socket, uint64_t number)
     }
 }
 
-/* Held to it is only what was stored soon, and before the client's first socket was cut: what
- * waits for a socket that is gone is refused unheard, with what was sent after it; the property
- * test looks at what is sent again. A message that waits for about as long as shards and
- * gateways let one wait may have been refused when nobody was there to hear it. */
-#define SURELY_NOT_REFUSED_MS 1000
+/* About as long as shards and gateways let a write wait. */
+#define SURELY_NOT_REFUSED_MS 4500
+
+/* What waits for too long is refused, and with it what was sent after it, perhaps when nobody
+ * was there to hear it. So may have gone: a write of which the client has heard nothing for
+ * that long, and what it had sent by then. */
+static bool may_have_been_refused(struct sim_client *c, uint64_t number, int64_t created_us)
+{
+    for (uint64_t i = 1; i <= number; i++) {
+        const struct sim_fate_of *older = fate_of(c, i);
+        uint64_t due_ms = older->said_ms + SURELY_NOT_REFUSED_MS;
+
+        if ((older->settled_ms == 0 || older->settled_ms >= due_ms) &&
+            created_us >= sim_wall_us(due_ms))
+            return true;
+    }
+    return false;
+}
 
 void sim_client_check_order(struct sim_client *c, struct slice key, int64_t created_us)
 {
@@ -349,8 +371,7 @@ void sim_client_check_order(struct sim_client *c, struct slice key, int64_t crea
     /* What a failover has taken back is stored again, behind what was sent meanwhile. */
     if (number < c->newest_stored && !fate->was_refused &&
         !sim_check_has_lost(c->check, room_of(c)) &&
-        (c->cut_us == 0 || created_us < c->cut_us) &&
-        created_us < sim_wall_us(fate->said_ms + SURELY_NOT_REFUSED_MS))
+        !may_have_been_refused(c, number, created_us))
         sim_violation(c->check,
                       "%s: message %" PRIu64 " was never refused, and is stored behind %" PRIu64
                       ", which he sent later",
@@ -362,8 +383,10 @@ static void on_error(struct sim_client *c, const json_t *frame)
 {
     struct sim_post *post = find_post(c, frame);
 
-    if (post)
+    if (post) {
         fate_of(c, post->number)->was_refused = true;
+        heard_of(c, post->number);
+    }
     if (!post && sim_stream_on_error(c, frame))
         return;
     if (json_is_true(json_object_get(frame, "retryable"))) {
@@ -477,8 +500,6 @@ static void on_gone(struct sim_socket *socket)
 
     sim_stream_on_gone(c);
     c->is_live = false;
-    if (c->cut_us == 0)
-        c->cut_us = sim_wall_us(c->world->sim.now_ms);
     c->online = c->n_here = 0;
     if (!c->config.native)
         c->has_cursor = false;

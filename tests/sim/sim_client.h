@@ -23,8 +23,9 @@ enum sim_change { SIM_EDIT, SIM_DELETE, SIM_REACTION, SIM_CHANGE_COUNT };
 
 /* What became of a message before it was stored. */
 struct sim_fate_of {
-    uint64_t said_ms; /* first */
-    bool was_refused; /* once, and sent again alone */
+    uint64_t said_ms;    /* first */
+    uint64_t settled_ms; /* when the client first heard what became of it; 0: not yet */
+    bool was_refused;    /* once, and sent again alone */
 };
 
 struct sim_client {
@@ -52,7 +53,6 @@ struct sim_client {
     struct sim_fate_of *fates; /* by number */
     size_t n_fates;
     uint64_t newest_stored; /* number, while the store is looked through */
-    int64_t cut_us;         /* when its first socket was cut; 0: never */
     struct sim_stream stream;
 };
 

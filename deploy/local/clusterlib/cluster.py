@@ -83,6 +83,23 @@ class Cluster:
             if waiting:
                 time.sleep(0.01)
 
+    def wait_ring(self, running, seconds=READY_DEADLINE_S):
+        """Until all go by one ring that has every shard; else rooms that are made at once would move a moment later."""
+        deadline = time.monotonic() + seconds
+        shards = sum(isinstance(node, nodes.Shard) for node in running)
+        rings = {}
+        while running:
+            self.check_interrupt()
+            try:
+                rings = {node.name: node.ring() for node in running}
+                if len(set(rings.values())) == 1 and next(iter(rings.values()))[1] >= shards:
+                    return
+            except (OSError, nodes.http.client.HTTPException):
+                pass  # one of them does not answer at the moment
+            if time.monotonic() > deadline:
+                raise ClusterError(f"no common ring after {seconds} s: {rings}")
+            time.sleep(0.01)
+
     def start(self, starting, owner, wait=True):
         for node in starting:
             if hasattr(node, "prepare"):
@@ -152,7 +169,9 @@ class Cluster:
         if not data["projects"]:
             self.add_project("Demo", nodes.DEMO)
         self.start(rest, owner, wait=False)
-        self.wait_ready([node for node in self.fluxy() if node.status() != "paused"])
+        running = [node for node in self.fluxy() if node.status() != "paused"]
+        self.wait_ready(running)
+        self.wait_ring(running)
         return missing
 
     def add(self, kind, owner):

@@ -2,6 +2,7 @@
 
 import hashlib
 import http.client
+import json
 import os
 import pwd
 import re
@@ -286,13 +287,24 @@ class Fluxy(Node):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         super().start(owner)
 
-    def ready(self):
+    def ask(self, path):
+        """Status and body of the admin port's answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port("admin"), timeout=PROBE_TIMEOUT_S)
         try:
-            connection.request("GET", "/readyz")
-            return connection.getresponse().status == 200
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
         finally:
             connection.close()
+
+    def ready(self):
+        return self.ask("/readyz")[0] == 200
+
+    def ring(self):
+        """By which ring it goes: (epoch, number of shards)."""
+        status = json.loads(self.ask("/status")[1])
+        ring = status.get("ring")
+        return (ring["epoch"], len(ring["shards"])) if ring else (status["ringEpoch"], status["ringMembers"])
 
 
 class Gateway(Fluxy):

@@ -135,7 +135,9 @@ bool socket_query_read(struct slice path, struct slice query, struct socket_quer
     socket_query_read_options(query, ret_query);
     if (slice_eq_str(path, "/ws")) {
         ret_query->many_rooms = ret_query->native = true;
-        ret_query->bad_cursor = false; /* each `subscribe` has its own */
+        ret_query->attach_flags &= ~ATTACH_HAS_SEQ; /* each `subscribe` has its own cursor */
+        ret_query->last_seq = 0;
+        ret_query->bad_cursor = false;
         return true;
     }
     return read_id(path, "/ws/room/", ret_query->room);

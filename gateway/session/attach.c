@@ -306,6 +306,7 @@ int attach_request(struct attach *a)
     uuid_format(s->socket_id, socket_id);
     fill_start(a, &msg.ATTACH);
     msg.ATTACH.attach = a->number;
+    msg.ATTACH.gap_n = a->gap_n;
     msg.ATTACH.flags |= s->is_native ? ATTACH_NATIVE : 0;
     msg.ATTACH.flags |= a->behind ? ATTACH_BEHIND : 0;
     msg.ATTACH.flags |= a->no_presence ? ATTACH_NO_PRESENCE : 0;
@@ -475,7 +476,7 @@ void attach_on_bytes(struct attach *a, const struct msg_TO_ATTACH *in)
     }
     if (a->state == ATTACH_STATE_BEHIND) {
         if (behind_hold(a, in))
-            attach_settle(a, in->done_n);
+            attach_settle(a, in->done_n, in->json);
         return;
     }
     if (in->json.len > 0 && !was_given(a, in) && write_frame(a, in->json, id) < 0)
@@ -484,7 +485,7 @@ void attach_on_bytes(struct attach *a, const struct msg_TO_ATTACH *in)
     if (in->cursor > 0 && (a->state == ATTACH_STATE_CATCHING || in->cursor > a->cursor))
         a->cursor = in->cursor;
     if (in->done_n > 0)
-        attach_settle(a, in->done_n);
+        attach_settle(a, in->done_n, in->json);
     attach_update_pending(a);
 }
 

@@ -67,10 +67,11 @@ struct attach {
     struct list of_session;       /* session.attaches; sessions.gone once it has left */
     struct list pending;          /* sessions.pending */
     struct unacked *unacked;      /* NULL: nothing */
-    uint64_t last_n;              /* number of the last frame that was sent */
-    struct attach_fresh *fresh;   /* NULL once it has been live */
-    struct blob *generation;      /* the room's, in which cursor counts; NULL: not known yet */
-    struct behind *behind;        /* NULL: it keeps up */
+    uint32_t last_n;              /* number of the last frame that was sent */
+    uint32_t gap_n;             /* text of a token stream in front of it did not count; or 0 */
+    struct attach_fresh *fresh; /* NULL once it has been live */
+    struct blob *generation;    /* the room's, in which cursor counts; NULL: not known yet */
+    struct behind *behind;      /* NULL: it keeps up */
     struct attach_typing *typing; /* the newest, for the room's next owner; NULL: none */
 };
 
@@ -118,8 +119,8 @@ void attach_sweep(struct attach *attach, uint64_t now_ms);
 
 /* Sends what is kept and has not been sent on this link. */
 void attach_flush_frames(struct attach *attach);
-/* The shard has settled all frames up to this number. */
-void attach_settle(struct attach *attach, uint64_t done_n);
+/* The shard has settled all frames up to this number, the last one by this answer. */
+void attach_settle(struct attach *attach, uint64_t done_n, struct slice answer);
 /* The newest typing frame goes out again, to an owner that may not know it. */
 void attach_say_typing_again(struct attach *attach);
 /* Frames that came before that time and that no shard has settled are answered with what is

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/limits.h"
 #include "gateway/session/attach.h"
@@ -21,6 +22,9 @@ static bool is_heard(const struct attach *a)
 {
     return a->state == ATTACH_STATE_LIVE || a->state == ATTACH_STATE_BEHIND;
 }
+
+/* Numbers of frames have 32 bits here, and so many more may be kept that have none yet. */
+#define FRAME_NUMBER_MAX (UINT32_MAX - (1u << 20))
 
 /* ---- to the shard ---- */
 
@@ -50,7 +54,7 @@ void attach_flush_frames(struct attach *a)
         if (is_resent)
             metrics_of(a)->frames_resent++;
         else
-            a->last_n = n;
+            a->last_n = (uint32_t)n;
         unacked_sent(u, n);
     }
 }
@@ -79,10 +83,21 @@ static void after_settle(struct attach *a, uint32_t bytes_before)
     attach_update_pending(a);
 }
 
-void attach_settle(struct attach *a, uint64_t done_n)
+/* The room's next owner may still have the stream open, with the text in front of this. */
+static bool refuses_stream(struct slice answer)
+{
+    static const char begin[] = "{\"type\":\"error\",\"code\":\"stream_not_open\"";
+
+    return answer.len >= sizeof(begin) - 1 &&
+           memcmp(answer.data, begin, sizeof(begin) - 1) == 0;
+}
+
+void attach_settle(struct attach *a, uint64_t done_n, struct slice answer)
 {
     uint32_t before;
 
+    if (refuses_stream(answer))
+        a->gap_n = (uint32_t)MIN(done_n, a->last_n) + 1;
     if (!a->unacked)
         return;
     before = a->unacked->bytes;
@@ -96,6 +111,8 @@ int attach_keep_frame(struct attach *a, struct slice json)
 {
     int r;
 
+    if (a->last_n >= FRAME_NUMBER_MAX)
+        return -EOVERFLOW; /* after years on one socket; the next one counts anew */
     if (!a->unacked) {
         a->unacked = unacked_new();
         if (!a->unacked)
@@ -175,6 +192,7 @@ int attach_answer_frames(struct attach *a, uint64_t before_ms)
         if (a->state == ATTACH_STATE_GONE)
             return 0; /* the sink has ended the session */
         a->has_gap = true;
+        a->gap_n = (frame->n > 0 ? (uint32_t)frame->n : a->last_n) + 1;
         unacked_drop_oldest(a->unacked);
         after_settle(a, bytes);
         if (r < 0)

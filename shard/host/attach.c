@@ -86,7 +86,7 @@ static void stop(struct attach *attach)
         attach->room_gate->n_live--;
     attach->room->n_ghosts -= attach->state == ATTACH_GHOST;
     attach->state = ATTACH_WAITING;
-    attach->last_n = attach->gap_n = 0;
+    attach->last_n = 0;
     attach->is_behind_gap = false;
 }
 
@@ -208,6 +208,7 @@ static void take_params(struct attach *attach, const struct msg_ATTACH *msg)
 {
     attach->sender = ++attach->gate->host->sender_count;
     attach->epoch = msg->epoch;
+    attach->gap_n = msg->gap_n;
     attach->flags = msg->flags;
     attach->replay_limit =
         msg->replay_limit ? MIN(msg->replay_limit, SNAPSHOT_MAX) : SNAPSHOT_DEFAULT;

@@ -59,7 +59,7 @@ struct attach {
     /* Client frames. */
     struct list ops; /* struct op: not settled, by n */
     uint64_t last_n;
-    uint64_t gap_n;     /* in front of this frame some were given up; 0: none were */
+    uint64_t gap_n;     /* in front of this frame some did not count; 0: none */
     bool is_behind_gap; /* so says the newest frame */
     struct list held;   /* struct held_frame: not admitted yet */
     bool is_blocked;    /* the frames behind wait for what the last one has begun */

@@ -156,6 +156,40 @@ static void frames_behind_one_that_was_given_up_say_so(void **state)
     assert_int_equal(fake_shard_expect(s0, MSG_FRAME)->FRAME.flags, 0);
 }
 
+/* What did not count of a token stream is told to every later owner of the room. */
+static void text_that_was_refused_or_given_up_is_told_to_the_next_owner(void **state)
+{
+    static const char refusal[] = "{\"type\":\"error\",\"code\":\"stream_not_open\"}";
+    struct fake_attach a;
+
+    (void)state;
+    a = client_open_live(&w, &ann, "ann", "r", s0, 1);
+    for (unsigned n = 1; n <= 3; n++) {
+        client_say(&ann, "{\"type\":\"stream\",\"op\":\"delta\",\"content\":\"x\"}");
+        fake_env_run(&w.c.env);
+        fake_shard_expect(s0, MSG_FRAME);
+    }
+    shard_to_attach(s0, &a, 1, 0, "");
+    shard_moved(s0, "room/p/r");
+    fake_env_advance(&w.c.env, 2000);
+    assert_int_equal(fake_shard_expect(s0, MSG_ATTACH)->ATTACH.gap_n, 0);
+    a.epoch++;
+    shard_to_attach(s0, &a, 2, 0, refusal);
+    client_expect(&w, &ann, refusal);
+    shard_to_attach(s0, &a, 3, 0, ""); /* something else, which was taken */
+    for (unsigned times = 0; times < 2; times++) {
+        shard_moved(s0, "room/p/r");
+        fake_env_advance(&w.c.env, 2000);
+        assert_int_equal(fake_shard_expect(s0, MSG_ATTACH)->ATTACH.gap_n, 3);
+    }
+    client_say(&ann, "{\"type\":\"message\",\"content\":\"y\"}"); /* waits for an owner */
+    fake_env_advance(&w.c.env, WRITE_DEADLINE_MS + 2 * SESSION_SWEEP_MS);
+    assert_non_null(strstr(client_next(&w, &ann), "unavailable"));
+    shard_moved(s0, "room/p/r");
+    fake_env_advance(&w.c.env, 2000);
+    assert_int_equal(fake_shard_expect(s0, MSG_ATTACH)->ATTACH.gap_n, 4);
+}
+
 static void a_sent_frame_without_an_answer_has_an_unknown_outcome(void **state)
 {
     struct fake_attach a;
@@ -337,6 +371,7 @@ int main(void)
         T(typing_goes_out_without_a_number_the_newest_when_live),
         T(a_flood_is_refused_until_the_bucket_fills_again),
         T(frames_behind_one_that_was_given_up_say_so),
+        T(text_that_was_refused_or_given_up_is_told_to_the_next_owner),
         T(a_sent_frame_without_an_answer_has_an_unknown_outcome),
         T(a_frame_that_was_never_sent_was_not_done),
         T(too_many_unsettled_frames_stop_the_reading),

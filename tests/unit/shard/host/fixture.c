@@ -319,6 +319,7 @@ void fx_attach(struct fx_gate *g, const struct fx_attach *a)
 {
     struct msg_ATTACH msg = {.attach = a->number,
                              .flags = a->flags,
+                             .gap_n = a->gap_n,
                              .project = SLICE_LIT("p"),
                              .room = slice_str(a->room),
                              .user = slice_str(a->user),

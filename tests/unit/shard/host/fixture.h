@@ -86,6 +86,7 @@ struct fx_attach {
     const char *generation;
     uint32_t limit;
     const char *roles;
+    uint64_t gap_n;
 };
 void fx_attach(struct fx_gate *g, const struct fx_attach *a);
 #define FX_ATTACH(g, ...) fx_attach((g), &(struct fx_attach){__VA_ARGS__})

@@ -323,6 +323,27 @@ static void a_stream_with_lost_text_takes_no_more(void **state)
     fx_deinit(&fx);
 }
 
+/* Between two owners that both had the stream one has refused text of it: the other one's
+ * stream, which ends before that text, takes none behind it. */
+static void a_stream_takes_nothing_behind_what_another_owner_has_refused(void **state)
+{
+    struct fx fx;
+    struct fx_gate *g = &fx.gates[0];
+
+    (void)state;
+    begin(&fx);
+    move(&fx);
+    hand_over(&fx, "one", 1);
+    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann",
+              .flags = ATTACH_NATIVE | ATTACH_REATTACH, .last_seq = 1, .gap_n = 3);
+    fx_run(&fx);
+    fx_frame(g, 1, 3, FRAME_RESENT, DELTA(" three"));
+    assert_true(fx_got(g, "stream_not_open"));
+    fake_env_advance(&fx.fake, STREAM_ORPHAN_MS + 1000);
+    expect_text(&fx, "one");
+    fx_deinit(&fx);
+}
+
 /* A start that waited for its end is not taken for a repeat of the one that is open. */
 static void a_second_start_that_is_sent_again_is_another_one(void **state)
 {
@@ -359,6 +380,7 @@ int main(void)
         cmocka_unit_test(a_delta_that_comes_again_is_in_the_text_once),
         cmocka_unit_test(who_ends_it_and_goes_needs_no_answer),
         cmocka_unit_test(a_stream_with_lost_text_takes_no_more),
+        cmocka_unit_test(a_stream_takes_nothing_behind_what_another_owner_has_refused),
         cmocka_unit_test(a_second_start_that_is_sent_again_is_another_one),
     };
 

@@ -13,7 +13,8 @@
  * reaches back to there and is followed, page by page, by what has changed since.
  *
  * A cursor above our head is nonsense, or proof that somebody else has owned the
- * room since (we were stopped for a while): the room's row tells which.
+ * room since (we were stopped for a while): the room's row tells which. So is a snapshot
+ * above it that changes are to follow: without what is between, they would end too early.
  */
 #include "shard/host/catchup_priv.h"
 
@@ -280,6 +281,12 @@ static void reset(struct catchup *c)
     c->is_reset = true;
 }
 
+/* The room has caught up with what the socket knows. */
+static bool is_reached(const struct catchup *c)
+{
+    return MAX(c->at, c->known) <= c->attach->room->seq;
+}
+
 static void on_fence(void *arg, enum store_result result, const struct fence_state *rows)
 {
     struct catchup *c = arg;
@@ -302,7 +309,8 @@ static void on_fence(void *arg, enum store_result result, const struct fence_sta
         return;
     }
     c->is_doubted = false;
-    reset(c);
+    if (!is_reached(c))
+        reset(c);
     step(c);
 }
 
@@ -312,7 +320,7 @@ static void ask_fence(struct catchup *c)
     struct store *store = room->host->store;
     struct fence_probe probe = {.project = room->project, .room = room->id};
 
-    if (c->at <= room->seq) { /* we have caught up with it meanwhile */
+    if (is_reached(c)) {
         c->is_doubted = false;
         step(c);
         return;

@@ -306,6 +306,7 @@ void catchup_give_snapshot(struct catchup *c, struct entry *const *entries, size
         c->kind = CATCHUP_CHANGES;
         c->at = c->reach;
         c->known = head;
+        c->is_doubted = head > room->seq;
         catchup_wait_for_more(c);
         return;
     }

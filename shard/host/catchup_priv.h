@@ -20,8 +20,8 @@ struct catchup {
     bool has_begun;
     bool is_reset;   /* the cursor could not be resumed */
     bool is_renamed; /* the cursor is of the generation before: the socket must hear of ours */
-    bool is_doubted; /* the cursor is above our head: the row must say that we still own the
-                        room */
+    bool is_doubted; /* the cursor, or the snapshot, is above our head: the row must say that
+                        we still own the room */
     bool is_reading; /* a store call is open */
     bool is_waiting; /* for MORE */
     bool is_queued;  /* until the frames before the `resume` are settled */

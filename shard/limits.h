@@ -315,8 +315,10 @@
 #define PG_PARKED_MS 5000
 /* Ids fetched at a time: at 20,000 messages a second one block lasts almost a second. */
 #define PG_ID_BLOCK 16384
-/* A larger difference of the clocks is reported. */
+/* A larger difference of the clocks is reported. Two clocks drift apart by less than this
+ * (parts per million): quartz is good to 50. */
 #define PG_SKEW_WARN_MS 1000
+#define PG_CLOCK_DRIFT_PPM 100
 /* Blocking work before the loop runs: seconds for each address of a host; one statement. */
 #define ADMIN_CONNECT_TIMEOUT_S "5"
 #define ADMIN_QUERY_TIMEOUT_MS 120000

@@ -65,8 +65,9 @@ struct pg_identity {
 struct pg_conn_events {
     /* NULL: it will do. Else why not. */
     const char *(*on_identity)(struct pg_conn *conn, const struct pg_identity *identity);
-    void (*on_epoch)(struct pg_conn *conn);           /* conn->epoch is known */
-    void (*on_clock)(void *owner, int64_t offset_us); /* the server's clock minus ours */
+    void (*on_epoch)(struct pg_conn *conn); /* conn->epoch is known */
+    /* Its clock said theirs_us, at some time between asked_us and now_us of ours. */
+    void (*on_clock)(void *owner, int64_t asked_us, int64_t theirs_us, int64_t now_us);
     void (*on_up)(struct pg_conn *conn);
     void (*on_down)(struct pg_conn *conn);   /* after on_up */
     void (*on_failed)(struct pg_conn *conn); /* an attempt to connect */

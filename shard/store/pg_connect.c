@@ -129,9 +129,9 @@ static bool setup_on_result(struct pg_request *req, unsigned n, PGresult *result
         conn->refusal = take_epoch(conn, result);
     } else if (conn->setup_step == SETUP_CLOCK) {
         int64_t theirs = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-        int64_t now = env_steady_us(conn->env);
 
-        conn->events->on_clock(conn->owner, theirs - (conn->asked_clock_us + now) / 2);
+        conn->events->on_clock(conn->owner, conn->asked_clock_us, theirs,
+                               env_steady_us(conn->env));
     }
     if (conn->refusal)
         memcpy(req->sqlstate, "25006", sizeof("25006"));

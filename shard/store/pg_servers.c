@@ -126,16 +126,21 @@ static void on_epoch(struct pg_conn *conn)
     if (is_first)
         return;
     s->stats.replaced++;
+    s->clock =
+        (struct pg_clock){.offset_us = s->clock.offset_us}; /* until it has said its own */
     env_later(s->env, &s->outdated);
     if (s->events && s->events->on_replaced)
         s->events->on_replaced(s->owner);
 }
 
-static void on_clock(void *owner, int64_t offset_us)
+static void on_clock(void *owner, int64_t asked_us, int64_t theirs_us, int64_t now_us)
 {
     struct store_pg *s = owner;
+    int64_t offset_us;
 
-    s->stats.clock_offset_us = offset_us;
+    if (!pg_clock_take(&s->clock, asked_us, theirs_us, now_us))
+        return;
+    offset_us = s->clock.offset_us;
     if (offset_us > PG_SKEW_WARN_MS * 1000 || offset_us < -PG_SKEW_WARN_MS * 1000)
         log_warn("our clock and that of PostgreSQL differ", L_I64("offset_us", offset_us));
 }

@@ -14,7 +14,7 @@
 
 static int64_t clock_offset_us(struct store *s)
 {
-    return store_pg_of(s)->stats.clock_offset_us;
+    return store_pg_of(s)->clock.offset_us;
 }
 
 static bool is_available(struct store *store)

@@ -35,7 +35,6 @@ struct store_pg_stats {
     uint64_t read_us;            /* sum of their times, from the call to the answer */
     size_t queued;               /* now, not sent yet */
     unsigned connections;        /* up, now */
-    int64_t clock_offset_us;
 };
 
 int store_pg_new(struct loop *loop, const struct store_pg_config *config,

@@ -3,6 +3,7 @@
 
 #include "shard/limits.h"
 #include "shard/store/pg_batch.h"
+#include "shard/store/pg_clock.h"
 #include "shard/store/pg_conn.h"
 #include "shard/store/store_pg.h"
 
@@ -26,6 +27,7 @@ struct store_pg {
     const struct store_pg_events *events;
     void *owner;
     struct store_pg_stats stats;
+    struct pg_clock clock;
     char system[PG_SYSTEM_MAX], timeline[PG_TIMELINE_MAX]; /* of the server that we know */
     uint64_t epoch;                                        /* 0: none yet */
     size_t good_host;      /* of the URL: the last that would do */

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Cluster, eventually } from './support/cluster.mjs';
+import { freePort } from './support/postgres.mjs';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -79,6 +80,8 @@ test('two clusters side by side share nothing; each keeps its ports and its data
   const [one, two] = await Promise.all([Cluster.up(t, { gateways: 1, shards: 1 }), Cluster.up(t, { gateways: 1, shards: 1 })]);
   const addresses = (c) => [c.gateways[0].http, c.gateways[0].https, c.gateways[0].admin, c.shards[0].link, c.shards[0].admin, c.redis, new URL(c.postgres).port];
   assert.equal(new Set([...addresses(one), ...addresses(two)]).size, 14);
+  const block = (c) => Math.floor(new URL(c.postgres).port / 40);
+  assert.notEqual(block(one), block(two), 'each has a block of ports to itself, also while nodes are down');
   assert.notEqual(one.apiKey, two.apiKey);
 
   await one.command('down');
@@ -89,10 +92,11 @@ test('two clusters side by side share nothing; each keeps its ports and its data
 });
 
 test('ports begin at the base that is asked for, and go around what is taken', { timeout: 120000 }, async (t) => {
-  const stranger = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => stranger.once('listening', resolve));
+  // Below the ports of other clusters, and of outgoing connections.
+  const base = await freePort(4000 + (process.pid % 5000));
+  const stranger = createServer().listen(base, '127.0.0.1');
+  await new Promise((resolve, reject) => stranger.once('listening', resolve).once('error', reject));
   t.after(() => stranger.close());
-  const base = stranger.address().port;
   const dir = await mkdtemp(join(tmpdir(), 'fluxy-test-'));
   const cluster = Object.assign(new Cluster(), { dir });
   t.after(() => cluster.remove());

@@ -6,11 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-from . import nodes, process
+from . import nodes, ports, process
 from .state import ClusterError, State
+from .waiting import until
 
 TOP = Path(__file__).resolve().parents[3]
 READY_DEADLINE_S = 60
@@ -65,9 +65,9 @@ class Cluster:
 
     def wait_ready(self, waiting, seconds=READY_DEADLINE_S):
         """Until each of them says so. One that dies, or that is not ready in time, is shown by the end of its log."""
-        deadline = time.monotonic() + seconds
         waiting = list(waiting)
-        while waiting:
+
+        def all_are_ready():
             self.check_interrupt()
             for node in list(waiting):
                 try:
@@ -78,27 +78,27 @@ class Cluster:
                     pass  # not listening yet, or not answering yet: ask again
                 if node.status() == "stopped":
                     raise ClusterError(f"{node.name} stopped while it started; the end of {node.log}:\n{process.tail(node.log)}")
-                if time.monotonic() > deadline:
-                    raise ClusterError(f"{node.name} is not ready after {seconds} s; the end of {node.log}:\n{process.tail(node.log)}")
-            if waiting:
-                time.sleep(0.01)
+            return not waiting
+
+        if not until(all_are_ready, seconds):
+            late = waiting[0]
+            raise ClusterError(f"{late.name} is not ready after {seconds} s; the end of {late.log}:\n{process.tail(late.log)}")
 
     def wait_ring(self, running, seconds=READY_DEADLINE_S):
         """Until all go by one ring that has every shard; else rooms that are made at once would move a moment later."""
-        deadline = time.monotonic() + seconds
         shards = sum(isinstance(node, nodes.Shard) for node in running)
         rings = {}
-        while running:
+
+        def is_common():
             self.check_interrupt()
             try:
-                rings = {node.name: node.ring() for node in running}
-                if len(set(rings.values())) == 1 and next(iter(rings.values()))[1] >= shards:
-                    return
+                rings.update({node.name: node.ring() for node in running})
             except (OSError, nodes.http.client.HTTPException):
-                pass  # one of them does not answer at the moment
-            if time.monotonic() > deadline:
-                raise ClusterError(f"no common ring after {seconds} s: {rings}")
-            time.sleep(0.01)
+                return False  # one of them does not answer at the moment
+            return len(set(rings.values())) == 1 and next(iter(rings.values()))[1] >= shards
+
+        if running and not until(is_common, seconds):
+            raise ClusterError(f"no common ring after {seconds} s: {rings}")
 
     def start(self, starting, owner, wait=True):
         for node in starting:
@@ -137,7 +137,7 @@ class Cluster:
             data["ports"] = {}
             data["asked_base"] = data["base"] = base
         if not data.get("base"):
-            data["base"] = nodes.ports.first_port(self.state.dir)
+            data["base"] = ports.claim(self.state.dir)
         if not running:
             for node in self.all():
                 taken = node.taken_port()

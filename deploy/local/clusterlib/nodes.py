@@ -94,8 +94,7 @@ class Node:
 
     def kill(self):
         if self.status() != "stopped":
-            self.signal(signal.SIGKILL)
-            process.wait_gone(self.record["pid"], self.record["ticks"], 5)
+            process.kill_tree(self.record["pid"], self.record["ticks"], 5)
 
     def cwd(self):
         return self.state.dir

@@ -2,14 +2,20 @@
 
 Below the kernel's range for outgoing connections: a port from that range could be taken by
 any client in the seconds while a node is down, and the node could not come back on it.
+Clusters keep apart by blocks, each claimed by one folder: otherwise two that start at once
+would find the same ports free, or one would take those of another's node that is down.
 """
 
+import fcntl
+import os
 import socket
 import zlib
+from pathlib import Path
 
 LOWEST = 10000
 BLOCK = 40
 BLOCKS = 550
+CLAIMS = Path(f"/tmp/fluxychat-ports-{os.getuid()}")  # one file a block: the folder that has it
 
 
 def is_free(port):
@@ -23,9 +29,20 @@ def is_free(port):
             return False
 
 
-def first_port(folder):
-    """Where to start looking: by the folder's name, so that clusters started at once look apart."""
-    return LOWEST + BLOCK * (zlib.crc32(str(folder).encode()) % BLOCKS)
+def claim(folder):
+    """The first port of a block that no other cluster of this user has. A claim ends with its folder."""
+    CLAIMS.mkdir(mode=0o700, exist_ok=True)
+    preferred = zlib.crc32(str(folder).encode()) % BLOCKS
+    with open(CLAIMS / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # held for as long as it takes to read a few files
+        for step in range(BLOCKS):
+            block = (preferred + step) % BLOCKS
+            note = CLAIMS / str(block)
+            owner = note.read_text() if note.exists() else ""
+            if owner in ("", str(folder)) or not Path(owner).exists():
+                note.write_text(str(folder))
+                return LOWEST + BLOCK * block
+    raise OSError(f"{BLOCKS} clusters have claimed all ports, see {CLAIMS}")
 
 
 def pick(start, taken):

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import time
 
+from . import waiting
+
 LOG_KEEP_BYTES = 16 * 1024 * 1024
 
 
@@ -36,12 +38,13 @@ def state_of(pid, ticks):
 
 
 def children_of(pid):
+    """(pid, ticks) of each."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
             stat = _stat(name)
             if stat and stat[1] == pid:
-                found.append(int(name))
+                found.append((int(name), stat[2]))
     return found
 
 
@@ -53,11 +56,12 @@ def send(pid, number):
 
 
 def signal_tree(pid, number):
-    """The process, then its children: PostgreSQL's backends are in sessions of their own."""
+    """The process, then its children: PostgreSQL's backends are in sessions of their own. Returns the children."""
     children = children_of(pid)
     send(pid, number)
-    for child in children:
+    for child, _ticks in children:
         send(child, number)
+    return children
 
 
 def spawn(argv, log, env, cwd, user=None):
@@ -74,16 +78,25 @@ def spawn(argv, log, env, cwd, user=None):
 
 
 def wait_gone(pid, ticks, seconds):
+    """False: it is still there."""
     deadline = time.monotonic() + seconds
     while state_of(pid, ticks) != "stopped":
         if time.monotonic() > deadline:
             return False
-        try:
-            os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
-        time.sleep(0.01)
+        waiting.for_any_end([pid], max(0, deadline - time.monotonic()))
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass  # not our child: there is nothing to collect
     return True
+
+
+def kill_tree(pid, ticks, seconds):
+    """Returns when its children are gone, too: PostgreSQL does not start while one holds its memory."""
+    deadline = time.monotonic() + seconds
+    children = signal_tree(pid, signal.SIGKILL)
+    for each in [(pid, ticks), *children]:
+        wait_gone(*each, max(0, deadline - time.monotonic()))
 
 
 def await_end(pid, ticks, number, seconds):
@@ -93,8 +106,7 @@ def await_end(pid, ticks, number, seconds):
     send(pid, number)
     if wait_gone(pid, ticks, seconds / 2):
         return True
-    signal_tree(pid, signal.SIGKILL)
-    wait_gone(pid, ticks, 5)
+    kill_tree(pid, ticks, 5)
     return False
 
 

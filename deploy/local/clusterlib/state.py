@@ -8,9 +8,10 @@ import fcntl
 import json
 import os
 import secrets
-import time
 from contextlib import contextmanager
 from pathlib import Path
+
+from . import waiting
 
 LOCK_DEADLINE_S = 120
 PREFIXES = {"operator.key": "op_"}
@@ -74,16 +75,16 @@ class State:
     def locked(self):
         """One command at a time changes a cluster; the file is read again under the lock."""
         fd = os.open(self.dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        def take():
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                return False
+
         try:
-            deadline = time.monotonic() + LOCK_DEADLINE_S
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise ClusterError(f"{self.dir}: another command has been at work for {LOCK_DEADLINE_S} s") from None
-                    time.sleep(0.02)
+            if not waiting.until(take, LOCK_DEADLINE_S):
+                raise ClusterError(f"{self.dir}: another command has been at work for {LOCK_DEADLINE_S} s")
             self.load()
             yield self
         finally:

@@ -272,7 +272,7 @@ describe('asyncapi.json', () => {
       const refused = async (frame) => {
         const frameId = `w${++at}`;
         me.send({ ...frame, frameId });
-        await me.until((f) => f.frameId === frameId, 5000);
+        await me.until((f) => f.frameId === frameId);
       };
       for (const message of api.messages(where, 'client')) {
         const schema = api.document.components.schemas[message.payload.$ref.split('/').at(-1)];

@@ -81,7 +81,7 @@ describe('moderation', () => {
     const { expiresAt } = await ok('POST', '/admin/mute', 'mod', { roomId, userId: 'bob', durationSeconds: 1 });
     assert.ok(Math.abs(Date.parse(expiresAt) - Date.now() - 1000) < 3000, expiresAt);
     await refused('muted', 'POST', '/messages', 'bob', { roomId, content: 'x' });
-    await eventually('bob may write again', async () => (await post(roomId, 'bob')).status === 200, 5000);
+    await eventually('bob may write again', async () => (await post(roomId, 'bob')).status === 200);
     assert.ok(Date.now() >= Date.parse(expiresAt) - 50, 'not before its time');
   });
 

@@ -8,7 +8,7 @@ import { clusterOn, Proxy, urlOf } from './support/postgres.mjs';
 
 const ROUNDS = Number(process.env.FLUXY_TEST_CUTS ?? 4);
 
-test('connections are cut before, during and behind COMMIT', { timeout: 120000 + ROUNDS * 20000 }, async (t) => {
+test('connections are cut before, during and behind COMMIT', { timeout: 180000 + ROUNDS * 20000 }, async (t) => {
   let proxy;
   const { cluster } = await clusterOn(t, async (primary) => {
     proxy = await Proxy.before(t, primary);

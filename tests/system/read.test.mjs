@@ -80,7 +80,7 @@ describe('read state', () => {
     assert.deepEqual({ ...frame, createdAt: '' }, { type: 'read', roomId: 'frames', userId: 'bob', messageId: sent[1].id, createdAt: '' });
     assert.ok(Date.parse(frame.createdAt));
     await b.until((f) => f.type === 'read');
-    await b.until((f) => f.type === 'ack' && f.clientMessageId === 'b1', 1000);
+    await b.until((f) => f.type === 'ack' && f.clientMessageId === 'b1');
     assert.equal((await unread(bob, 'frames')).lastReadMessageId, sent[1].id);
     b.send({ type: 'read', messageId: sent[0].id });
     b.send({ type: 'read', messageId: sent[2].id });
@@ -116,13 +116,15 @@ describe('read state', () => {
     for (let i = 0; i < 10; i++) sent.push(await post(ada, 'many', `n${i}`));
     const tokens = await Promise.all(Array.from({ length: 20 }, (_, i) => mint(cluster, `m${i}`)));
     const before = await metric('fluxy_reads_total{result="moved"}');
+    const began = performance.now();
     const answers = await Promise.all(sent.flatMap((m, k) => tokens.map((t, i) => read(t, 'many', m.id, i + k))));
     assert.ok(answers.every((a) => a.status === 200), answers.find((a) => a.status !== 200)?.text);
+    const seconds = Math.ceil((performance.now() - began) / 1000);
     const rows = await cluster.sql("SELECT user_id, message_id, message_no FROM read_state WHERE room_id = 'many' ORDER BY user_id");
     assert.equal(rows.length, 20);
     assert.ok(rows.every((r) => r[1] === String(sent[9].id) && r[2] === '10'), JSON.stringify(rows));
     const moved = (await metric('fluxy_reads_total{result="moved"}')) - before;
-    assert.ok(moved >= 20 && moved <= 60, `${moved} moves written for 200 reads`);
+    assert.ok(moved >= 20 && moved <= 20 * (seconds + 2), `${moved} moves written for 200 reads in ${seconds} s`);
     assert.equal(await metric('fluxy_reads_waiting'), 0);
   });
 

@@ -101,7 +101,7 @@ describe('slow readers', () => {
     await fast.close();
   });
 
-  test('who is behind may write; the ack comes behind his message', { timeout: 60000 }, async () => {
+  test('who is behind may write; the ack comes behind his message', { timeout: 180000 }, async () => {
     const id = await room('talk');
     const frames = [];
     const view = new RoomView(id);
@@ -132,7 +132,7 @@ describe('slow readers', () => {
     await witness.close();
   });
 
-  test('a move while it is behind leaves no gap', { timeout: 90000 }, async () => {
+  test('a move while it is behind leaves no gap', { timeout: 180000 }, async () => {
     const id = await room('moved');
     const view = new RoomView(id);
     const slow = await SlowSocket.open(cluster.http(), `/ws/room/${id}`, bob, (f) => view.take(f));
@@ -150,7 +150,7 @@ describe('slow readers', () => {
     slow.close();
   });
 
-  test('who asks and does not read the answers is closed', { timeout: 60000 }, async () => {
+  test('who asks and does not read the answers is closed', { timeout: 180000 }, async () => {
     const id = await room('asks');
     const slow = await SlowSocket.open(cluster.http(), `/ws/room/${id}`, bob, () => {});
     await slow.until('in the room', () => slow.isLive);

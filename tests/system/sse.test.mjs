@@ -132,7 +132,7 @@ describe('event streams', () => {
   test('a silent stream beats', async () => {
     const id = await room('s-beat');
     const reader = await EventReader.open(cluster.http(), id, bob);
-    await reader.eventually('two heartbeats', () => reader.comments.length >= 2, 5000);
+    await reader.eventually('two heartbeats', () => reader.comments.length >= 2);
     assert.deepEqual([...new Set(reader.comments)], ['heartbeat']);
     reader.close();
     await eventually('the gateway has noticed', async () => {
@@ -143,7 +143,7 @@ describe('event streams', () => {
 
   test('the end is told: removed, expired, drained', async () => {
     const id = await room('s-end', ['bob', 'cid', 'dan']);
-    const [b, c] = await Promise.all([EventReader.open(cluster.http(), id, bob), EventReader.open(cluster.http(), id, await forge(cluster, 'cid', 3))]);
+    const [b, c] = await Promise.all([EventReader.open(cluster.http(), id, bob), EventReader.open(cluster.http(), id, await forge(cluster, 'cid', 8))]);
     await Promise.all([b, c].map((reader) => reader.until((f) => f.type === 'subscription_succeeded')));
     await call(cluster.http(), 'DELETE', `/rooms/${id}/members/bob`, { token: ada });
     await b.untilEnd();
@@ -163,7 +163,7 @@ describe('event streams', () => {
   });
 });
 
-test('kill -9 of a shard: a reader notices nothing, and has no hole', { timeout: 60000 }, async (t) => {
+test('kill -9 of a shard: a reader notices nothing, and has no hole', { timeout: 180000 }, async (t) => {
   const cluster = await Cluster.up(t, { gateways: 1, shards: 3 });
   const [ada, bob] = await Promise.all(['ada', 'bob'].map((user) => mint(cluster, user)));
   const ids = Array.from({ length: 6 }, (_, i) => `k-${i}`);

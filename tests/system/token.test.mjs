@@ -15,68 +15,73 @@ describe('tokens on an open socket', () => {
   };
 
   before(async () => {
-    cluster = await Cluster.up(undefined, { gateways: 1, shards: 1, env: { FLUXY_TOKEN_WARNING: '2s', FLUXY_TOKEN_GRACE: '2s' } });
+    cluster = await Cluster.up(undefined, { gateways: 1, shards: 1, env: { FLUXY_TOKEN_WARNING: '4s', FLUXY_TOKEN_GRACE: '4s' } });
     ada = await mint(cluster, 'ada');
   });
   after(() => cluster?.remove());
 
-  test('native: warned, then writes are refused and reads go on, then 1008', async () => {
-    const id = await room('t-native');
-    const opened = Date.now();
-    const client = await Client.join(cluster.ws(), id, await forge(cluster, 'bob', 4), { native: true });
-    const warning = await client.until((f) => f.type === 'token_expiring');
-    assert.ok(Math.abs(Date.parse(warning.expiresAt) - opened - 4000) < 1100, warning.expiresAt);
-    assert.ok(Date.now() < Date.parse(warning.expiresAt));
-    client.message('in time', 'c-1');
-    await client.until((f) => f.type === 'ack');
-    await new Promise((wake) => setTimeout(wake, Date.parse(warning.expiresAt) - Date.now() + 5));
-    client.message('too late', 'c-2', { frameId: 'f-2' });
-    const error = await client.until((f) => f.type === 'error');
-    assert.deepEqual([error.code, error.clientMessageId, error.frameId, error.retryable], ['token_expired', 'c-2', 'f-2', false]);
-    await call(cluster.http(), 'POST', '/messages', { token: ada, body: { roomId: id, content: 'still read' } });
-    await client.until((f) => f.content === 'still read');
-    assert.deepEqual(await client.untilClosed(), { code: 1008, reason: 'token_expired' });
-    assert.ok(Date.now() - Date.parse(warning.expiresAt) >= 1900);
-    assert.equal(client.of('token_expiring').length, 1);
-    const again = await Client.open(cluster.ws(), id, await forge(cluster, 'bob', -1), { native: true });
-    assert.deepEqual(await again.untilClosed(), { code: 1008, reason: 'token_expired' });
-  });
+  const endOf = (token) => JSON.parse(Buffer.from(token.split('.')[1], 'base64url')).exp * 1000;
+  /** Until a little behind the moment: the clocks are one. */
+  const past = (moment) => new Promise((wake) => setTimeout(wake, Math.max(0, moment - Date.now() + 5)));
 
-  test('an old client is not warned; it is sent away with 4002, or with its first write after the end', async () => {
-    const id = await room('t-old');
-    const token = await forge(cluster, 'bob', 2);
-    const [quiet, busy] = await Promise.all([Client.join(cluster.ws(), id, token), Client.join(cluster.ws(), id, token)]);
-    const { exp } = JSON.parse(Buffer.from(token.split('.')[1], 'base64url'));
-    await new Promise((wake) => setTimeout(wake, exp * 1000 - Date.now() + 5));
-    busy.message('too late', 'c-1');
-    assert.deepEqual(await busy.untilClosed(), { code: 4002, reason: 'token_expired' });
-    assert.equal(busy.of('error')[0].code, 'token_expired');
-    assert.equal(quiet.closed, undefined);
-    assert.deepEqual(await quiet.untilClosed(), { code: 4002, reason: 'token_expired' });
-    assert.ok(Date.now() - exp * 1000 >= 1900);
-    assert.deepEqual([...quiet.of('token_expiring'), ...busy.of('token_expiring')], []);
-    assert.equal((await cluster.sql(`select count(*) from timeline where room_id = '${id}' and content = 'too late'`))[0][0], '0');
-  });
+  // Each waits for an end to come: all at once.
+  describe('as time goes by', { concurrency: true }, () => {
+    test('native: warned, then writes are refused and reads go on, then 1008', async () => {
+      const id = await room('t-native');
+      const token = await forge(cluster, 'bob', 8);
+      const client = await Client.join(cluster.ws(), id, token, { native: true });
+      const warning = await client.until((f) => f.type === 'token_expiring');
+      assert.equal(Date.parse(warning.expiresAt), endOf(token));
+      assert.ok(Date.now() < endOf(token));
+      client.message('in time', 'c-1');
+      await client.until((f) => f.type === 'ack');
+      await past(endOf(token));
+      client.message('too late', 'c-2', { frameId: 'f-2' });
+      const error = await client.until((f) => f.type === 'error');
+      assert.deepEqual([error.code, error.clientMessageId, error.frameId, error.retryable], ['token_expired', 'c-2', 'f-2', false]);
+      await call(cluster.http(), 'POST', '/messages', { token: ada, body: { roomId: id, content: 'still read' } });
+      await client.until((f) => f.content === 'still read');
+      assert.deepEqual(await client.untilClosed(), { code: 1008, reason: 'token_expired' });
+      assert.ok(Date.now() - endOf(token) >= 3900, 'the grace is kept');
+      assert.equal(client.of('token_expiring').length, 1);
+      const again = await Client.open(cluster.ws(), id, await forge(cluster, 'bob', -1), { native: true });
+      assert.deepEqual(await again.untilClosed(), { code: 1008, reason: 'token_expired' });
+    });
 
-  test('a fresh token keeps the socket open, for all of its rooms', async () => {
-    const [a, b] = [await room('t-fresh-a'), await room('t-fresh-b')];
-    const first = await forge(cluster, 'bob', 3);
-    const mux = await Mux.open(cluster.ws(), first);
-    await mux.subscribe(a);
-    await mux.subscribe(b);
-    await mux.until((f) => f.type === 'token_expiring');
-    mux.send({ type: 'token', token: await forge(cluster, 'bob', 3600), frameId: 'f-1' });
-    const refreshed = await mux.until((f) => f.type === 'token_refreshed');
-    assert.equal(refreshed.frameId, 'f-1');
-    assert.ok(Date.parse(refreshed.expiresAt) - Date.now() > 3590_000);
-    const { exp } = JSON.parse(Buffer.from(first.split('.')[1], 'base64url'));
-    await new Promise((wake) => setTimeout(wake, exp * 1000 + 3000 - Date.now())); // past the first one's end and grace
-    mux.say(a, 'on', 'c-1');
-    mux.say(b, 'and on', 'c-2');
-    await mux.until((f) => f.type === 'ack' && f.clientMessageId === 'c-1');
-    await mux.until((f) => f.type === 'ack' && f.clientMessageId === 'c-2');
-    assert.equal(mux.closed, undefined);
-    await mux.close();
+    test('an old client is not warned; it is sent away with 4002, or with its first write after the end', async () => {
+      const id = await room('t-old');
+      const token = await forge(cluster, 'bob', 6);
+      const [quiet, busy] = await Promise.all([Client.join(cluster.ws(), id, token), Client.join(cluster.ws(), id, token)]);
+      await past(endOf(token));
+      busy.message('too late', 'c-1');
+      assert.deepEqual(await busy.untilClosed(), { code: 4002, reason: 'token_expired' });
+      assert.equal(busy.of('error')[0].code, 'token_expired');
+      assert.equal(quiet.closed, undefined);
+      assert.deepEqual(await quiet.untilClosed(), { code: 4002, reason: 'token_expired' });
+      assert.ok(Date.now() - endOf(token) >= 3900, 'the grace is kept');
+      assert.deepEqual([...quiet.of('token_expiring'), ...busy.of('token_expiring')], []);
+      assert.equal((await cluster.sql(`select count(*) from timeline where room_id = '${id}' and content = 'too late'`))[0][0], '0');
+    });
+
+    test('a fresh token keeps the socket open, for all of its rooms', async () => {
+      const [a, b] = [await room('t-fresh-a'), await room('t-fresh-b')];
+      const first = await forge(cluster, 'bob', 8);
+      const mux = await Mux.open(cluster.ws(), first);
+      await mux.subscribe(a);
+      await mux.subscribe(b);
+      await mux.until((f) => f.type === 'token_expiring');
+      mux.send({ type: 'token', token: await forge(cluster, 'bob', 3600), frameId: 'f-1' });
+      const refreshed = await mux.until((f) => f.type === 'token_refreshed');
+      assert.equal(refreshed.frameId, 'f-1');
+      assert.ok(Date.parse(refreshed.expiresAt) - Date.now() > 3590_000);
+      await past(endOf(first) + 5000); // the first one's end, and its grace
+      mux.say(a, 'on', 'c-1');
+      mux.say(b, 'and on', 'c-2');
+      await mux.until((f) => f.type === 'ack' && f.clientMessageId === 'c-1');
+      await mux.until((f) => f.type === 'ack' && f.clientMessageId === 'c-2');
+      assert.equal(mux.closed, undefined);
+      await mux.close();
+    });
   });
 
   test('what is no fresh token of this user changes nothing', async () => {

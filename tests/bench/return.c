@@ -340,12 +340,15 @@ static bool settle(struct herd *h, const struct stay_report *stay)
 
 /* ---- the result ---- */
 
-static void print_stay(const char *name, const struct stay_figures *f)
+static void print_stay(const char *name, const struct stay_figures *f, uint32_t n_targets)
 {
     printf(",\"%s\":{\"messages\":%llu,\"p50Ms\":%.1f,\"p99Ms\":%.1f,\"maxMs\":%.1f,"
-           "\"generatorP99Ms\":%.1f}",
+           "\"generatorP99Ms\":%.1f,\"p99MsByGateway\":[",
            name, (unsigned long long)f->messages, f->p50_ms, f->p99_ms, f->max_ms,
            f->own_p99_ms);
+    for (uint32_t i = 0; i < n_targets; i++)
+        printf("%s%.1f", i ? "," : "", f->p99_at_ms[i]);
+    printf("]}");
 }
 
 static bool run_herd(struct herd *h)
@@ -373,8 +376,8 @@ static bool run_herd(struct herd *h)
            (double)histo_quantile(&h->back, 0.5) / 1e6,
            (double)histo_quantile(&h->back, 0.99) / 1e6, (unsigned long long)h->attempts,
            (unsigned long long)h->refused, (unsigned long long)h->replays);
-    print_stay("stayedBefore", &report->calm);
-    print_stay("stayedMeanwhile", &report->storm);
+    print_stay("stayedBefore", &report->calm, h->o->stay.n);
+    print_stay("stayedMeanwhile", &report->storm, h->o->stay.n);
     printf("}\n");
     for (uint32_t i = 0; i < 2 * h->o->rooms; i++)
         free(tokens[i]);

@@ -53,6 +53,7 @@ void socket_request(struct text *request, const struct return_options *o,
 struct stay_figures {
     uint64_t messages, frames;
     double p50_ms, p99_ms, max_ms;
+    double p99_at_ms[TARGETS_MAX]; /* of those at each of the gateways */
     double
         own_p99_ms; /* how late this process itself was, to tell a busy machine from a stall */
 };

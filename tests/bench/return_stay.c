@@ -31,6 +31,7 @@ struct room {
 
 struct phase {
     struct histo late, own;
+    struct histo late_at[TARGETS_MAX]; /* by the gateway that they are at */
     uint64_t messages, frames;
 };
 
@@ -77,6 +78,7 @@ static void on_payload(void *owner, struct net_client *c, const char *p, size_t 
             (unsigned long long)*seen);
     *seen = n;
     histo_add(&s->phase->late, at_ns - due_ns);
+    histo_add(&s->phase->late_at[c->id % s->o->rooms % s->o->stay.n], at_ns - due_ns);
 }
 
 static void say(struct stayers *s, uint32_t room, uint64_t due_ns)
@@ -122,14 +124,18 @@ static void enter_all(struct stayers *s, char **tokens)
     free(request.p);
 }
 
-static struct stay_figures figures_of(const struct phase *p)
+static struct stay_figures figures_of(const struct phase *p, uint32_t n_targets)
 {
-    return (struct stay_figures){.messages = p->messages,
-                                 .frames = p->frames,
-                                 .p50_ms = (double)histo_quantile(&p->late, 0.5) / 1e6,
-                                 .p99_ms = (double)histo_quantile(&p->late, 0.99) / 1e6,
-                                 .max_ms = (double)p->late.max_ns / 1e6,
-                                 .own_p99_ms = (double)histo_quantile(&p->own, 0.99) / 1e6};
+    struct stay_figures figures = {.messages = p->messages,
+                                   .frames = p->frames,
+                                   .p50_ms = (double)histo_quantile(&p->late, 0.5) / 1e6,
+                                   .p99_ms = (double)histo_quantile(&p->late, 0.99) / 1e6,
+                                   .max_ms = (double)p->late.max_ns / 1e6,
+                                   .own_p99_ms = (double)histo_quantile(&p->own, 0.99) / 1e6};
+
+    for (uint32_t i = 0; i < n_targets; i++)
+        figures.p99_at_ms[i] = (double)histo_quantile(&p->late_at[i], 0.99) / 1e6;
+    return figures;
 }
 
 static void write_all(int fd, const void *p, size_t len)
@@ -187,7 +193,7 @@ __attribute__((noreturn)) static void run_child(const struct return_options *o, 
             die("not everything has come to those who stayed");
     }
     for (int i = 0; i < 2; i++) {
-        figures = figures_of(&phases[i]);
+        figures = figures_of(&phases[i], o->stay.n);
         write_all(answers, &figures, sizeof(figures));
     }
     for (uint32_t i = 0; i < o->rooms; i++)

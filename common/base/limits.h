@@ -233,6 +233,22 @@
 /* Bytes read from one connection in one turn: one fast sender must not keep the others waiting.
  */
 #define STREAM_READ_PER_TURN (64 * KIB)
+/* While others wait too: so much of it, tenants in turn. */
+#define STREAM_READ_SHARE (16 * KIB)
+/* In all of them together, and microseconds that a turn may have lasted then: the rest is read
+ * in the next turn. Of so many in any case, so that it goes on. */
+#define CLIENTS_READ_PER_TURN (512 * KIB)
+#define TURN_READ_US 2500u
+#define CLIENTS_PER_TURN_MIN 8u
+/* Links together; a read counts as this many bytes at least. */
+#define LINKS_READ_PER_TURN (256 * KIB)
+#define LINK_READ_COST (4 * KIB)
+/* Connections written in one turn to which only goes what nobody waits for (who is here,
+ * catch-ups); of so many in any case when the turn has lasted TURN_LATE_US. The news of many
+ * rooms about who is here would else stand before what is said in them. */
+#define UNHURRIED_PER_TURN 64u
+#define UNHURRIED_PER_TURN_MIN 8u
+#define TURN_LATE_US 4000u
 /* Bytes written to one connection in one turn: a fast reader with a long queue must not either.
  */
 #define STREAM_WRITE_PER_TURN (1 * MIB)

@@ -33,8 +33,9 @@ struct stream_events {
 };
 
 struct stream_ops {
-    int (*write)(struct stream *s, struct blob *blob); /* takes its own reference */
-    void (*pause)(struct stream *s, bool paused);      /* stop or resume reading */
+    int (*write)(struct stream *s, struct blob *blob);           /* takes its own reference */
+    int (*write_unhurried)(struct stream *s, struct blob *blob); /* NULL: as write */
+    void (*pause)(struct stream *s, bool paused);                /* stop or resume reading */
     void (*close)(struct stream *s,
                   bool flush); /* flush: what is queued is still written, with a deadline */
 };
@@ -44,6 +45,10 @@ struct stream {
     const struct stream_events *events;
     void *owner;
     size_t queued_bytes; /* output not yet taken by the kernel */
+    /* Whose bytes come in, set by the owner: links are read first, the rest in turns of
+     * tenants (a number, a hash of the project; 0: not known yet). */
+    uint64_t tenant;
+    bool is_link;
     /* Marks of queued_bytes for on_drained. Set by whoever makes the stream, the owner may
      * change them. */
     uint32_t high_bytes, low_bytes;
@@ -53,6 +58,13 @@ struct stream {
 static inline int stream_write(struct stream *s, struct blob *blob)
 {
     return s->ops->write(s, blob);
+}
+/* The same for what nobody waits for: it leaves behind what is written to other streams, a
+ * bound number of streams a turn, unless stream_write() follows. The order of this stream
+ * stays. */
+static inline int stream_write_unhurried(struct stream *s, struct blob *blob)
+{
+    return s->ops->write_unhurried ? s->ops->write_unhurried(s, blob) : s->ops->write(s, blob);
 }
 static inline void stream_pause(struct stream *s, bool paused)
 {

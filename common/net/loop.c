@@ -1,9 +1,10 @@
 /*
  * loop.c - the production struct env: see loop.h.
  *
- * Order within a turn: descriptors and signals (libevent), streams with
- * decrypted input left over, due timers, end-of-turn work, output. The last
- * two repeat while output callbacks make new work, a bounded number of times.
+ * Order within a turn: descriptors and signals (libevent), streams with input
+ * (within a bound), due timers, end-of-turn work, output. The last two repeat
+ * while output callbacks make new work, a bounded number of times; output
+ * without hurry comes last.
  */
 #include "common/net/loop_internal.h"
 
@@ -33,6 +34,11 @@ void loop_touch(struct loop *loop)
 {
     if (loop->turn_start_ns == 0)
         loop->turn_start_ns = clock_ns();
+}
+
+uint64_t loop_turn_us(const struct loop *loop)
+{
+    return (clock_ns() - loop->turn_start_ns) / 1000;
 }
 
 static uint64_t loop_mono_ms(struct env *env)
@@ -124,6 +130,11 @@ void loop_write_metrics(struct loop *loop, struct buf *out)
         "most of it since the last scrape\n"
         "# TYPE fluxy_loop_longest_turn_cpu_seconds gauge\n"
         "fluxy_loop_longest_turn_cpu_seconds %.6f\n"
+        "# HELP fluxy_loop_put_off_total Turns that left sockets to the next one, so as not "
+        "to take too long\n"
+        "# TYPE fluxy_loop_put_off_total counter\n"
+        "fluxy_loop_put_off_total{dir=\"in\"} %llu\n"
+        "fluxy_loop_put_off_total{dir=\"out\"} %llu\n"
         "# HELP fluxy_sockets_accepted Open sockets that came through a listener\n"
         "# TYPE fluxy_sockets_accepted gauge\n"
         "fluxy_sockets_accepted %zu\n"
@@ -133,6 +144,7 @@ void loop_write_metrics(struct loop *loop, struct buf *out)
         "fluxy_accept_rests_total %llu\n",
         (unsigned long long)loop->turns, (unsigned long long)loop->slow_turns,
         (double)loop->scraped_longest_us / 1e6, (double)loop->scraped_busiest_us / 1e6,
+        (unsigned long long)loop->reads_put_off, (unsigned long long)loop->writes_put_off,
         loop->accepted, (unsigned long long)loop->accept_rests);
     loop->scraped_longest_us = loop->scraped_busiest_us = 0;
 }
@@ -191,7 +203,9 @@ int loop_new(struct loop **ret_loop)
         return -ENOMEM;
     env_init(&loop->env, &loop_ops);
     list_init(&loop->dirty);
-    list_init(&loop->ready);
+    list_init(&loop->unhurried);
+    list_init(&loop->links_ready);
+    fair_init(&loop->clients_ready, 0);
     list_init(&loop->leaving);
     list_init(&loop->dead);
     list_init(&loop->full_waiters);
@@ -252,8 +266,9 @@ static int loop_arm_wake(struct loop *loop)
 
 static bool loop_has_work(const struct loop *loop)
 {
-    return !list_empty(&loop->dirty) || !list_empty(&loop->ready) ||
-           !list_empty(&loop->env.later) || !list_empty(&loop->env.free_later);
+    return !list_empty(&loop->dirty) || !list_empty(&loop->unhurried) ||
+           stream_tcp_is_any_ready(loop) || !list_empty(&loop->env.later) ||
+           !list_empty(&loop->env.free_later);
 }
 
 /* Microseconds of processor time since it was asked last; waiting for events takes none. */
@@ -280,6 +295,9 @@ static void loop_end_turn(struct loop *loop)
             break;
         stream_tcp_flush_all(loop);
     }
+    stream_tcp_flush_unhurried(loop);
+    if (!list_empty(&loop->dirty) || !list_empty(&loop->unhurried))
+        loop->writes_put_off++;
     us = (clock_ns() - loop->turn_start_ns) / 1000;
     if (us > loop->longest_turn_us)
         loop->longest_turn_us = us;

@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "common/base/fair.h"
 #include "common/net/loop.h"
 
 #define LOOP_SCRATCH_BYTES (64u * 1024)
@@ -37,9 +38,11 @@ struct loop {
     uint64_t cpu_ns;             /* of the thread, at the end of the last turn */
     uint64_t turns, slow_turns;
 
-    struct list dirty;   /* streams with output that has not been offered to the kernel */
-    struct list ready;   /* streams with input that the kernel no longer announces (TLS records
-                            read ahead) */
+    struct list dirty;         /* streams with output that has not been offered to the kernel */
+    struct list unhurried;     /* the same, and nobody waits for it */
+    struct list links_ready;   /* streams with input: links, */
+    struct fair clients_ready; /* and all others, tenants in turn */
+    uint64_t reads_put_off, writes_put_off; /* turns that left such streams to the next one */
     struct list leaving; /* streams that have no owner any more and still write or wait for
                             their peer */
     struct list dead;    /* streams to be freed after this turn */
@@ -62,9 +65,16 @@ struct loop {
     char write_scratch[LOOP_SCRATCH_BYTES];
 };
 
-/* stream_tcp.c: one write for each dirty stream; reads for the ready ones. */
+/* Microseconds since this turn began. */
+uint64_t loop_turn_us(const struct loop *loop);
+
+/* stream_tcp_turns.c: one write for each dirty stream; for some of those without hurry, at the
+ * end of the turn; reads for the ready ones. */
 void stream_tcp_flush_all(struct loop *loop);
+void stream_tcp_flush_unhurried(struct loop *loop);
 void stream_tcp_read_ready(struct loop *loop);
+bool stream_tcp_is_any_ready(const struct loop *loop);
+/* stream_tcp.c */
 void stream_tcp_reap(struct later *later, void *arg);
 /* The loop goes: nobody will write out what the leaving streams still hold. */
 void stream_tcp_drop_leaving(struct loop *loop);

@@ -4,7 +4,8 @@
  *
  * Output: stream_write() queues a reference and puts the stream on the loop's
  * dirty list; stream_tcp_flush_all() at the end of the turn writes each once.
- * Only when the kernel takes no more is a write event made.
+ * Input: what the kernel announces waits for its turn in the same way
+ * (stream_tcp_turns.c). Only when the kernel takes no more is a write event made.
  */
 #include "common/net/stream_tcp_internal.h"
 
@@ -64,18 +65,6 @@ void stream_tcp_unwait_writable(struct stream_tcp *s)
     s->write_event = NULL;
 }
 
-void stream_tcp_mark_dirty(struct stream_tcp *s)
-{
-    if (!list_linked(&s->work))
-        list_add_tail(&s->loop->dirty, &s->work);
-}
-
-void stream_tcp_mark_ready(struct stream_tcp *s)
-{
-    if (!list_linked(&s->ready))
-        list_add_tail(&s->loop->ready, &s->ready);
-}
-
 /* ---- ending ---- */
 
 static void tcp_close_fd(struct stream_tcp *s)
@@ -108,7 +97,8 @@ void stream_tcp_die(struct stream_tcp *s)
     s->stream.queued_bytes = 0;
     s->state = STREAM_DEAD;
     list_del(&s->work);
-    list_del(&s->ready);
+    s->is_unhurried = false;
+    stream_tcp_unmark_ready(s);
     list_del(&s->leaving);
     list_add_tail(&s->loop->dead, &s->work);
     env_free_later(&s->loop->env, &s->loop->reap);
@@ -189,13 +179,9 @@ static void tcp_on_readable(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     loop_touch(s->loop);
-    if (s->state == STREAM_HANDSHAKING) {
-        stream_tcp_handshake(s);
-        return;
-    }
-    if (s->write_wants_read)
+    if (s->write_wants_read && s->state != STREAM_HANDSHAKING)
         stream_tcp_mark_dirty(s);
-    stream_tcp_read(s);
+    stream_tcp_mark_ready(s);
 }
 
 static void tcp_on_writable(evutil_socket_t fd, short what, void *arg)
@@ -221,11 +207,8 @@ static void tcp_on_writable(evutil_socket_t fd, short what, void *arg)
     case STREAM_OPEN:
     case STREAM_FLUSHING:
     case STREAM_DRAINING:
-        if (s->read_wants_write) {
-            stream_tcp_read(s);
-            if (s->state == STREAM_DEAD)
-                return;
-        }
+        if (s->read_wants_write)
+            stream_tcp_mark_ready(s);
         /* Later in the turn, together with what this turn adds; the event goes when the queue
          * is empty. */
         stream_tcp_mark_dirty(s);
@@ -237,9 +220,12 @@ static void tcp_on_writable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- struct stream_ops ---- */
 
-static int tcp_write(struct stream *stream, struct blob *blob)
+/* 0; -ENOMEM; WAITS_FOR_SOCKET: queued, and the socket says when it can be written. */
+enum { WAITS_FOR_SOCKET = 1 };
+
+static int tcp_queue(struct stream_tcp *s, struct blob *blob)
 {
-    struct stream_tcp *s = tcp_of(stream);
+    struct stream *stream = &s->stream;
     int r;
 
     assert(s->state <= STREAM_OPEN);
@@ -249,9 +235,27 @@ static int tcp_write(struct stream *stream, struct blob *blob)
     stream->queued_bytes += blob->len;
     if (stream->queued_bytes > stream->high_bytes)
         s->above_high = true;
-    if (!s->write_event && !s->write_wants_read) /* else the socket says when */
+    return s->write_event || s->write_wants_read ? WAITS_FOR_SOCKET : 0;
+}
+
+static int tcp_write(struct stream *stream, struct blob *blob)
+{
+    struct stream_tcp *s = tcp_of(stream);
+    int r = tcp_queue(s, blob);
+
+    if (r == 0)
         stream_tcp_mark_dirty(s);
-    return 0;
+    return MIN(r, 0);
+}
+
+static int tcp_write_unhurried(struct stream *stream, struct blob *blob)
+{
+    struct stream_tcp *s = tcp_of(stream);
+    int r = tcp_queue(s, blob);
+
+    if (r == 0)
+        stream_tcp_mark_unhurried(s);
+    return MIN(r, 0);
 }
 
 static void tcp_pause(struct stream *stream, bool paused)
@@ -292,6 +296,7 @@ static void tcp_close(struct stream *stream, bool flush)
 
 static const struct stream_ops tcp_ops = {
     .write = tcp_write,
+    .write_unhurried = tcp_write_unhurried,
     .pause = tcp_pause,
     .close = tcp_close,
 };
@@ -316,7 +321,7 @@ int stream_tcp_new_unconnected(struct loop *loop, const struct stream_events *ev
     s->fd = -1;
     s->state = STREAM_CONNECTING;
     list_init(&s->work);
-    list_init(&s->ready);
+    list_init(&s->ready.link);
     list_init(&s->leaving);
     timer_init(&s->deadline, tcp_on_deadline, s);
     outq_init(&s->out);

@@ -39,13 +39,15 @@ struct stream_tcp {
     bool above_high : 1;       /* on_drained is owed */
     bool read_wants_write : 1; /* TLS: reading goes on when the socket is writable */
     bool write_wants_read : 1; /* TLS: writing goes on when it is readable */
+    bool is_unhurried : 1;     /* work is on loop->unhurried */
+    bool is_first : 1;         /* ready is on loop->links_ready, not among clients_ready */
     struct event read_event;
     struct event
         *write_event; /* exists while writing, connecting or handshaking waits for the socket */
-    struct list work; /* on loop->dirty, or loop->dead */
-    struct list ready;     /* on loop->ready */
-    struct list leaving;   /* on loop->leaving while closing without an owner */
-    struct timer deadline; /* of connecting, handshaking, closing */
+    struct list work; /* on loop->dirty, loop->unhurried, or loop->dead */
+    struct fair_item ready; /* has input, and waits for its turn */
+    struct list leaving;    /* on loop->leaving while closing without an owner */
+    struct timer deadline;  /* of connecting, handshaking, closing */
     struct outq out;
     struct tls_session *tls;     /* NULL: plain */
     struct connect_job *connect; /* outgoing, until connected */
@@ -69,14 +71,23 @@ int stream_tcp_set_reading(struct stream_tcp *s, bool on);
 /* The write event, which exists only while something waits for it. */
 int stream_tcp_wait_writable(struct stream_tcp *s);
 void stream_tcp_unwait_writable(struct stream_tcp *s);
-void stream_tcp_mark_dirty(
-    struct stream_tcp *s); /* has output: written at the end of the turn */
-void stream_tcp_mark_ready(
-    struct stream_tcp *s); /* has input that the socket does not announce */
 /* Gives up everything but the memory, which goes when the turn has ended. Tells nobody. */
 void stream_tcp_die(struct stream_tcp *s);
-void stream_tcp_read(struct stream_tcp *s);
+void stream_tcp_flush(struct stream_tcp *s);
+bool stream_tcp_may_read(const struct stream_tcp *s);
+/* Reads at most `share` bytes; returns how many there were. */
+size_t stream_tcp_read(struct stream_tcp *s, size_t share);
 void stream_tcp_handshake(struct stream_tcp *s);
+
+/* ---- stream_tcp_turns.c ---- */
+
+/* Has output: written at the end of the turn, or, unless something comes that has to hurry,
+ * when there is time. */
+void stream_tcp_mark_dirty(struct stream_tcp *s);
+void stream_tcp_mark_unhurried(struct stream_tcp *s);
+/* Has, or may have, input: read when it is its turn. */
+void stream_tcp_mark_ready(struct stream_tcp *s);
+void stream_tcp_unmark_ready(struct stream_tcp *s);
 
 /* connect.c: connect() on the stream's socket has ended, err 0 or an errno. */
 void connect_on_result(struct connect_job *job, int err);

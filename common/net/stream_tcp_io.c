@@ -3,7 +3,7 @@
  * of a turn, what is read when there is some, and the TLS handshake before it.
  *
  * Either way at most a share per turn, so that one fast peer does not keep the
- * others waiting. TLS may want to read in order to write and the other way
+ * others waiting (stream_tcp_turns.c). TLS may want to read in order to write and the other way
  * round; both wishes are remembered and met when the socket is ready for them.
  */
 #include <errno.h>
@@ -117,7 +117,7 @@ static void tcp_begin_draining(struct stream_tcp *s)
         stream_tcp_die(s);
 }
 
-static void tcp_flush(struct stream_tcp *s)
+void stream_tcp_flush(struct stream_tcp *s)
 {
     int r;
 
@@ -140,24 +140,6 @@ static void tcp_flush(struct stream_tcp *s)
     }
 }
 
-void stream_tcp_flush_all(struct loop *loop)
-{
-    struct list now; /* what on_drained adds goes into the next round */
-
-    list_init(&now);
-    list_splice_tail(&now, &loop->dirty);
-    while (!list_empty(&now) && loop->flushes_left > 0) {
-        struct stream_tcp *s = list_first(&now, struct stream_tcp, work);
-
-        list_del(&s->work);
-        loop->flushes_left--;
-        tcp_flush(s);
-    }
-    /* The rest is written first in the next turn, which does not wait. */
-    list_splice_tail(&now, &loop->dirty);
-    list_splice_tail(&loop->dirty, &now);
-}
-
 /* ---- reading ---- */
 
 /* 0 with bytes, 0 with none at the end, TLS_WANT_*, or -errno. */
@@ -176,41 +158,45 @@ static int tcp_read_some(struct stream_tcp *s, char *buf, size_t size, size_t *r
     return 0;
 }
 
-static bool tcp_may_read(const struct stream_tcp *s)
+bool stream_tcp_may_read(const struct stream_tcp *s)
 {
     return (s->state == STREAM_OPEN && !s->paused) || s->state == STREAM_FLUSHING ||
            s->state == STREAM_DRAINING;
 }
 
-void stream_tcp_read(struct stream_tcp *s)
+size_t stream_tcp_read(struct stream_tcp *s, size_t share)
 {
+    size_t got = 0;
+
     s->read_wants_write = false;
-    for (size_t got = 0, n = 0; got < STREAM_READ_PER_TURN && tcp_may_read(s); got += n) {
+    for (size_t n = 0; got < share && stream_tcp_may_read(s);) {
         char *buf = s->loop->read_scratch;
         bool was_tls = s->tls != NULL;
-        int r = tcp_read_some(s, buf, LOOP_SCRATCH_BYTES, &n);
+        int r = tcp_read_some(s, buf, MIN(share - got, (size_t)LOOP_SCRATCH_BYTES), &n);
 
         if (r == TLS_WANT_READ)
-            return;
+            return got;
         if (r == TLS_WANT_WRITE) {
             s->read_wants_write = true;
             if (stream_tcp_wait_writable(s) < 0)
                 stream_tcp_end(s, STREAM_END_ERROR);
-            return;
+            return got;
         }
         if (r < 0 || n == 0) {
             stream_tcp_end(s, r < 0 ? tcp_end_of(r) : STREAM_END_EOF);
-            return;
+            return got;
         }
+        got += n;
         if (s->state == STREAM_OPEN && s->stream.events)
             s->stream.events->on_bytes(s->stream.owner, slice_of(buf, n));
         /* s may be closed by now; its memory is still there. on_bytes may also have called
          * stream_tcp_start_tls(). */
         if (!was_tls || !tls_session_has_pending(s->tls))
-            return; /* what the socket still has, it announces again */
+            return got; /* what the socket still has, it announces again */
     }
-    if (tcp_may_read(s) && s->tls && tls_session_has_pending(s->tls))
+    if (stream_tcp_may_read(s) && s->tls && tls_session_has_pending(s->tls))
         stream_tcp_mark_ready(s);
+    return got;
 }
 
 void stream_tcp_handshake(struct stream_tcp *s)
@@ -246,21 +232,4 @@ void stream_tcp_handshake(struct stream_tcp *s)
         s); /* the peer's first record may have come with its last handshake message */
     if (s->stream.events && s->stream.events->on_open)
         s->stream.events->on_open(s->stream.owner);
-}
-
-void stream_tcp_read_ready(struct loop *loop)
-{
-    struct list now;
-
-    list_init(&now);
-    list_splice_tail(&now, &loop->ready);
-    while (!list_empty(&now)) {
-        struct stream_tcp *s = list_first(&now, struct stream_tcp, ready);
-
-        list_del(&s->ready);
-        if (s->state == STREAM_HANDSHAKING)
-            stream_tcp_handshake(s);
-        else
-            stream_tcp_read(s);
-    }
 }

@@ -274,6 +274,7 @@ static void on_admitted(void *arg, struct admission *admission)
         api_reply_error(req, admission->error, slice_of(NULL, 0));
         return;
     }
+    http_exchange_of_tenant(req->ex, hash_slice(slice_str(admission->token.project)));
     req->roles_text = roles_text(admission->token.roles, req->roles);
     if ((route->needs & HAS_ROOM) && !api_may_use_room(req, slice_str(req->room)))
         return;

@@ -31,6 +31,12 @@ void http_exchange_reply(struct http_exchange *ex, const struct http_response *r
     conn_after_reply(conn, keep_alive);
 }
 
+void http_exchange_of_tenant(struct http_exchange *ex, uint64_t tenant)
+{
+    if (ex->conn)
+        ex->conn->stream->tenant = tenant;
+}
+
 struct stream *http_exchange_upgrade(struct http_exchange *ex,
                                      const struct http_header *headers, size_t n_headers,
                                      struct buf *ret_rest)

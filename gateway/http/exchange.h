@@ -64,6 +64,9 @@ struct http_exchange {
  * connection with it. */
 void http_exchange_reply(struct http_exchange *ex, const struct http_response *response);
 
+/* Who asks is known: its connection is read in turn with those of other tenants. */
+void http_exchange_of_tenant(struct http_exchange *ex, uint64_t tenant);
+
 /*
  * Switches protocols: answers 101 with these headers and hands the stream over, without events
  * (the caller sets its own at once). ret_rest: bytes that came behind the request. NULL when

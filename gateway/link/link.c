@@ -409,7 +409,9 @@ static void try_connect(struct link *link)
     if (r < 0) {
         link->stream = NULL;
         link_down(link, "cannot begin to connect");
+        return;
     }
+    link->stream->is_link = true;
 }
 
 static void beat(struct link *link)

@@ -438,6 +438,7 @@ static int write_frame(struct attach *a, struct slice json, struct framing_id id
 {
     bool is_page = a->state == ATTACH_STATE_CATCHING;
     AUTO(blob_unref) struct blob *frame = NULL;
+    int r = -ENOMEM;
 
     if (!is_page && session_is_overfull(a->session)) {
         metrics_of(a)->slow_closed++;
@@ -447,7 +448,10 @@ static int write_frame(struct attach *a, struct slice json, struct framing_id id
     frame = framing_build(a->framing, json, id);
     if (is_page && frame)
         a->session->page_bytes += frame->len;
-    if (!frame || session_write(a->session, frame) < 0) {
+    if (frame)
+        r = is_page ? session_write_unhurried(a->session, frame)
+                    : session_write(a->session, frame);
+    if (r < 0) {
         session_end_failed(a->session, -ENOMEM);
         return -ENOMEM;
     }

@@ -79,9 +79,13 @@ static bool slow_may_have(struct attach *a, const struct msg_ROOM_EVENT *event)
     return false;
 }
 
-static int write_to(struct attach *a, struct blob *frame)
+/* The news of many rooms about who is here must not stand before what is said in them. */
+static int write_to(struct attach *a, const struct msg_ROOM_EVENT *event, struct blob *frame)
 {
-    return a->stream ? stream_write(a->stream, frame) : session_write(a->session, frame);
+    if (!a->stream)
+        return session_write(a->session, frame);
+    return event->flags & EVENT_PRESENCE ? stream_write_unhurried(a->stream, frame)
+                                         : stream_write(a->stream, frame);
 }
 
 /* True when the frame was queued. The member may be gone afterwards. */
@@ -99,7 +103,7 @@ static bool give(struct attach *a, const struct msg_ROOM_EVENT *event,
     if (attach_queued(a) > soft && !slow_may_have(a, event))
         return false;
     a->cursor = MAX(a->cursor, event->seq);
-    if (write_to(a, frames->of[a->framing]) < 0) {
+    if (write_to(a, event, frames->of[a->framing]) < 0) {
         session_end_failed(a->session, -ENOMEM);
         return false;
     }

@@ -47,6 +47,8 @@ static struct session *session_new(struct sessions *all, const struct session_pa
         return NULL;
     s->all = all;
     s->stream = sink->stream;
+    if (s->stream)
+        s->stream->tenant = hash_slice(params->project);
     s->framing = (uint8_t)sink->framing;
     s->is_native = params->native;
     s->many_rooms = params->many_rooms;

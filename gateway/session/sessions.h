@@ -150,3 +150,9 @@ static inline int session_write(struct session *session, struct blob *frame)
     return session->stream ? stream_write(session->stream, frame)
                            : session->events->write(session->owner, frame);
 }
+/* What is said in rooms goes first (stream_write_unhurried()). */
+static inline int session_write_unhurried(struct session *session, struct blob *frame)
+{
+    return session->stream ? stream_write_unhurried(session->stream, frame)
+                           : session->events->write(session->owner, frame);
+}

@@ -377,6 +377,7 @@ static int come_up(struct peer *peer)
     struct peers *peers = peer->peers;
 
     peer->state = PEER_UP;
+    peer->stream->is_link = true;
     peers->n_greeting--;
     peers->n_up++;
     peers->metrics->links++;

@@ -229,7 +229,8 @@ static void socket_close(struct stream *stream, bool flush)
     (void)flush;
 }
 
-static const struct stream_ops stream_ops = {socket_write, socket_pause, socket_close};
+static const struct stream_ops stream_ops = {
+    .write = socket_write, .pause = socket_pause, .close = socket_close};
 
 /* ---- coming and going ---- */
 

@@ -33,19 +33,11 @@ const dir = mkdtempSync(join(tmpdir(), 'fluxy-return-'));
 const cluster = (...args) => execFileSync(tool, [...args, '--dir', dir], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 const state = () => JSON.parse(cluster('status', '--json').trim().split('\n').at(-1));
 
-const snaps = {};
-import { readFileSync } from 'node:fs';
-/** The longest turns of the loops since they were last asked, in ms. */
+/** The longest turns of the loops since they were last asked, and the processor time of the busiest, in ms. */
 async function turns(nodes) {
     const texts = await Promise.all(nodes.map(async ({ admin }) => (await fetch(`${admin}/metrics`)).text()));
-    nodes.forEach((n, i) => {
-        const m = new Map(texts[i].split('\n').filter((l) => l && l[0] !== '#').map((l) => [l.slice(0, l.lastIndexOf(' ')), Number(l.slice(l.lastIndexOf(' ') + 1))]));
-        const st = readFileSync(`/proc/${n.pid}/stat`, 'utf8').split(') ')[1].split(' ');
-        m.set('CPU user ms', 10 * st[11]); m.set('CPU sys ms', 10 * st[12]);
-        const old = snaps[n.pid]; snaps[n.pid] = m;
-        if (process.env.SNAP && old) { console.log('--', n.id ?? n.name ?? n.pid); for (const [k, v] of m) { const d = v - (old.get(k) ?? 0); if (k.includes('longest') ) console.log('   ', k, v); else if (d && !k.includes('bucket')) console.log('   ', k, d); } }
-    });
-    return texts.map((text) => `${Number((1000 * /^fluxy_loop_longest_turn_seconds (\S+)/m.exec(text)[1]).toFixed(1))}/${Number((1000 * /^fluxy_loop_longest_turn_cpu_seconds (\S+)/m.exec(text)[1]).toFixed(1))}`);
+    const ms = (text, name) => Number((1000 * new RegExp(`^fluxy_loop_longest_turn_${name} (\\S+)`, 'm').exec(text)[1]).toFixed(1));
+    return texts.map((text) => ({ longest: ms(text, 'seconds'), busiest: ms(text, 'cpu_seconds') }));
 }
 
 /** What `return` printed. The gateways are killed when it says that its clients are in. */
@@ -81,7 +73,8 @@ async function floor() {
 function print(name, r) {
     console.log(`${name}: ${r.ok ? 'all' : 'NOT all'} of ${r.clients} back and gapless in ${r.secondsUntilAllAreBack} s (p50 ${r.p50Ms} ms, p99 ${r.p99Ms} ms from their drop; ` +
         `${r.attempts - r.clients} attempts, ${r.failedAttempts} failed)`);
-    console.log(`  longest turns: shards ${r.longestTurnMs.shards.join(', ')} ms; gateway of those who stayed, and the others: ${r.longestTurnMs.gateways.join(', ')} ms`);
+    const texts = (turns) => turns.map(({ longest, busiest }) => `${longest} (${busiest})`).join(', ');
+    console.log(`  longest turns (processor time): shards ${texts(r.longestTurnMs.shards)} ms; gateway where nobody returned, and the others: ${texts(r.longestTurnMs.gateways)} ms`);
     for (const [when, f] of [['before', r.stayedBefore], ['meanwhile', r.stayedMeanwhile]]) {
         console.log(`  who stayed, ${when.padEnd(9)}: ${f.messages} messages, p50 ${f.p50Ms} ms, p99 ${f.p99Ms} ms (${f.p99MsByGateway[0]} ms where nobody returned, ${f.p99MsByGateway[1]} ms where thousands did), max ${f.maxMs} ms (the generator itself was ${f.generatorP99Ms} ms late, p99)`);
     }

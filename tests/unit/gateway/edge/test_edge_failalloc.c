@@ -43,7 +43,8 @@ static void sink_close(struct stream *s, bool flush)
     ((struct sink *)s)->closed = true;
 }
 
-static const struct stream_ops sink_ops = {sink_write, sink_pause, sink_close};
+static const struct stream_ops sink_ops = {
+    .write = sink_write, .pause = sink_pause, .close = sink_close};
 
 /* The peer sends this, a few bytes at a time. */
 static void sink_receive(struct sink *sink, struct slice wire)

@@ -35,7 +35,8 @@ static void sink_close(struct stream *s, bool flush)
     (void)flush;
 }
 
-static const struct stream_ops sink_ops = {sink_write, sink_pause, sink_close};
+static const struct stream_ops sink_ops = {
+    .write = sink_write, .pause = sink_pause, .close = sink_close};
 
 /* ---- the edge ---- */
 

@@ -6,14 +6,16 @@
  *           ->  traffic.c (messages)   ->  check.c (promises), histo.c, proc.c
  *           ->  report.c (JSON)
  */
+#include <poll.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "tests/bench/crowd.h"
 #include "tests/bench/proc.h"
 #include "tests/bench/report.h"
 #include "tests/bench/tool.h"
 #include "tests/bench/traffic.h"
+
+#define LOOK_MS 100 /* at the memory of the servers */
 
 static uint64_t seconds_ns(double s)
 {
@@ -52,6 +54,26 @@ static void sample_pss(const struct load_options *o, int64_t *ret_bytes)
     }
 }
 
+/* Until no process has given memory back for --settle seconds; ten times as long at the most.
+ */
+static void await_memory(const struct load_options *o, int64_t *ret_bytes)
+{
+    uint64_t start = now_ns(), still_since = start, settle = seconds_ns(o->settle_s);
+
+    sample_pss(o, ret_bytes);
+    while (now_ns() - still_since < settle && now_ns() - start < 10 * settle) {
+        int64_t now_bytes[LOAD_MAX_PIDS];
+
+        (void)poll(NULL, 0, LOOK_MS); /* interrupted: looks sooner */
+        sample_pss(o, now_bytes);
+        for (uint32_t i = 0; i < o->n_pids; i++) {
+            if (now_bytes[i] < ret_bytes[i])
+                still_since = now_ns();
+            ret_bytes[i] = now_bytes[i];
+        }
+    }
+}
+
 static void sample_cpu(const struct load_options *o, int64_t *cpu_us, int sign)
 {
     for (uint32_t i = 0; i < o->n_pids; i++)
@@ -78,8 +100,7 @@ static bool run_idle(const struct load_options *o)
     sample_pss(o, r.open_bytes);
 
     crowd_disperse(crowd);
-    (void)usleep((useconds_t)(o->settle_s * 1e6)); /* interrupted is as good */
-    sample_pss(o, r.after_bytes);
+    await_memory(o, r.after_bytes);
     ok = report_idle(o, crowd, &r);
     crowd_free(crowd);
     return ok;

@@ -113,7 +113,6 @@ await fill(a, 60);
 await fill(b, 20);
 const flood = await start('flood.mjs', { ...a, options });
 const calm = await start('measure.mjs', b);
-await sleep(2000);
 
 const phases = { quiet: {}, flood: {} };
 const processes = { quiet: {}, flood: {} };
@@ -126,11 +125,29 @@ async function look(admin) {
 const nodes = [...up.gateways, ...up.shards];
 const lookAll = () => Promise.all(nodes.map((node) => look(node.admin)));
 
+const LOOK_MS = 250;
+const REST_MS = 60000;
+const AT_REST = 0.5; // of a core, in each process: what is measured goes on
+
+/** Until what the flood has left behind is done with: no process is busy any more. */
+async function atRest() {
+  const end = performance.now() + REST_MS;
+  for (let was = await lookAll(), at = performance.now(); ;) {
+    await sleep(LOOK_MS);
+    const now = await lookAll();
+    const elapsed = (performance.now() - at) / 1000;
+    if (now.every(({ cpu }, i) => (cpu - was[i].cpu) / elapsed < AT_REST)) return;
+    if (performance.now() > end) throw new Error(`the cluster is still busy after ${REST_MS} ms`);
+    was = now;
+    at = performance.now();
+  }
+}
+
 const work = {};
 for (let round = 0; round < rounds; round++) {
   for (const phase of ['quiet', 'flood']) {
     await flood(phase === 'flood' ? 'on' : 'off');
-    await sleep(500);
+    if (phase === 'quiet') await atRest();
     await calm('next');
     const before = await lookAll();
     await sleep(seconds * 1000);

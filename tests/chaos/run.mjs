@@ -71,6 +71,24 @@ function options(values, seed) {
   };
 }
 
+let current; // the campaign that runs
+let leaving;
+
+/** What was started is stopped first; whoever is impatient is told so. */
+function leave(why, status) {
+  console.error(leaving ? 'still stopping what was started' : `${why}: stopping what was started`);
+  leaving ??= Promise.resolve(current?.abandon())
+    .catch((error) => console.error(error.message))
+    .finally(() => process.exit(status));
+}
+
+/** A campaign that is abandoned fails in one way or another; that is no news. */
+function fail(error) {
+  if (leaving) return;
+  console.error(error);
+  leave('a fault of the campaign itself', 1);
+}
+
 async function main() {
   const values = parse();
   if (values.help) {
@@ -85,9 +103,8 @@ async function main() {
       for (const round of plan) for (const f of round.faults) console.log(`round ${round.round + 1}${round.alone ? ', alone' : ''}: ${JSON.stringify(f)}`);
       continue;
     }
-    const campaign = new Campaign(chosen);
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => campaign.abandon().finally(() => process.exit(130)));
-    const report = await campaign.run();
+    current = new Campaign(chosen);
+    const report = await current.run();
     reports.push(report);
     console.log(summary(report));
     if (values.report) writeFileSync(values.report, `${JSON.stringify(reports, null, 2)}\n`);
@@ -98,4 +115,7 @@ async function main() {
   return total((r) => r.violations.total) > 0 ? 1 : 0;
 }
 
-process.exit(await main());
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => leave(signal, 130));
+process.on('uncaughtException', fail);
+process.on('unhandledRejection', fail);
+main().then((status) => leaving ?? process.exit(status), fail);

@@ -16,6 +16,7 @@ const SETTLE_MS = 60000; // every write is settled
 const CONVERGE_MS = 30000; // everybody has everything
 const PRESENCE_MS = 25000; // 15 s are promised from a gateway's death on; the rest is for a loaded machine
 const FLOW_MS = 30000; // after a single fault
+const ABANDON_MS = 120000; // the slowest command may be under way
 const SLOWEST = 10;
 
 /** Small tails, so that resumes read the database; rooms that nobody writes in sleep. */
@@ -51,8 +52,9 @@ export class Campaign {
     const [planRandom, peopleRandom] = [random.fork(), random.fork()];
     const plan = makePlan(planRandom, options);
     this.began = performance.now();
-    this.scene = await Scene.up({ gateways: options.gateways, shards: options.shards, env: { ...ENVIRONMENT, ...options.env }, proxy: options.proxy });
+    this.scene = await Scene.make({ gateways: options.gateways, shards: options.shards, proxy: options.proxy });
     try {
+      await this.scene.begin({ ...ENVIRONMENT, ...options.env });
       this.population = new Population(this.scene, { clients: options.clients, random: peopleRandom, violations: this.violations, record: (op) => this.note(op) });
       this.check = new Check(this.scene.cluster, this.population, this.violations);
       this.nemesis = new Nemesis(this.scene, { log: (text) => this.say(text) });
@@ -65,15 +67,17 @@ export class Campaign {
     } finally {
       clearInterval(this.watching);
       this.population?.stop();
-      for (const complaint of await this.scene.down({ keep: options.keep })) this.violations.add('process', complaint);
+      if (!this.isAbandoned) for (const complaint of await this.scene.down({ keep: options.keep })) this.violations.add('process', complaint);
     }
     return this.report();
   }
 
-  /** Somebody wants to stop: what was started is stopped. */
+  /** Somebody wants to stop: what was started is stopped, and run() fails. */
   async abandon() {
+    this.isAbandoned = true;
+    clearInterval(this.watching);
     this.population?.stop();
-    await this.scene?.down();
+    await this.scene?.abandon(ABANDON_MS, { keep: this.options.keep });
   }
 
   note(op) {

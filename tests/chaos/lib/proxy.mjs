@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline';
 
 export class Proxy {
   constructor(program) {
-    this.child = spawn(program, [], { stdio: ['pipe', 'pipe', 'inherit'] });
+    // Ctrl-C is not for it: it ends when its input does.
+    this.child = spawn(program, [], { detached: true, stdio: ['pipe', 'pipe', 'inherit'] });
     this.waiting = [];
     this.ports = new Map();
     createInterface({ input: this.child.stdout }).on('line', (line) => this.waiting.shift()?.(line));

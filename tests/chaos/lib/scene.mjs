@@ -12,12 +12,13 @@ import { Proxy } from './proxy.mjs';
 
 const withPort = (url, port) => url.replace(/:\d+(?=\/|$)/, `:${port}`);
 
-/** running, paused or stopped, as the kernel says. */
-export function processState(pid) {
+/** running, paused or stopped, as the kernel says; ticks: when it was started, so that it is not another one. */
+export function processState(pid, ticks) {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    const letter = stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3);
-    return 'ZX'.includes(letter) ? 'stopped' : 'Tt'.includes(letter) ? 'paused' : 'running';
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [letter] = fields;
+    return 'ZX'.includes(letter) || (ticks !== undefined && Number(fields[19]) !== ticks) ? 'stopped' : 'Tt'.includes(letter) ? 'paused' : 'running';
   } catch {
     return 'stopped';
   }
@@ -25,7 +26,19 @@ export function processState(pid) {
 
 export class Scene {
   /** env: of all gateways and shards. proxy: the relay's program. */
-  static async up({ gateways = 3, shards = 3, spares = 1, env = {}, proxy }) {
+  static async up({ env = {}, ...options }) {
+    const scene = await Scene.make(options);
+    try {
+      await scene.begin(env);
+    } catch (error) {
+      await scene.down().catch((more) => { error.message += `; and it cannot be stopped: ${more.message}`; });
+      throw error;
+    }
+    return scene;
+  }
+
+  /** Nothing is started yet but the relay. */
+  static async make({ gateways = 3, shards = 3, spares = 1, proxy }) {
     const scene = new Scene();
     scene.kinds = { gateway: gateways, shard: shards };
     scene.names = { gateway: [], shard: [] };
@@ -41,12 +54,6 @@ export class Scene {
     cluster.dir = await mkdtemp(join(tmpdir(), 'fluxy-chaos-'));
     scene.cluster = cluster;
     scene.proxy = new Proxy(proxy);
-    try {
-      await scene.begin(env);
-    } catch (error) {
-      await scene.down().catch(() => {});
-      throw error;
-    }
     return scene;
   }
 
@@ -227,5 +234,25 @@ export class Scene {
     await this.cluster.command('down', ...(keep ? [] : ['--wipe']));
     this.proxy.close();
     return complaints;
+  }
+
+  /** Stops everything at once, whatever is under way, and takes it away but for `keep`. What is left after `ms` is killed. */
+  async abandon(ms, { keep = false } = {}) {
+    let timer;
+    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`not stopped within ${ms} ms, now killed: ${this.killAll()}`)), ms); });
+    try {
+      await Promise.race([this.cluster.seal().then(() => this.cluster.command('down', ...(keep ? [] : ['--wipe']))), late]);
+    } finally {
+      clearTimeout(timer);
+      this.proxy.close();
+    }
+  }
+
+  /** The names of those that were still there. PostgreSQL's children go with it. */
+  killAll() {
+    const { nodes } = JSON.parse(readFileSync(join(this.cluster.dir, 'state.json'), 'utf8'));
+    const left = Object.entries(nodes).filter(([, { pid, ticks }]) => processState(pid, ticks) !== 'stopped');
+    for (const [, { pid }] of left) process.kill(pid, 'SIGKILL');
+    return left.map(([name]) => name).join(' ');
   }
 }

@@ -11,6 +11,8 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 const tool = join(root, 'deploy', 'local', 'cluster');
 
 export class Cluster {
+  underWay = new Set(); // commands
+
   /**
    * Starts a cluster. `t` is the context of the test at whose end it is stopped and removed; without one the caller
    * does that (`remove()`).
@@ -30,14 +32,26 @@ export class Cluster {
   /** Runs the cluster tool; the JSON object of its last line, when it printed one. */
   async command(...args) {
     const [verb, ...rest] = args;
+    if (this.isSealed && verb !== 'down') throw new Error(`cluster ${args.join(' ')}: it is being stopped`);
     let stdout;
+    // In a session of its own: Ctrl-C is for us, and does not end it between the start of a node and the note of it.
+    const running = run('setsid', [tool, verb, ...rest, '--dir', this.dir], { maxBuffer: 1 << 24, timeout: 180000 });
+    this.underWay.add(running);
     try {
-      ({ stdout } = await run(tool, [verb, ...rest, '--dir', this.dir], { maxBuffer: 1 << 24, timeout: 180000 }));
+      ({ stdout } = await running);
     } catch (error) {
       throw new Error(`cluster ${args.join(' ')}: ${error.message}\n${error.stdout ?? ''}${error.stderr ?? ''}`);
+    } finally {
+      this.underWay.delete(running);
     }
     const last = stdout.trim().split('\n').at(-1) ?? '';
     return last.startsWith('{') ? JSON.parse(last) : undefined;
+  }
+
+  /** From here on it can only be stopped; resolves when what was under way is over. */
+  async seal() {
+    this.isSealed = true;
+    await Promise.allSettled(this.underWay);
   }
 
   /** stop, start, kill, drain, pause, resume */

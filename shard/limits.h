@@ -21,9 +21,10 @@
 /* ---- Idempotency-Key ---- */
 
 /* How long the answer to a key is kept, and after how long a request that has not ended counts
- * as dead (longer than any call can take). */
+ * as dead: longer than any call can take (CALL_DEADLINE_MS), and no longer than that, since who
+ * comes again after both processes have died waits for it. */
 #define IDEMPOTENCY_KEEP_S 86400
-#define IDEMPOTENCY_STALE_S 30
+#define IDEMPOTENCY_STALE_S 12
 /* Bytes of an answer that is kept; a larger one is not, and its request is done again. */
 #define IDEMPOTENCY_BODY_MAX (256 * KIB)
 /* What a client is told to wait whose first request is still under way. */

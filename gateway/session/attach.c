@@ -398,7 +398,10 @@ static void flush_more(struct attach *a)
 /* What was left out about who is here is told again, to this socket. */
 static void flush_presence(struct attach *a)
 {
-    struct msg msg = {.type = MSG_REFRESH, .REFRESH = {.attach = a->number}};
+    struct msg msg = {.type = MSG_REFRESH,
+                      .REFRESH = {.attach = a->number,
+                                  .project = local_room_project(a->room),
+                                  .room = local_room_name(a->room)}};
 
     if (!a->owes_presence || a->state != ATTACH_STATE_LIVE ||
         attach_queued(a) > a->session->all->marks.low || link_is_full(a->room->link))

@@ -7,6 +7,8 @@
 #include "shard/limits.h"
 #include "shard/metrics.h"
 
+_Static_assert(IDEMPOTENCY_STALE_S * 1000 > CALL_DEADLINE_MS, "a call has ended by then");
+
 /* ---- the end of a call ---- */
 
 static void give_up(struct call *call)

@@ -293,20 +293,20 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
         wait_for_room(attach);
 }
 
-/* Somebody has left a sleeping room, and there are others: they are told once all have been
- * attached again and he has not. What cannot be done now, the gateway asks for again. */
-static void wake(struct gate *gate, const struct msg_DETACH *msg)
+/* Who is in a sleeping room is to be told something, once all have been attached again: that
+ * somebody has left, or what one was too slow for. What cannot be done now, the gateway asks
+ * for again. */
+static void wake(struct gate *gate, struct slice project, struct slice name)
 {
     struct host *host = gate->host;
-    struct msg awake = {.type = MSG_WAKE, .WAKE = {.project = msg->project, .room = msg->room}};
+    struct msg awake = {.type = MSG_WAKE, .WAKE = {.project = project, .room = name}};
     struct room_host *room;
 
-    if (!ident_is_valid(msg->project) || !ident_is_valid(msg->room) ||
-        !host_serves(host, msg->project, msg->room))
+    if (!ident_is_valid(project) || !ident_is_valid(name) || !host_serves(host, project, name))
         return;
-    room = room_find(host, msg->project, msg->room);
+    room = room_find(host, project, name);
     if (!room) {
-        (void)room_open(host, msg->project, msg->room);
+        (void)room_open(host, project, name);
     } else if (room->state == ROOM_ACTIVE) {
         awake.WAKE.seq = room->seq;
         gate_send(gate, &awake);
@@ -326,14 +326,16 @@ void attach_on_detach(struct gate *gate, const struct msg_DETACH *msg)
     }
     old_on_gone_asleep(gate->host, msg);
     if (msg->wake)
-        wake(gate, msg);
+        wake(gate, msg->project, msg->room);
 }
 
 void attach_on_refresh(struct gate *gate, const struct msg_REFRESH *msg)
 {
     struct attach *attach = gate_find_attach(gate, msg->attach);
 
-    if (attach && attach->state == ATTACH_LIVE)
+    if (!attach) /* has crossed a SLEEP, or a MOVED: then it is attached elsewhere, and told */
+        wake(gate, msg->project, msg->room);
+    else if (attach->state == ATTACH_LIVE)
         presence_tell(attach);
 }
 

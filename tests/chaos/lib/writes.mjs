@@ -29,7 +29,8 @@ export class Writes {
 
   /** Keeps what has become of an operation, for the report of the slowest. */
   step(op, what) {
-    if (op.path.length < 30) op.path.push(`${((performance.now() - op.begun) / 1000).toFixed(1)} ${what}`);
+    if (op.path.length === 40) op.path.splice(20, 1);
+    op.path.push(`${((performance.now() - op.begun) / 1000).toFixed(1)} ${what}`);
   }
 
   sent(op, carrier) {

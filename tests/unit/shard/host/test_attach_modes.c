@@ -217,14 +217,17 @@ static void who_was_behind_is_told_who_is_here_and_nobody_else_is(void **state)
 
 static void who_asks_is_told_who_is_here(void **state)
 {
-    struct msg_REFRESH refresh = {.attach = 1};
+    struct msg_REFRESH refresh = {
+        .attach = 1, .project = SLICE_LIT("p"), .room = SLICE_LIT("g")};
+    struct msg_REFRESH nonsense = {.attach = 1, .project = SLICE_LIT("p")};
     struct fx fx;
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
     fx_init(&fx);
-    attach_on_refresh(a->gate, &refresh);
-    fx_expect(a, "", "nobody of that number");
+    attach_on_refresh(a->gate, &nonsense);
+    fx_run(&fx);
+    fx_expect(a, "", "nobody of that number, and no room");
     FX_ATTACH(a, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
     fake_env_advance(&fx.fake, 5000);
     fx_forget(a);
@@ -242,6 +245,26 @@ static void who_asks_is_told_who_is_here(void **state)
     fx_deinit(&fx);
 }
 
+/* The room has fallen asleep meanwhile: all are attached again, and then told. */
+static void who_asks_a_sleeping_room_wakes_it(void **state)
+{
+    struct msg_REFRESH refresh = {
+        .attach = 1, .project = SLICE_LIT("p"), .room = SLICE_LIT("g")};
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    fx_init(&fx);
+    attach_on_refresh(a->gate, &refresh);
+    fx_run(&fx);
+    fx_expect(a, "wake g\n", "awake");
+    a->hides_presence = false;
+    FX_ATTACH(a, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_REATTACH);
+    fake_env_advance(&fx.fake, 5000);
+    assert_true(fx_got(a, "{presence online=1 users=1}"));
+    fx_deinit(&fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +276,7 @@ int main(void)
         cmocka_unit_test(a_paused_catch_up_begins_with_more),
         cmocka_unit_test(who_was_behind_is_told_who_is_here_and_nobody_else_is),
         cmocka_unit_test(who_asks_is_told_who_is_here),
+        cmocka_unit_test(who_asks_a_sleeping_room_wakes_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -200,6 +200,9 @@
 #define MOVE_SLOW_MS 40
 /* Rooms sent off in one turn; those without sockets need no place for long. */
 #define ROOMS_MOVED_PER_TURN 200
+/* Rooms that end in one turn because another database server answers, and sockets in them. */
+#define DROPS_PER_TURN 50
+#define DROPS_SOCKETS_PER_TURN 1000
 /* From a new ring to the first room that goes: by then gateways and new owners know it too, and
  * have connected. */
 #define MOVE_GRACE_MS 300

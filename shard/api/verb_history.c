@@ -151,7 +151,7 @@ static void reply(struct call *call)
                               .now_us = host_now_us(call->host),
                               .has_more = h->has_more};
 
-    if (!room) {
+    if (!room || room->state != ROOM_ACTIVE) { /* it may be of another generation by now */
         call_moved(call);
         return;
     }

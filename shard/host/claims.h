@@ -24,6 +24,8 @@ struct claims {
 void claims_init(struct claims *claims);
 /* The host goes: no further one is started. */
 void claims_stop(struct claims *claims);
+/* Or not for good. */
+void claims_go_on(struct claims *claims);
 /* More rooms wait than are taken in: somebody comes back later. */
 bool claims_are_full(const struct claims *claims);
 /* room_start_claim() is called, now or when it is the room's turn. */

@@ -128,6 +128,7 @@ int host_new(struct env *env, struct store *store, struct committer *committer,
     claims_init(&host->claims);
     list_init(&host->all_gates);
     moves_init(&host->moves, host);
+    drops_init(&host->drops, host);
     reaches_init(&host->reaches);
     timer_init(&host->tick, on_tick, host);
     r = pace_new(env, metrics, &host->pace);
@@ -161,6 +162,7 @@ void host_free(struct host *host)
         room_close(list_first(&host->rooms_by_use, struct room_host, by_use), ROOM_END_SILENT);
     env_timer_cancel(host->env, &host->tick);
     moves_stop(&host->moves);
+    drops_stop(&host->drops);
     fences_stop(host);
     pace_stop(host->pace);
     expiry_free(host->expiry);
@@ -236,6 +238,7 @@ void host_store_is_back(struct host *host)
 
 void host_store_replaced(struct host *host)
 {
-    host_drop_rooms(host);
+    reaches_forget(&host->reaches);
+    drops_begin(&host->drops);
     gates_tell_replaced(host);
 }

@@ -13,6 +13,7 @@
 #include "common/base/map.h"
 #include "shard/commit/committer.h"
 #include "shard/host/claims.h"
+#include "shard/host/drops.h"
 #include "shard/host/moves.h"
 #include "shard/host/reach.h"
 #include "shard/store/store.h"
@@ -57,6 +58,7 @@ struct host {
     struct lookups *lookups; /* projects and keys, see lookup.h */
     struct search_index *search;
     struct moves moves;     /* rooms that are to go to other shards */
+    struct drops drops;     /* rooms that end because of another database server */
     struct claims claims;   /* of rooms that are to be activated */
     struct pace *pace;      /* of catch-ups */
     struct reaches reaches; /* how far old clients had come when they went */
@@ -99,10 +101,12 @@ bool host_serves(const struct host *host, struct slice project, struct slice roo
  * whether it is done. */
 bool host_is_empty(const struct host *host);
 
-/* All rooms are dropped, and claimed anew by those who need them. */
-void host_drop_rooms(struct host *host);
-/* Another PostgreSQL than before answers: all rooms are dropped, and sleeping ones are woken.
+/* All rooms are dropped in this turn, and claimed anew by those who need them: the process
+ * ends.
  */
+void host_drop_rooms(struct host *host);
+/* Another PostgreSQL than before answers: all rooms stop at once and are dropped, over several
+ * turns; sleeping ones are woken. */
 void host_store_replaced(struct host *host);
 /* The store can be written to again: rooms that wait for their claim try soon. */
 void host_store_is_back(struct host *host);

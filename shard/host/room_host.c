@@ -93,6 +93,7 @@ static void init_lists(struct room_host *room)
 {
     list_init(&room->by_use);
     list_init(&room->in_claims);
+    list_init(&room->in_drops);
     list_init(&room->gates);
     list_init(&room->waiting);
     list_init(&room->waits);
@@ -532,6 +533,7 @@ void room_close(struct room_host *room, enum room_end how)
     committer_close_queue(&room->queue); /* requesters get COMMIT_DROPPED */
     run_waits(room, is_gone ? ROOM_WAIT_NOT_FOUND : ROOM_WAIT_MOVED);
     moves_on_closed(room, are_told);
+    drops_on_closed(room);
     env_free_later(host->env, &room->dead);
 }
 

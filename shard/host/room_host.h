@@ -8,6 +8,8 @@
  *      | no such room, not ours        | idle, fence lost       v
  *      +-------------------------------+-------------------> CLOSED
  *
+ * A room that was stopped (drops.h) is LEAVING with nothing to flush.
+ *
  * Sockets and calls that come while the room is CLAIMING or LEAVING wait; on
  * CLOSED they are told to look again (MOVED) or that there is no such room.
  */
@@ -106,6 +108,7 @@ struct room_host {
     bool is_claim_out;     /* counted in host.claims.n_out */
     struct timer retry;
     uint64_t retry_ms;
+    struct list in_drops;  /* stopped, and waits for its end */
     struct move_node move; /* moves.queue: it is to go, and waits for its turn */
     uint64_t move_number;  /* of its place while it goes; 0: it has none */
     struct commit_flush flush;

@@ -424,7 +424,7 @@ size_t fx_count(const struct fx_gate *g, const char *text)
 
 /* ---- the shard ---- */
 
-static void create_room(struct fx *fx, const char *room, const char *type, bool with_members)
+void fx_create_room(struct fx *fx, const char *room, const char *type, bool with_members)
 {
     const struct member_op members[] = {
         {.user = SLICE_LIT("ann"), .role = ROLE_OWNER, .at_us = 1000000},
@@ -511,9 +511,9 @@ void fx_init(struct fx *fx)
         host_new(&fx->fake.env, fx->store, fx->committer, &fx->metrics, &config, &fx->host), 0);
     host_set_lease(fx->host, true);
     assert_int_equal(api_new(fx->host, &fx->api), 0);
-    create_room(fx, "g", "group", true);
-    create_room(fx, "c", "announcement", true);
-    create_room(fx, "pub", "public", false);
+    fx_create_room(fx, "g", "group", true);
+    fx_create_room(fx, "c", "announcement", true);
+    fx_create_room(fx, "pub", "public", false);
     fx_set_ring(fx, true);
     for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++) {
         fx->gates[i].fx = fx;

@@ -71,6 +71,8 @@ void fx_run(struct fx *fx);
 void fx_set_ring(struct fx *fx, bool is_ours);
 /* We are to hand over everything to another shard. */
 void fx_drain(struct fx *fx);
+/* One more in project p: owner ann; members bob, cid, or none. */
+void fx_create_room(struct fx *fx, const char *room, const char *type, bool with_members);
 struct sim_room *fx_row(struct fx *fx, const char *room);
 
 /* ---- a gateway ---- */

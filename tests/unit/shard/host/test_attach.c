@@ -367,6 +367,7 @@ static void after_a_failover_only_what_was_lost_is_reset(void **state)
         talk(&fx, g, 2);
         sim_db_set_generation(fx.server.db, 0x77);
         host_store_replaced(fx.host);
+        fx_run(&fx);
         assert_true(fx_got(g, "moved room/p/g\n") && fx_got(g, "gone 0\n"));
         FX_ATTACH(g, .number = 1, .room = "g", .user = "ann");
         for (unsigned n = 3; n <= 5; n++)

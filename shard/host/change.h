@@ -66,7 +66,7 @@ int change_start(struct room_host *room, const struct change *change,
  * under way. */
 int change_start_event(struct room_host *room, const struct room_event *event,
                        struct change_wait *wait) MUST_CHECK;
-/* Is something under way after which the user may do less? What he asks for now would be
+/* Is something under way after which the user may do less? What he asks for meanwhile would be
  * numbered behind it: it must wait for the outcome. */
 bool change_restrains(const struct room_host *room, struct slice user);
 /* The user was taken off the list, or banned: closes the sockets that have no other right to be

@@ -87,7 +87,7 @@ test('the verdict names what is wrong', () => {
   assert.match(judge({ rooms: [10, 100] })[0], /p99 100 ms, the bound is 100/);
   assert.match(judge({ unsettled: 1 })[0], /never ended/);
   assert.match(judge({ refused: 1 })[0], /for good/);
-  assert.match(judge({ retryable: 1 })[0], /refused for now/);
+  assert.match(judge({ retryable: 1 })[0], /refused with an error that says to try again/);
   assert.deepEqual(judge({ retryable: 1 }, { mayRefuse: true }), []);
   assert.match(judge({ closed: 1 })[0], /sockets were closed/);
   assert.deepEqual(judge({ closed: 1 }, { keepsSockets: false }), []);

@@ -50,7 +50,7 @@ class Each {
         const window = await this.run.driver.window(this.name, what);
         this.run.taken[this.name].windows.push(window);
         say(`${this.name}: rooms p50 ${window.roomMs.p50.toFixed(1)} p99 ${window.roomMs.p99.toFixed(1)} max ${window.roomMs.max.toFixed(1)} ms`
-            + `, closed ${window.closed}, changed over ${window.changed}, refused for now ${window.retryable}`
+            + `, closed ${window.closed}, changed over ${window.changed}, refused for another try ${window.retryable}`
             + (window.violations > 0 ? `, VIOLATIONS ${window.violations}` : ''));
     }
 

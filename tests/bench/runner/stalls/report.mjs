@@ -71,7 +71,7 @@ export function faultsOf(scenario, summary, slack) {
     if (fault.refused > 0)
         wrong.push(`${fault.refused} error frames for good`);
     if (!scenario.mayRefuse && fault.retryable > 0)
-        wrong.push(`${fault.retryable} messages were refused for now`);
+        wrong.push(`${fault.retryable} messages were refused with an error that says to try again`);
     if (scenario.keepsSockets && fault.closed > 0)
         wrong.push(`${fault.closed} sockets were closed`);
     if (scenario.boundMs !== undefined && fault.roomP99 >= scenario.boundMs * slack)

@@ -10,9 +10,9 @@
 #include "shard/store/sql.h"
 
 /* A store that keeps the question until the test answers it. */
-struct stub {
+struct fake_store {
     struct store store;
-    struct fake_env fake;
+    struct fake_env clock;
     struct key_drops *drops;
     size_t n_asked;
     char asked[64]; /* the keys of the last question */
@@ -21,124 +21,124 @@ struct stub {
     bool refuses;
 };
 
-static int stub_query(struct store *s, const struct store_query *q, store_query_fn fn,
+static int fake_query(struct store *s, const struct store_query *q, store_query_fn fn,
                       void *arg)
 {
-    struct stub *stub = container_of(s, struct stub, store);
+    struct fake_store *fake = container_of(s, struct fake_store, store);
 
-    if (stub->refuses)
+    if (fake->refuses)
         return -ENOTCONN;
-    assert_null(stub->fn); /* one at a time */
+    assert_null(fake->fn); /* one at a time */
     assert_int_equal(q->id, SQL_QUERY_key_drop);
     assert_int_equal(q->n_params, 4);
-    (void)snprintf(stub->asked, sizeof(stub->asked), "%.*s %.*s %.*s %.*s",
+    (void)snprintf(fake->asked, sizeof(fake->asked), "%.*s %.*s %.*s %.*s",
                    (int)q->params[0].text.len, q->params[0].text.data,
                    (int)q->params[1].text.len, q->params[1].text.data,
                    (int)q->params[2].text.len, q->params[2].text.data,
                    (int)q->params[3].text.len, q->params[3].text.data);
-    stub->n_asked++;
-    stub->fn = fn;
-    stub->arg = arg;
+    fake->n_asked++;
+    fake->fn = fn;
+    fake->arg = arg;
     return 0;
 }
 
-static const struct store_ops stub_ops = {.query = stub_query};
+static const struct store_ops fake_ops = {.query = fake_query};
 
-static void answer(struct stub *stub, enum store_result result)
+static void answer(struct fake_store *fake, enum store_result result)
 {
-    store_query_fn fn = stub->fn;
+    store_query_fn fn = fake->fn;
 
     assert_non_null(fn);
-    stub->fn = NULL;
-    fn(stub->arg, result, NULL, false);
+    fake->fn = NULL;
+    fn(fake->arg, result, NULL, false);
 }
 
-static void add(struct stub *stub, const char *key)
+static void add(struct fake_store *fake, const char *key)
 {
-    key_drops_add(stub->drops, SLICE_LIT("p"), SLICE_LIT("ada"), slice_str(key),
+    key_drops_add(fake->drops, SLICE_LIT("p"), SLICE_LIT("ada"), slice_str(key),
                   SLICE_LIT("own"));
 }
 
 static int setup(void **state)
 {
-    struct stub *stub = calloc(1, sizeof(*stub));
+    struct fake_store *fake = calloc(1, sizeof(*fake));
 
-    assert_non_null(stub);
-    stub->store.ops = &stub_ops;
-    fake_env_init(&stub->fake, 1);
-    assert_int_equal(key_drops_new(&stub->fake.env, &stub->store, &stub->drops), 0);
-    *state = stub;
+    assert_non_null(fake);
+    fake->store.ops = &fake_ops;
+    fake_env_init(&fake->clock, 1);
+    assert_int_equal(key_drops_new(&fake->clock.env, &fake->store, &fake->drops), 0);
+    *state = fake;
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct stub *stub = *state;
+    struct fake_store *fake = *state;
 
-    key_drops_free(stub->drops);
-    if (stub->fn)
-        answer(stub, STORE_UNAVAILABLE); /* as a store that closes does */
-    fake_env_deinit(&stub->fake);
-    free(stub);
+    key_drops_free(fake->drops);
+    if (fake->fn)
+        answer(fake, STORE_UNAVAILABLE); /* as a store that closes does */
+    fake_env_deinit(&fake->clock);
+    free(fake);
     return 0;
 }
 
 static void told_at_once_and_one_by_one(void **state)
 {
-    struct stub *stub = *state;
+    struct fake_store *fake = *state;
 
-    add(stub, "k1");
-    assert_string_equal(stub->asked, "p ada k1 own");
-    add(stub, "k2");
-    assert_int_equal(stub->n_asked, 1);
-    answer(stub, STORE_OK);
-    assert_string_equal(stub->asked, "p ada k2 own");
-    answer(stub, STORE_OK);
-    fake_env_advance(&stub->fake, 60000);
-    assert_int_equal(stub->n_asked, 2);
+    add(fake, "k1");
+    assert_string_equal(fake->asked, "p ada k1 own");
+    add(fake, "k2");
+    assert_int_equal(fake->n_asked, 1);
+    answer(fake, STORE_OK);
+    assert_string_equal(fake->asked, "p ada k2 own");
+    answer(fake, STORE_OK);
+    fake_env_advance(&fake->clock, 60000);
+    assert_int_equal(fake->n_asked, 2);
 }
 
 static void told_again_after_an_outage(void **state)
 {
-    struct stub *stub = *state;
+    struct fake_store *fake = *state;
 
-    add(stub, "k1");
-    answer(stub, STORE_UNAVAILABLE);
-    stub->refuses = true;
-    fake_env_advance(&stub->fake, 5000);
-    assert_int_equal(stub->n_asked, 1);
-    stub->refuses = false;
-    fake_env_advance(&stub->fake, 2 * KEY_DROPS_RETRY_MS);
-    assert_int_equal(stub->n_asked, 2);
-    assert_string_equal(stub->asked, "p ada k1 own");
-    answer(stub, STORE_FAILED); /* another try would not change that */
-    fake_env_advance(&stub->fake, 5000);
-    assert_int_equal(stub->n_asked, 2);
+    add(fake, "k1");
+    answer(fake, STORE_UNAVAILABLE);
+    fake->refuses = true;
+    fake_env_advance(&fake->clock, 5000);
+    assert_int_equal(fake->n_asked, 1);
+    fake->refuses = false;
+    fake_env_advance(&fake->clock, 2 * KEY_DROPS_RETRY_MS);
+    assert_int_equal(fake->n_asked, 2);
+    assert_string_equal(fake->asked, "p ada k1 own");
+    answer(fake, STORE_FAILED); /* another try would not change that */
+    fake_env_advance(&fake->clock, 5000);
+    assert_int_equal(fake->n_asked, 2);
 }
 
 static void what_counts_as_dead_is_left_to_others(void **state)
 {
-    struct stub *stub = *state;
+    struct fake_store *fake = *state;
 
-    stub->refuses = true;
-    add(stub, "old");
-    fake_env_advance(&stub->fake, (uint64_t)IDEMPOTENCY_STALE_S * 1000 - 5000);
-    add(stub, "young");
-    fake_env_advance(&stub->fake, 8000);
-    stub->refuses = false;
-    fake_env_advance(&stub->fake, 2 * KEY_DROPS_RETRY_MS);
-    assert_string_equal(stub->asked, "p ada young own");
+    fake->refuses = true;
+    add(fake, "old");
+    fake_env_advance(&fake->clock, (uint64_t)IDEMPOTENCY_STALE_S * 1000 - 5000);
+    add(fake, "young");
+    fake_env_advance(&fake->clock, 8000);
+    fake->refuses = false;
+    fake_env_advance(&fake->clock, 2 * KEY_DROPS_RETRY_MS);
+    assert_string_equal(fake->asked, "p ada young own");
 }
 
 static void no_more_than_fit(void **state)
 {
-    struct stub *stub = *state;
+    struct fake_store *fake = *state;
 
     for (size_t i = 0; i < KEY_DROPS_MAX + 10; i++)
-        add(stub, "k");
+        add(fake, "k");
     for (size_t i = 0; i < KEY_DROPS_MAX; i++)
-        answer(stub, STORE_OK);
-    assert_int_equal(stub->n_asked, KEY_DROPS_MAX);
+        answer(fake, STORE_OK);
+    assert_int_equal(fake->n_asked, KEY_DROPS_MAX);
 }
 
 int main(void)

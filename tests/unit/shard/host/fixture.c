@@ -10,6 +10,7 @@
 #include "shard/host/attach.h"
 #include "shard/host/frame_in.h"
 #include "shard/host/settle.h"
+#include "shard/limits.h"
 
 /* ---- transcript ---- */
 
@@ -333,6 +334,20 @@ void fx_attach(struct fx_gate *g, const struct fx_attach *a)
     attach_on_attach(g->gate, &msg);
 }
 
+void fx_back(struct fx_gate *g, const char *user)
+{
+    FX_ATTACH(g, .number = 1, .room = "g", .user = user, .flags = ATTACH_REATTACH);
+}
+
+void fx_enter(struct fx *fx, unsigned i, uint32_t flags)
+{
+    char user[16];
+
+    (void)snprintf(user, sizeof(user), "u%03u", i);
+    FX_ATTACH(&fx->gates[1], .number = 100 + i, .room = "g", .user = user, .roles = "admin",
+              .flags = ATTACH_NO_REPLAY | flags);
+}
+
 void fx_detach(struct fx_gate *g, uint64_t number)
 {
     struct msg_DETACH msg = {.attach = number};
@@ -522,6 +537,34 @@ void fx_init(struct fx *fx)
         later_init(&fx->gates[i].awake, on_awake, &fx->gates[i]);
         fx_link_up(&fx->gates[i]);
     }
+}
+
+void fx_begin_two(struct fx *fx)
+{
+    fx_init(fx);
+    FX_ATTACH(&fx->gates[0], .number = 1, .room = "g", .user = "ann",
+              .flags = ATTACH_NO_REPLAY);
+    FX_ATTACH(&fx->gates[1], .number = 1, .room = "g", .user = "bob",
+              .flags = ATTACH_NO_REPLAY);
+    fake_env_advance(&fx->fake, (uint64_t)2 * PRESENCE_WINDOW_MS);
+    for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++)
+        fx_forget(&fx->gates[i]);
+}
+
+void fx_begin_talk(struct fx *fx, unsigned n)
+{
+    struct fx_gate *g = &fx->gates[0];
+    char text[16];
+
+    fx_init(fx);
+    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fx_run(fx);
+    for (unsigned i = 1; i <= n; i++) {
+        (void)snprintf(text, sizeof(text), "%u", i);
+        fx_say(g, 1, i, text, NULL);
+    }
+    fx_run(fx);
+    fx_forget(g);
 }
 
 void fx_deinit(struct fx *fx)

@@ -64,6 +64,12 @@ struct fx {
 /* Rooms in project p: g (group) and c (announcement) with owner ann, members bob, cid; pub
  * (public) with owner ann. */
 void fx_init(struct fx *fx);
+/* The same with ann at the first gateway and bob at the second, in g; all has been told. cid's
+ * is the third. */
+void fx_begin_two(struct fx *fx);
+/* The same with ann at the first gateway, in g, who has said "1", "2"... "n"; all has been
+ * told. */
+void fx_begin_talk(struct fx *fx, unsigned n);
 void fx_deinit(struct fx *fx);
 /* Lets everything happen that needs no waiting: 50 ms pass. */
 void fx_run(struct fx *fx);
@@ -93,6 +99,10 @@ struct fx_attach {
 void fx_attach(struct fx_gate *g, const struct fx_attach *a);
 #define FX_ATTACH(g, ...) fx_attach((g), &(struct fx_attach){__VA_ARGS__})
 void fx_detach(struct fx_gate *g, uint64_t number);
+/* Somebody whose gateway kept his socket in g is attached again. */
+void fx_back(struct fx_gate *g, const char *user);
+/* The user u<i>, an admin, comes into g by the second gateway. */
+void fx_enter(struct fx *fx, unsigned i, uint32_t flags);
 void fx_frame(struct fx_gate *g, uint64_t attach, uint64_t n, uint32_t flags, const char *json);
 /* {"type":"message","content":content,"clientMessageId":id} (id may be NULL) */
 void fx_say(struct fx_gate *g, uint64_t attach, uint64_t n, const char *content,

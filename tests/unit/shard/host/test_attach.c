@@ -170,28 +170,13 @@ static void snapshot_forms(void **state)
 }
 
 /* Sends n messages "1", "2", ... as ann by attach 1 of the gate. */
-static void talk(struct fx *fx, struct fx_gate *g, unsigned n)
-{
-    char text[16];
-
-    for (unsigned i = 1; i <= n; i++) {
-        (void)snprintf(text, sizeof(text), "%u", i);
-        fx_say(g, 1, i, text, NULL);
-    }
-    fx_run(fx);
-    fx_forget(g);
-}
-
 static void a_snapshot_beyond_the_tail_comes_from_the_store_without_a_seam(void **state)
 {
     struct fx fx;
     struct fx_gate *g = &fx.gates[0];
 
     (void)state;
-    fx_init(&fx);
-    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann");
-    fx_run(&fx);
-    talk(&fx, g, 12); /* the tail holds 8 */
+    fx_begin_talk(&fx, 12); /* the tail holds 8 */
     FX_ATTACH(g, .number = 2, .room = "g", .user = "bob", .limit = 10);
     fx_say(g, 1, 13, "13", NULL); /* commits while the page is read */
     fx_run(&fx);
@@ -209,10 +194,7 @@ static void a_cursor_is_replayed_page_by_page(void **state)
     struct fx_gate *g = &fx.gates[0];
 
     (void)state;
-    fx_init(&fx);
-    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann");
-    fx_run(&fx);
-    talk(&fx, g, 5);
+    fx_begin_talk(&fx, 5);
     FX_ATTACH(g, .number = 2, .room = "g", .user = "bob", .last_seq = 3,
               .flags = ATTACH_HAS_SEQ);
     fx_run(&fx);
@@ -303,10 +285,7 @@ static void cursors_that_cannot_be_resumed_are_reset(void **state)
         struct fx fx;
         struct fx_gate *g = &fx.gates[0];
 
-        fx_init(&fx);
-        FX_ATTACH(g, .number = 1, .room = "g", .user = "ann");
-        fx_run(&fx);
-        talk(&fx, g, 2);
+        fx_begin_talk(&fx, 2);
         FX_ATTACH(g, .number = 2, .room = "g", .user = "bob", .last_seq = rows[i].last_seq,
                   .generation = rows[i].generation, .flags = rows[i].flags);
         fx_run(&fx);
@@ -361,10 +340,7 @@ static void after_a_failover_only_what_was_lost_is_reset(void **state)
         struct fx fx;
         struct fx_gate *g = &fx.gates[0];
 
-        fx_init(&fx);
-        FX_ATTACH(g, .number = 1, .room = "g", .user = "ann");
-        fx_run(&fx);
-        talk(&fx, g, 2);
+        fx_begin_talk(&fx, 2);
         sim_db_set_generation(fx.server.db, 0x77);
         host_store_replaced(fx.host);
         fx_run(&fx);
@@ -389,10 +365,7 @@ static void a_resume_frame_is_settled_by_its_last_page_and_holds_back_what_follo
     struct fx_gate *g = &fx.gates[0];
 
     (void)state;
-    fx_init(&fx);
-    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann");
-    fx_run(&fx);
-    talk(&fx, g, 12);
+    fx_begin_talk(&fx, 12);
     fx_frame(g, 1, 13, 0,
              "{\"type\":\"resume\",\"lastSeq\":2}"); /* below the tail: from the store */
     fx_say(g, 1, 14, "after", NULL);

@@ -66,12 +66,7 @@ static void a_subscription_is_confirmed_before_what_was_missed(void **state)
     struct fx_gate *g = &fx.gates[0];
 
     (void)state;
-    fx_init(&fx);
-    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
-    fx_run(&fx);
-    fx_say(g, 1, 1, "one", NULL);
-    fx_run(&fx);
-    fx_forget(g);
+    fx_begin_talk(&fx, 1);
     FX_ATTACH(g, .number = 2, .room = "g", .user = "bob",
               .flags = ATTACH_NATIVE | ATTACH_SUBSCRIBE | ATTACH_HAS_SEQ);
     fx_run(&fx);
@@ -148,12 +143,7 @@ static void a_paused_catch_up_begins_with_more(void **state)
     struct fx_gate *g = &fx.gates[0];
 
     (void)state;
-    fx_init(&fx);
-    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
-    fx_run(&fx);
-    fx_say(g, 1, 1, "hi", NULL);
-    fx_run(&fx);
-    fx_forget(g);
+    fx_begin_talk(&fx, 1);
     FX_ATTACH(g, .number = 2, .room = "g", .user = "bob", .flags = ATTACH_PAUSED);
     fx_run(&fx);
     fx_expect(g, "paged 2\n", "nothing yet");

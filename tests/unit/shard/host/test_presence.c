@@ -7,30 +7,12 @@
 
 #define QUIET_MS (2 * PRESENCE_WINDOW_MS)
 
-/* Ann at the first gateway and bob at the second; cid's is the third. */
-static void begin(struct fx *fx)
-{
-    fx_init(fx);
-    FX_ATTACH(&fx->gates[0], .number = 1, .room = "g", .user = "ann",
-              .flags = ATTACH_NO_REPLAY);
-    FX_ATTACH(&fx->gates[1], .number = 1, .room = "g", .user = "bob",
-              .flags = ATTACH_NO_REPLAY);
-    fake_env_advance(&fx->fake, QUIET_MS);
-    for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++)
-        fx_forget(&fx->gates[i]);
-}
-
 static void put_to_sleep(struct fx *fx)
 {
     fake_env_advance(&fx->fake, 62000);
     assert_true(host_is_empty(fx->host));
     for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++)
         fx_forget(&fx->gates[i]);
-}
-
-static void back(struct fx_gate *g, const char *user)
-{
-    FX_ATTACH(g, .number = 1, .room = "g", .user = user, .flags = ATTACH_REATTACH);
 }
 
 /* ---- settling ---- */
@@ -41,12 +23,12 @@ static void presence_waits_for_all_gateways_and_no_longer(void **state)
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     a->hides_presence = false;
     put_to_sleep(&fx);
-    back(&fx.gates[1], "bob");
+    fx_back(&fx.gates[1], "bob");
     fx_run(&fx);
-    back(a, "ann");
+    fx_back(a, "ann");
     fx_awake(a);
     fx_run(&fx);
     fx_expect(a, "wake g\nattached 1 @0\n", "not everybody has answered");
@@ -67,14 +49,14 @@ static void a_gateway_that_does_not_answer_holds_it_up_for_a_second(void **state
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     a->hides_presence = false;
     fx.gates[2].is_slow = true;
     put_to_sleep(&fx);
-    back(&fx.gates[1], "bob");
+    fx_back(&fx.gates[1], "bob");
     fx_run(&fx);
     fx_awake(&fx.gates[1]);
-    back(a, "ann");
+    fx_back(a, "ann");
     fx_awake(a);
     fake_env_advance(&fx.fake, PRESENCE_SETTLE_MS - 100);
     fx_expect(a, "wake g\nattached 1 @0\n", "waiting");
@@ -89,10 +71,10 @@ static void who_went_while_the_room_slept_has_left(void **state)
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     put_to_sleep(&fx);
     /* Bob's socket is closed: his gateway has nothing to attach, ann's attaches. */
-    back(a, "ann");
+    fx_back(a, "ann");
     fx_run(&fx);
     fx_awake(a);
     fx_expect(a, "wake g\nattached 1 @0\n", "bob may still come");
@@ -110,13 +92,13 @@ static void who_leaves_a_sleeping_room_wakes_it_for_those_elsewhere(void **state
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     put_to_sleep(&fx);
     buf_clear(&fx.gates[1].last_seen); /* goes with the room */
     attach_on_detach(fx.gates[1].gate, &detach);
     fx_run(&fx);
     fx_expect(a, "wake g\n", "woken");
-    back(a, "ann");
+    fx_back(a, "ann");
     fx_awake(a);
     fx_run(&fx);
     fx_expect(a, "attached 1 @0\nephemeral {member_left userId=bob}\n", "missed");
@@ -141,15 +123,15 @@ static void who_was_here_before_the_room_slept_does_not_join_again(void **state)
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     put_to_sleep(&fx);
     /* Bob opens a second socket at another gateway: it wakes the room. Cid is new. */
     FX_ATTACH(&fx.gates[2], .number = 7, .room = "g", .user = "bob", .flags = ATTACH_NO_REPLAY);
     FX_ATTACH(&fx.gates[2], .number = 8, .room = "g", .user = "cid", .flags = ATTACH_NO_REPLAY);
     fx_run(&fx);
-    back(a, "ann");
+    fx_back(a, "ann");
     fx_awake(a);
-    back(&fx.gates[1], "bob");
+    fx_back(&fx.gates[1], "bob");
     fx_awake(&fx.gates[1]);
     fake_env_advance(&fx.fake, QUIET_MS);
     fx_expect(a, "wake g\nattached 1 @0\nephemeral {member_joined userId=cid}\n", "cid only");
@@ -162,16 +144,16 @@ static void a_move_lets_nobody_leave_or_join(void **state)
     struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     fx_set_ring(&fx, false);
     fx_run(&fx);
     fx_expect(a, "moved room/p/g\n", "moved");
     assert_int_equal(a->last_seen.len, 8); /* ann and bob, for the next owner */
     fx_set_ring(&fx, true);                /* which is us, again */
-    back(a, "ann");
+    fx_back(a, "ann");
     fx_run(&fx);
     fx_forget(b);
-    back(b, "bob");
+    fx_back(b, "bob");
     fx_awake(a);
     fx_awake(b);
     fake_env_advance(&fx.fake, PRESENCE_HOLD_MS + QUIET_MS);
@@ -188,16 +170,16 @@ static void a_gateway_out_of_reach_may_bring_its_users_while_it_is_held(void **s
     struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     put_to_sleep(&fx);
     fx_link_down(b);
-    back(a, "ann");
+    fx_back(a, "ann");
     fx_run(&fx);
     fx_awake(a);
     fake_env_advance(&fx.fake, PRESENCE_HOLD_MS / 2);
     fx_expect(a, "wake g\nattached 1 @0\n", "bob may still come");
     fx_link_up(b);
-    back(b, "bob");
+    fx_back(b, "bob");
     fake_env_advance(&fx.fake, PRESENCE_HOLD_MS);
     fx_expect(a, "", "and has come");
     fx_deinit(&fx);
@@ -209,12 +191,12 @@ static void who_comes_back_after_he_was_given_up_joins(void **state)
     struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     fx_link_down(b);
     fake_env_advance(&fx.fake, PRESENCE_HOLD_MS + QUIET_MS);
     fx_expect(a, "gone 257\nephemeral {member_left userId=bob}\n", "given up");
     fx_link_up(b);
-    back(b, "bob");
+    fx_back(b, "bob");
     fx_run(&fx);
     fx_expect(a, "ephemeral {member_joined userId=bob}\n", "back after all");
     fx_deinit(&fx);
@@ -230,10 +212,10 @@ static void answers_to_an_earlier_wake_count_for_nothing(void **state)
                             .users = SLICE_LIT("\3eve")};
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     put_to_sleep(&fx);
     a->is_slow = true;
-    back(a, "ann");
+    fx_back(a, "ann");
     fx_run(&fx);
     for (unsigned i = 0; i < 5; i++)
         settle_on_awake(fx.host, &old);
@@ -254,10 +236,10 @@ static void a_room_does_not_sleep_while_somebody_is_awaited(void **state)
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     put_to_sleep(&fx);
     fx.host->config.room_idle_ms = 1000;
-    back(a, "ann");
+    fx_back(a, "ann");
     fx_run(&fx);
     fx_awake(a);
     fake_env_advance(&fx.fake, PRESENCE_HOLD_MS - 1000);
@@ -273,7 +255,7 @@ static void a_room_does_not_sleep_while_a_link_is_held(void **state)
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     fx.host->config.room_idle_ms = 1000;
     fx_link_down(&fx.gates[1]);
     fake_env_advance(&fx.fake, PRESENCE_HOLD_MS - 1000);
@@ -290,7 +272,7 @@ static void every_other_gateway_hears_that_one_is_gone(void **state)
     struct fx fx;
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     put_to_sleep(&fx); /* also of those in whose rooms nobody is left here */
     fx_link_down(&fx.gates[1]);
     fake_env_advance(&fx.fake, PRESENCE_HOLD_MS + 100);
@@ -315,7 +297,7 @@ static void who_is_sent_to_another_gateway_has_not_left(void **state)
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     a->hides_presence = false;
     FX_ATTACH(&fx.gates[1], .number = 50, .room = "g", .user = "cid");
     fake_env_advance(&fx.fake, 3000);
@@ -337,7 +319,7 @@ static void who_does_not_come_back_leaves_when_the_hold_is_over(void **state)
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     a->hides_presence = false;
     FX_ATTACH(&fx.gates[1], .number = 50, .room = "g", .user = "cid");
     FX_ATTACH(&fx.gates[1], .number = 51, .room = "g", .user = "dan", .roles = "admin");
@@ -362,7 +344,7 @@ static void live_says_who_is_here(void **state)
     struct fx_gate *c = &fx.gates[2];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     fx_call(c, CALL_ROOM_LIVE, "g", "cid", "", "{}");
     fx_expect(
         c,
@@ -389,14 +371,14 @@ static void live_waits_for_a_sleeping_rooms_sockets(void **state)
     struct fx_gate *c = &fx.gates[2];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     put_to_sleep(&fx);
     fx_call(c, CALL_ROOM_LIVE, "g", "cid", "", "{}");
     fx_run(&fx);
     fx_expect(c, "wake g\n", "asked");
-    back(&fx.gates[0], "ann");
+    fx_back(&fx.gates[0], "ann");
     fx_awake(&fx.gates[0]);
-    back(&fx.gates[1], "bob");
+    fx_back(&fx.gates[1], "bob");
     fx_awake(&fx.gates[1]);
     fx_run(&fx);
     assert_true(fx_got(c, "reply 1 200 "));

@@ -5,40 +5,16 @@
 #include "shard/host/attach.h"
 #include "shard/limits.h"
 
-#define QUIET_MS (2 * PRESENCE_WINDOW_MS)
-
-/* Ann at the first gateway and bob at the second; cid's is the third. */
-static void begin(struct fx *fx)
-{
-    fx_init(fx);
-    FX_ATTACH(&fx->gates[0], .number = 1, .room = "g", .user = "ann",
-              .flags = ATTACH_NO_REPLAY);
-    FX_ATTACH(&fx->gates[1], .number = 1, .room = "g", .user = "bob",
-              .flags = ATTACH_NO_REPLAY);
-    fake_env_advance(&fx->fake, QUIET_MS);
-    for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++)
-        fx_forget(&fx->gates[i]);
-}
-
-static void enter(struct fx *fx, unsigned i, uint32_t flags)
-{
-    char user[16];
-
-    (void)snprintf(user, sizeof(user), "u%03u", i);
-    FX_ATTACH(&fx->gates[1], .number = 100 + i, .room = "g", .user = user, .roles = "admin",
-              .flags = ATTACH_NO_REPLAY | flags);
-}
-
 static void above_two_hundred_there_is_no_list_but_changes(void **state)
 {
     struct fx fx;
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     a->hides_presence = false;
     for (unsigned i = 2; i < PRESENCE_LIST_MAX; i++)
-        enter(&fx, i, 0);
+        fx_enter(&fx, i, 0);
     fake_env_advance(&fx.fake, 20000);
     assert_true(fx_got(a, "{presence online=200 users=200}"));
     assert_false(fx_got(a, "presence_delta"));
@@ -47,7 +23,7 @@ static void above_two_hundred_there_is_no_list_but_changes(void **state)
                      PRESENCE_LIST_MAX - 2);
     fx_forget(a);
 
-    enter(&fx, 200, ATTACH_NATIVE);
+    fx_enter(&fx, 200, ATTACH_NATIVE);
     fake_env_advance(&fx.fake, 5000);
     fx_expect(a,
               "ephemeral {presence online=201}\n"
@@ -58,7 +34,7 @@ static void above_two_hundred_there_is_no_list_but_changes(void **state)
                                      "subscriptionCount=201}"));
     fx_detach(&fx.gates[1], 300);
     for (unsigned i = 201; i < 204; i++)
-        enter(&fx, i, 0);
+        fx_enter(&fx, i, 0);
     fake_env_advance(&fx.fake, 5000);
     fx_expect(a,
               "ephemeral {presence online=203}\n"
@@ -66,7 +42,7 @@ static void above_two_hundred_there_is_no_list_but_changes(void **state)
               "ephemeral {subscription_count subscriptionCount=203}\n",
               "changes");
     for (unsigned i = 300; i < 300 + PRESENCE_DELTA_USERS + 1; i++)
-        enter(&fx, i, 0);
+        fx_enter(&fx, i, 0);
     fake_env_advance(&fx.fake, 5000);
     fx_expect(a,
               "ephemeral {presence online=224}\n"
@@ -90,10 +66,10 @@ static void a_storm_is_told_in_few_frames(void **state)
     size_t frames;
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     a->hides_presence = false;
     for (unsigned i = 0; i < JOINS; i++) {
-        enter(&fx, i, 0);
+        fx_enter(&fx, i, 0);
         if (i % 2)
             fake_env_advance(&fx.fake, 1);
     }
@@ -172,9 +148,9 @@ static void live_lists_at_most_two_hundred(void **state)
     struct fx_gate *c = &fx.gates[2];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     for (unsigned i = 0; i < 300; i++)
-        enter(&fx, i, 0);
+        fx_enter(&fx, i, 0);
     fx_run(&fx);
     fx_call(c, CALL_ROOM_LIVE, "g", "cid", "", "{}");
     fx_run(&fx);

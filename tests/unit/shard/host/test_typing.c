@@ -6,40 +6,13 @@
 
 #define TYPES(on) "{\"type\":\"typing\",\"isTyping\":" #on "}"
 
-/* Ann at the first gateway and bob at the second. */
-static void begin(struct fx *fx)
-{
-    fx_init(fx);
-    FX_ATTACH(&fx->gates[0], .number = 1, .room = "g", .user = "ann",
-              .flags = ATTACH_NO_REPLAY);
-    FX_ATTACH(&fx->gates[1], .number = 1, .room = "g", .user = "bob",
-              .flags = ATTACH_NO_REPLAY);
-    fake_env_advance(&fx->fake, 2 * PRESENCE_WINDOW_MS);
-    for (size_t i = 0; i < ARRAY_LEN(fx->gates); i++)
-        fx_forget(&fx->gates[i]);
-}
-
-static void back(struct fx_gate *g, const char *user)
-{
-    FX_ATTACH(g, .number = 1, .room = "g", .user = user, .flags = ATTACH_REATTACH);
-}
-
-static void enter(struct fx *fx, unsigned i, uint32_t flags)
-{
-    char user[16];
-
-    (void)snprintf(user, sizeof(user), "u%03u", i);
-    FX_ATTACH(&fx->gates[1], .number = 100 + i, .room = "g", .user = user, .roles = "admin",
-              .flags = ATTACH_NO_REPLAY | flags);
-}
-
 static void a_room_does_not_sleep_while_somebody_types(void **state)
 {
     struct fx fx;
     struct fx_gate *b = &fx.gates[1];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     fx.host->config.room_idle_ms = 1000;
     fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
     fake_env_advance(&fx.fake, TYPING_EXPIRE_MS - 1000);
@@ -56,7 +29,7 @@ static void a_stuttering_keyboard_is_limited_and_ends_as_it_is(void **state)
     struct fx_gate *b = &fx.gates[1];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     for (unsigned i = 0; i < 100; i++) {
         fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
         fx_frame(&fx.gates[0], 1, 0, 0, TYPES(false));
@@ -81,7 +54,7 @@ static void typing_ends_with_the_socket_that_typed(void **state)
     struct fx_gate *a = &fx.gates[0], *b = &fx.gates[1];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     FX_ATTACH(a, .number = 2, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
     fx_run(&fx);
     fx_frame(a, 1, 0, 0, TYPES(true));
@@ -101,20 +74,20 @@ static void who_was_out_of_reach_hears_that_typing_has_ended(void **state)
     struct fx_gate *b = &fx.gates[1];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
     fx_forget(b);
     fx_link_down(b);
     fx_frame(&fx.gates[0], 1, 0, 0, TYPES(false));
     fx_link_up(b);
-    back(b, "bob");
+    fx_back(b, "bob");
     fx_run(&fx);
     fx_expect(b, "attached 1 @0\nto 1 {typing userId=ann isTyping=0 intent=idle}\n", "bob");
     /* Long ago: there is nothing to be said. */
     fake_env_advance(&fx.fake, TYPING_TOLD_MS);
     fx_link_down(b);
     fx_link_up(b);
-    back(b, "bob");
+    fx_back(b, "bob");
     fx_run(&fx);
     fx_expect(b, "attached 1 @0\n", "later");
     fx_deinit(&fx);
@@ -126,7 +99,7 @@ static void a_change_of_intent_is_sent_on(void **state)
     struct fx_gate *b = &fx.gates[1];
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     fx_frame(&fx.gates[0], 1, 0, 0, TYPES(true));
     fx_frame(&fx.gates[0], 1, 0, 0,
              "{\"type\":\"typing\",\"isTyping\":true,\"intent\":\"viewing_thread\"}");
@@ -146,9 +119,9 @@ static void a_room_full_of_typists_is_limited(void **state)
     size_t n = 0;
 
     (void)state;
-    begin(&fx);
+    fx_begin_two(&fx);
     for (unsigned i = 0; i < 1000; i++)
-        enter(&fx, i, 0);
+        fx_enter(&fx, i, 0);
     fx_run(&fx);
     for (unsigned i = 0; i < 1000; i++)
         fx_frame(&fx.gates[1], 100 + i, 0, 0, TYPES(true));

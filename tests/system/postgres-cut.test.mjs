@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { ResumingClient } from './support/client.mjs';
 import { call, eventually, mint } from './support/cluster.mjs';
 import { clusterOn, Proxy, urlOf } from './support/postgres.mjs';
+import { verify } from './support/traffic.mjs';
 
 const ROUNDS = Number(process.env.FLUXY_TEST_CUTS ?? 4);
 
@@ -42,18 +43,10 @@ test('connections are cut before, during and behind COMMIT', { timeout: 180000 +
   await eventually('traffic flows', () => acked() > last + 100, 30000);
   clearInterval(timer);
   await Promise.all(clients.map((c) => c.until('every message acknowledged', () => c.unacked.size === 0)));
-  for (const id of rooms) {
-    const rows = await cluster.sql(`SELECT seq, id, client_id, content FROM timeline WHERE project_id = '${cluster.project}' AND room_id = '${id}' ORDER BY seq`);
-    assert.deepEqual(rows.map((r) => Number(r[0])), rows.map((_, i) => i + 1), 'gapless');
-    assert.equal(new Set(rows.map((r) => r[2])).size, rows.length, 'each key once');
-    for (const c of clients.filter((each) => each.room === id)) {
-      await c.until('all of it', () => c.seq >= rows.length);
-      c.check();
-      assert.deepEqual([...c.seen].sort(([a], [b]) => a - b).map(([seq, m]) => [String(seq), String(m.id), m.clientMessageId, m.content]), rows);
-      for (const [key, ack] of c.acks) assert.equal(rows[ack.seq - 1]?.[2], key, `acknowledged ${key}`);
-      assert.equal(c.reconnects, 0);
-      c.stop();
-    }
+  await verify(cluster, { clients, rooms });
+  for (const c of clients) {
+    assert.equal(c.reconnects, 0);
+    c.stop();
   }
   const metrics = await Promise.all(cluster.shards.map((shard) => cluster.metrics(shard.admin)));
   const unknown = metrics.reduce((sum, text) => sum + Number(/^fluxy_commit_unknown_total (\d+)$/m.exec(text)[1]), 0);

@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { Client, ResumingClient } from './support/client.mjs';
 import { call, Cluster, eventually, mint } from './support/cluster.mjs';
 import { Primary } from './support/postgres.mjs';
+import { verify } from './support/traffic.mjs';
 
 describe('PostgreSQL goes and comes', { timeout: 180000 }, () => {
   let cluster, primary, tokens, clients, timer, pids;
@@ -101,18 +102,8 @@ describe('PostgreSQL goes and comes', { timeout: 180000 }, () => {
   test('at the end everything is stored once, and everybody has seen it', async () => {
     clearInterval(timer);
     await Promise.all(clients.map((c) => c.until('every message acknowledged', () => c.unacked.size === 0)));
-    for (const id of rooms) {
-      const rows = await cluster.sql(`SELECT seq, id, client_id, content FROM timeline WHERE project_id = '${cluster.project}' AND room_id = '${id}' ORDER BY seq`);
-      assert.deepEqual(rows.map((r) => Number(r[0])), rows.map((_, i) => i + 1), 'gapless');
-      assert.equal(new Set(rows.map((r) => r[2])).size, rows.length, 'each key once');
-      for (const c of clients.filter((each) => each.room === id)) {
-        await c.until('all of it', () => c.seq >= rows.length);
-        c.check();
-        assert.deepEqual([...c.seen].sort(([a], [b]) => a - b).map(([seq, m]) => [String(seq), String(m.id), m.clientMessageId, m.content]), rows);
-        for (const [key, ack] of c.acks) assert.equal(rows[ack.seq - 1]?.[2], key, `acknowledged ${key}`);
-        assert.deepEqual([c.reconnects, c.resets, c.generation], [0, 0, 'g1']);
-      }
-    }
+    await verify(cluster, { clients, rooms });
+    for (const c of clients) assert.deepEqual([c.reconnects, c.resets, c.generation], [0, 0, 'g1']);
     assert.deepEqual(await shardPids(), pids, 'no process has restarted');
   });
 });

@@ -1,22 +1,18 @@
 // A native client that changes over without a break when its gateway says `goaway`, by the steps of
 // docs/protocol-client.md ("When the server asks you to go"), and comes back with `lastSeq` after any other end. It
 // writes down what a user would have seen, and complains about a repeat, a hole, or a row that changes.
-import assert from 'node:assert/strict';
+import { Participant } from './participant.mjs';
 
-export class ChangeoverClient {
+export class ChangeoverClient extends Participant {
   /** bases: of all gateways. */
   constructor(bases, room, token, { first = 0, retryMs = 100 } = {}) {
+    super();
     Object.assign(this, { bases, room, token, retryMs, at: first });
     this.have = 0;
     this.generation = '';
-    this.seen = new Map(); // seq -> {id, content}
-    this.unacked = new Map(); // clientMessageId -> content
-    this.acks = new Map();
-    this.violations = [];
     this.changes = 0; // by goaway
     this.breaks = 0; // without a socket for a moment
     this.lost = []; // {code, reason} of sockets that ended before we left them
-    this.waiters = new Set();
     this.old = undefined; // in use
     this.next = undefined; // opened because of a goaway
     this.open();
@@ -34,7 +30,7 @@ export class ChangeoverClient {
     socket.onmessage = (event) => {
       if (socket !== this.old && socket !== this.next) return;
       this.take(socket, JSON.parse(event.data));
-      for (const waiter of this.waiters) waiter();
+      this.wake();
     };
     socket.onclose = (event) => this.ended(socket, event);
   }
@@ -85,15 +81,10 @@ export class ChangeoverClient {
         this.have = frame.toSeq ?? frame.seq;
         break;
       case 'ack':
-        if (!frame.clientMessageId) break;
-        if (this.acks.has(frame.clientMessageId) && this.acks.get(frame.clientMessageId) !== frame.seq) this.violations.push(`two places for ${frame.clientMessageId}`);
-        this.acks.set(frame.clientMessageId, frame.seq);
-        this.unacked.delete(frame.clientMessageId);
+        this.acknowledged(frame);
         break;
       case 'error':
-        if (frame.retryable && this.unacked.has(frame.clientMessageId)) {
-          setTimeout(() => this.unacked.has(frame.clientMessageId) && this.transmit(frame.clientMessageId, this.unacked.get(frame.clientMessageId)), frame.retryAfterMs ?? 100);
-        } else this.violations.push(`error ${JSON.stringify(frame)}`);
+        this.refused(frame);
         break;
       case 'goaway':
         this.goaway = frame;
@@ -113,39 +104,15 @@ export class ChangeoverClient {
       this.changes++;
       old.close(1000);
     }
-    for (const [id, content] of this.unacked) this.transmit(id, content);
-  }
-
-  see(row) {
-    const known = this.seen.get(row.seq);
-    if (known) this.violations.push(known.id === row.id && known.content === row.content ? `seq ${row.seq} twice` : `seq ${row.seq} changed`);
-    this.seen.set(row.seq, { id: row.id, content: row.content, clientMessageId: row.clientMessageId });
+    this.transmitAll();
   }
 
   transmit(clientMessageId, content) {
     if (this.old?.isReady && this.old.readyState === WebSocket.OPEN) this.old.send(JSON.stringify({ type: 'message', content, clientMessageId }));
   }
 
-  post(clientMessageId, content) {
-    this.unacked.set(clientMessageId, content);
-    this.transmit(clientMessageId, content);
-  }
-
-  async until(what, condition, ms = 30000) {
-    if (condition()) return;
-    await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.waiters.delete(waiter);
-        reject(new Error(`not within ${ms} ms: ${what}; have ${this.have}, unacked ${this.unacked.size}, lost ${JSON.stringify(this.lost)}, violations ${this.violations}`));
-      }, ms);
-      const waiter = () => {
-        if (!condition()) return;
-        clearTimeout(timer);
-        this.waiters.delete(waiter);
-        resolve();
-      };
-      this.waiters.add(waiter);
-    });
+  describe() {
+    return `have ${this.have}, lost ${JSON.stringify(this.lost)}`;
   }
 
   stop() {
@@ -153,9 +120,5 @@ export class ChangeoverClient {
     clearTimeout(this.timer);
     this.old?.close(1000);
     this.next?.close(1000);
-  }
-
-  check() {
-    assert.deepEqual(this.violations, []);
   }
 }

@@ -1,6 +1,6 @@
 // A WebSocket client for tests: keeps every frame, waits for one with a deadline, and a resuming client that writes
 // down what a user would have seen.
-import assert from 'node:assert/strict';
+import { Participant } from './participant.mjs';
 
 export class Client {
   constructor() {
@@ -114,20 +114,16 @@ export class Client {
  * A native client that comes back after every break with `lastSeq` and keeps the list of messages as a user would have
  * seen them. It fails on a repeat, a hole in the live numbers, or a row that changes.
  */
-export class ResumingClient {
+export class ResumingClient extends Participant {
   constructor(bases, room, token, { retryMs = 50, mayReset = false } = {}) {
+    super();
     Object.assign(this, { bases, room, token, retryMs, mayReset });
     this.resets = 0;
     this.next = 0;
     this.seq = 0;
     this.generation = '';
-    this.seen = new Map(); // seq -> {id, content, clientMessageId}
-    this.violations = [];
-    this.unacked = new Map(); // clientMessageId -> content
-    this.acks = new Map(); // clientMessageId -> ack
     this.reconnects = 0;
     this.stopped = false;
-    this.waiters = new Set();
     this.connect();
   }
 
@@ -168,7 +164,7 @@ export class ResumingClient {
       case 'subscription_succeeded':
         if (frame.generation) this.generation = frame.generation;
         this.live = true;
-        for (const [id, content] of this.unacked) this.transmit(id, content);
+        this.transmitAll();
         break;
       case 'message':
       case 'membership':
@@ -178,35 +174,13 @@ export class ResumingClient {
         this.seq = Math.max(this.seq, frame.toSeq ?? frame.seq);
         break;
       case 'ack':
-        if (frame.clientMessageId) {
-          const before = this.acks.get(frame.clientMessageId);
-          if (before && before.seq !== frame.seq) this.violations.push(`two places for ${frame.clientMessageId}: ${before.seq}, ${frame.seq}`);
-          this.acks.set(frame.clientMessageId, frame);
-          this.unacked.delete(frame.clientMessageId);
-        }
+        this.acknowledged(frame);
         break;
       case 'error':
-        if (frame.retryable && frame.clientMessageId && this.unacked.has(frame.clientMessageId)) {
-          setTimeout(() => {
-            const content = this.unacked.get(frame.clientMessageId);
-            if (content !== undefined) this.transmit(frame.clientMessageId, content);
-          }, frame.retryAfterMs ?? 100);
-        } else {
-          this.violations.push(`error ${JSON.stringify(frame)}`);
-        }
+        this.refused(frame);
         break;
     }
-    for (const waiter of this.waiters) waiter();
-  }
-
-  see(message, mayRepeat) {
-    const known = this.seen.get(message.seq);
-    if (known) {
-      if (known.id !== message.id || known.content !== message.content) this.violations.push(`seq ${message.seq} changed from ${known.content} to ${message.content}`);
-      else if (!mayRepeat) this.violations.push(`seq ${message.seq} twice`);
-      return;
-    }
-    this.seen.set(message.seq, { id: message.id, content: message.content, clientMessageId: message.clientMessageId, userId: message.userId });
+    this.wake();
   }
 
   transmit(clientMessageId, content) {
@@ -215,27 +189,8 @@ export class ResumingClient {
     }
   }
 
-  /** Sends until acknowledged, over however many connections. */
-  post(clientMessageId, content) {
-    this.unacked.set(clientMessageId, content);
-    this.transmit(clientMessageId, content);
-  }
-
-  async until(what, condition, ms = 30000) {
-    if (condition()) return;
-    await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.waiters.delete(waiter);
-        reject(new Error(`not within ${ms} ms: ${what}; seq ${this.seq}, unacked ${this.unacked.size}, last close ${JSON.stringify(this.lastClose)}, violations ${this.violations}`));
-      }, ms);
-      const waiter = () => {
-        if (!condition()) return;
-        clearTimeout(timer);
-        this.waiters.delete(waiter);
-        resolve();
-      };
-      this.waiters.add(waiter);
-    });
+  describe() {
+    return `seq ${this.seq}, last close ${JSON.stringify(this.lastClose)}`;
   }
 
   /** Gives the connection up without a word, as a user does whose gateway has fallen silent; returns the socket. */
@@ -256,9 +211,5 @@ export class ResumingClient {
     this.stopped = true;
     clearTimeout(this.timer);
     this.socket.close(1000);
-  }
-
-  check() {
-    assert.deepEqual(this.violations, []);
   }
 }

@@ -44,11 +44,34 @@ async function restartAll(each) {
     await pause(AFTERMATH_MS);
 }
 
-async function postgresBack(each) {
-    await each.cluster.start('postgres', '--no-wait');
-    await each.cluster.postgresAccepts();
-    await each.mark();
-    await pause(AFTERMATH_MS);
+// kill -9, then the steps that belong to the window.
+async function killOne(each, name, ...steps) {
+    await each.window(async () => {
+        each.cluster.signal(name, 'SIGKILL');
+        for (const step of steps)
+            await step();
+        await pause(AFTER_KILL_MS);
+    });
+}
+
+// PostgreSQL goes, by the verb of the cluster tool, and is back after `ms`.
+function postgres(name, title, reps, verb, ms = () => 0) {
+    return {
+        name,
+        title,
+        reps,
+        markBoundMs: 1000,
+        keepsSockets: true,
+        mayRefuse: true,
+        run: (each) => each.window(async () => {
+            await each.cluster.command(verb, 'postgres');
+            await pause(ms(each));
+            await each.cluster.start('postgres', '--no-wait');
+            await each.cluster.postgresAccepts();
+            await each.mark();
+            await pause(AFTERMATH_MS);
+        }),
+    };
 }
 
 export const SCENARIOS = [
@@ -87,10 +110,7 @@ export const SCENARIOS = [
         keepsSockets: true,
         async run(each) {
             const name = each.pick('shard');
-            await each.window(async () => {
-                each.cluster.signal(name, 'SIGKILL');
-                await pause(AFTER_KILL_MS);
-            });
+            await killOne(each, name);
             await each.cluster.start(name);
             await pause(each.holdDownMs);
         },
@@ -103,12 +123,7 @@ export const SCENARIOS = [
         keepsSockets: true,
         async run(each) {
             const name = each.pick('shard');
-            await each.window(async () => {
-                each.cluster.signal(name, 'SIGKILL');
-                await each.cluster.gone(name);
-                await each.cluster.start(name);
-                await pause(AFTER_KILL_MS);
-            });
+            await killOne(each, name, () => each.cluster.gone(name), () => each.cluster.start(name));
             await pause(each.holdDownMs);
         },
     },
@@ -128,43 +143,9 @@ export const SCENARIOS = [
             await pause(each.holdDownMs);
         },
     },
-    {
-        name: 'postgres-restart',
-        title: 'PostgreSQL is restarted (fast shutdown)',
-        reps: asMany,
-        markBoundMs: 1000,
-        keepsSockets: true,
-        mayRefuse: true,
-        run: (each) => each.window(async () => {
-            await each.cluster.command('stop', 'postgres');
-            await postgresBack(each);
-        }),
-    },
-    {
-        name: 'postgres-kill',
-        title: 'PostgreSQL dies (kill -9) and recovers',
-        reps: asMany,
-        markBoundMs: 1000,
-        keepsSockets: true,
-        mayRefuse: true,
-        run: (each) => each.window(async () => {
-            await each.cluster.command('kill', 'postgres');
-            await postgresBack(each);
-        }),
-    },
-    {
-        name: 'postgres-gone',
-        title: 'PostgreSQL is away for a while',
-        reps: few,
-        markBoundMs: 1000,
-        keepsSockets: true,
-        mayRefuse: true,
-        run: (each) => each.window(async () => {
-            await each.cluster.command('stop', 'postgres');
-            await pause(each.options.postgres * 1000);
-            await postgresBack(each);
-        }),
-    },
+    postgres('postgres-restart', 'PostgreSQL is restarted (fast shutdown)', asMany, 'stop'),
+    postgres('postgres-kill', 'PostgreSQL dies (kill -9) and recovers', asMany, 'kill'),
+    postgres('postgres-gone', 'PostgreSQL is away for a while', few, 'stop', (each) => each.options.postgres * 1000),
     {
         name: 'redis-gone',
         title: 'Redis is away, in slices of 5 s, and comes back empty',
@@ -201,10 +182,7 @@ export const SCENARIOS = [
         reps: asMany,
         async run(each) {
             const name = await each.busiestGateway();
-            await each.window(async () => {
-                each.cluster.signal(name, 'SIGKILL');
-                await pause(AFTER_KILL_MS);
-            });
+            await killOne(each, name);
             await each.cluster.start(name);
         },
     },

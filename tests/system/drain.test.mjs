@@ -65,6 +65,7 @@ test('clients that do not know the frame come back, and the pace is kept', { tim
   watcher.frames.length = 0;
   const back = before.untilClosed(40000).then(() => Client.join(cluster.ws(0), 'pace', bob));
   const resuming = new ResumingClient([cluster.ws(1), cluster.ws(0)], 'pace', ada);
+  t.after(() => resuming.stop());
   await resuming.ready();
   resuming.post('p-0', 'before');
   await resuming.until('acknowledged', () => resuming.acks.size === 1);
@@ -78,7 +79,6 @@ test('clients that do not know the frame come back, and the pace is kept', { tim
   resuming.post('p-1', 'after');
   await resuming.until('acknowledged', () => resuming.acks.size === 2);
   resuming.check();
-  resuming.stop();
   const bobAgain = await back;
   bobAgain.send({ type: 'message', content: 'here I am' });
   await watcher.until((f) => f.type === 'message' && f.content === 'here I am');

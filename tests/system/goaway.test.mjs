@@ -27,6 +27,7 @@ test(`clients change over in ${DRAINS} drains without a gap, a double or a momen
   const cluster = await Cluster.up(t, { gateways: 3, shards: 2, env: { FLUXY_DRAIN_RATE: '20', FLUXY_DRAIN_TIMEOUT: '30s' } });
   const bases = [cluster.ws(0), cluster.ws(1)]; // the third one stays
   const rooms = [];
+  t.after(() => rooms.forEach(({ clients }) => clients.forEach((c) => c.stop())));
   for (let r = 0; r < ROOMS; r++) {
     const id = `g-${r}`;
     const names = Array.from({ length: PER_ROOM }, (_, i) => `user-${r}-${i}`);
@@ -37,13 +38,14 @@ test(`clients change over in ${DRAINS} drains without a gap, a double or a momen
       assert.equal(added.status, 200, added.text);
     }
     const clients = names.map((name, i) => new ChangeoverClient(bases, id, tokens[name], { first: i % 2 }));
+    rooms.push({ id, names, observer, clients });
     await Promise.all(clients.map((c) => c.until('ready', () => c.old?.isReady)));
     await observer.until((f) => f.type === 'presence' && f.userCount === PER_ROOM + 1);
     observer.frames.length = 0; // from here on everybody is there
-    rooms.push({ id, names, observer, clients });
   }
   const all = rooms.flatMap((r) => r.clients);
   const traffic = write(all);
+  t.after(traffic.stop);
   for (let d = 0; d < DRAINS; d++) {
     const gateway = `gateway-${1 + (d % 2)}`;
     const other = bases[(d + 1) % 2];
@@ -75,5 +77,4 @@ test(`clients change over in ${DRAINS} drains without a gap, a double or a momen
   assert.ok(sum('changes') >= (DRAINS * all.length) / 2, 'they changed over by goaway');
   // A machine that stands still for longer than the overlap may cut one off.
   assert.ok(sum('breaks') * 10 <= sum('changes') && lost.every((end) => end.code === 1012), `${sum('breaks')} breaks, ${JSON.stringify(lost)}`);
-  all.forEach((c) => c.stop());
 });

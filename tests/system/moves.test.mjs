@@ -33,7 +33,7 @@ describe('rooms move', () => {
   });
   after(() => cluster?.remove());
 
-  test(`all shards restarted in turn, ${ROUNDS} times: writers, a stream, typing, presence`, { timeout: 120000 + ROUNDS * 60000 }, async () => {
+  test(`all shards restarted in turn, ${ROUNDS} times: writers, a stream, typing, presence`, { timeout: 120000 + ROUNDS * 60000 }, async (t) => {
     const rooms = Array.from({ length: 8 }, (_, i) => `mv-${i}`);
     const names = ['mia', 'ned', 'oto'];
     const tokens = Object.fromEntries(await Promise.all(names.map(async (user) => [user, await mint(cluster, user)])));
@@ -42,6 +42,7 @@ describe('rooms move', () => {
       assert.equal(made.status, 200, made.text);
     }
     const writers = rooms.flatMap((id, i) => [tokens.mia, tokens.ned].map((token, k) => new ResumingClient([cluster.ws(i + k)], id, token)));
+    t.after(() => writers.forEach((c) => c.stop()));
     await Promise.all(writers.map((c) => c.ready(20000)));
     // In each room a model speaks all the time, and somebody who only looks on.
     speakers = await Promise.all(rooms.map((id, i) => Client.join(cluster.ws(i), id, tokens.oto, { native: true })));
@@ -95,7 +96,6 @@ describe('rooms move', () => {
       assert.equal(c.reconnects, 0, 'no socket was closed');
     }
     assert.equal(noticed().length, already, 'nobody has left or joined');
-    writers.forEach((c) => c.stop());
   });
 
   test('a shard that comes back with more weight takes only its share', { timeout: 180000 }, async () => {

@@ -24,6 +24,7 @@ test('a standby that is behind is promoted: who has seen what is gone starts ove
   };
   const open = new ResumingClient([cluster.ws(1)], 'r', bob, { mayReset: true });
   const quiet = new ResumingClient([cluster.ws(1)], 'quiet', bob);
+  t.after(() => [open, quiet].forEach((c) => c.stop()));
   const old = await Client.join(cluster.ws(0), 'r', bob);
   await Promise.all([open.ready(), quiet.ready()]);
   quiet.post('q1', 'q1');
@@ -89,6 +90,5 @@ test('a standby that is behind is promoted: who has seen what is gone starts ove
   assert.deepEqual(await read('5'), { contents: all, id: `6-${now}` }, 'an event stream that had seen what is gone');
   assert.deepEqual(await read('3'), { contents: all.slice(3), id: `6-${now}` });
   assert.deepEqual(await read(`5-${now}`), { contents: all.slice(5), id: `6-${now}` });
-  for (const client of [open, quiet]) client.stop();
   await Promise.all([old.close(), writer.close()]);
 });

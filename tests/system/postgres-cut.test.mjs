@@ -23,6 +23,7 @@ test('connections are cut before, during and behind COMMIT', { timeout: 180000 +
     assert.equal(got.status, 200, got.text);
   }
   const clients = rooms.flatMap((id) => tokens.map((token, i) => new ResumingClient([cluster.ws(i)], id, token)));
+  t.after(() => clients.forEach((c) => c.stop()));
   await Promise.all(clients.map((c) => c.ready(20000)));
   const acked = () => clients.reduce((sum, c) => sum + c.acks.size, 0);
   let n = 0;
@@ -44,10 +45,7 @@ test('connections are cut before, during and behind COMMIT', { timeout: 180000 +
   clearInterval(timer);
   await Promise.all(clients.map((c) => c.until('every message acknowledged', () => c.unacked.size === 0)));
   await verify(cluster, { clients, rooms });
-  for (const c of clients) {
-    assert.equal(c.reconnects, 0);
-    c.stop();
-  }
+  for (const c of clients) assert.equal(c.reconnects, 0);
   const metrics = await Promise.all(cluster.shards.map((shard) => cluster.metrics(shard.admin)));
   const unknown = metrics.reduce((sum, text) => sum + Number(/^fluxy_commit_unknown_total (\d+)$/m.exec(text)[1]), 0);
   assert.ok(unknown >= ROUNDS * 3, `batches of unknown outcome: ${unknown}`);

@@ -28,6 +28,7 @@ test('kill -9 of the primary, a synchronous standby is promoted: nothing acknowl
   const rooms = ['one', 'two', 'three'];
   for (const id of rooms) await makeRoom(cluster, id, tokens[0], users);
   const clients = rooms.flatMap((id) => tokens.map((token, i) => new ResumingClient([cluster.ws(i)], id, token)));
+  t.after(() => clients.forEach((c) => c.stop()));
   await Promise.all(clients.map((c) => c.ready(20000)));
   const acked = () => clients.reduce((sum, c) => sum + c.acks.size, 0);
   const before = await pids(cluster);
@@ -52,7 +53,6 @@ test('kill -9 of the primary, a synchronous standby is promoted: nothing acknowl
     assert.equal(c.resets, 0);
     assert.equal(c.reconnects, 0);
     assert.notEqual(c.generation, 'g1', 'an open socket has heard of the new generation');
-    c.stop();
   }
   assert.deepEqual(await pids(cluster), before);
   for (const shard of cluster.shards) assert.match(await cluster.metrics(shard.admin), /^fluxy_pg_replaced_total 1$/m);

@@ -1,9 +1,7 @@
 /* main.c - fluxy-gateway: arguments, then the process itself. */
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
-#include "common/base/broken.h"
 #include "common/base/log.h"
 #include "gateway/gateway.h"
 
@@ -23,14 +21,8 @@ static void raise_descriptor_limit(int64_t wanted)
 static int run(const struct gateway_config *config)
 {
     AUTO(gateway_free) struct gateway *gateway = NULL;
-    enum log_level level = LOG_LEVEL_INFO;
 
-    (void)log_level_parse(config->log_level, &level); /* one of the table's words */
-    log_init(STDERR_FILENO, config->node_id);
-    log_set_level(level);
-    if (broken_name())
-        log_error("BROKEN BUILD: a promise is broken on purpose, for tests only",
-                  L_STR("break", broken_name()));
+    log_start(config->node_id, config->log_level);
     raise_descriptor_limit(config->max_connections);
     if (gateway_new(config, &gateway) < 0)
         return EXIT_FAILURE;

@@ -1,9 +1,7 @@
 /* main.c - fluxy-shard: arguments, then either a command or the process itself. */
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "common/base/broken.h"
 #include "common/base/log.h"
 #include "shard/commands.h"
 #include "shard/config.h"
@@ -12,14 +10,8 @@
 static int run(const struct shard_config *config)
 {
     AUTO(shard_free) struct shard *shard = NULL;
-    enum log_level level = LOG_LEVEL_INFO;
 
-    (void)log_level_parse(config->log_level, &level); /* one of the table's words */
-    log_init(STDERR_FILENO, config->node_id);
-    log_set_level(level);
-    if (broken_name())
-        log_error("BROKEN BUILD: a promise is broken on purpose, for tests only",
-                  L_STR("break", broken_name()));
+    log_start(config->node_id, config->log_level);
     if (shard_new(config, &shard) < 0)
         return EXIT_FAILURE;
     return shard_run(shard) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

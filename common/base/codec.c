@@ -15,7 +15,7 @@ void hex_encode(const void *data, size_t len, char *ret)
     *ret = '\0';
 }
 
-static int hex_value(char c)
+int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -31,8 +31,8 @@ int hex_decode(struct slice text, uint8_t *ret, size_t len)
     if (text.len != 2 * len)
         return -EINVAL;
     for (size_t i = 0; i < len; i++) {
-        int high = hex_value(text.data[2 * i]);
-        int low = hex_value(text.data[2 * i + 1]);
+        int high = hex_digit(text.data[2 * i]);
+        int low = hex_digit(text.data[2 * i + 1]);
 
         if (high < 0 || low < 0)
             return -EINVAL;

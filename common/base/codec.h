@@ -8,6 +8,8 @@
 #include "common/base/macros.h"
 #include "common/base/slice.h"
 
+/* The value of a digit of either case, or -1. */
+int hex_digit(char c);
 /* Writes 2 * len lower-case digits and a NUL. */
 void hex_encode(const void *data, size_t len, char *ret);
 /* Exactly len bytes from 2 * len digits of either case. -EINVAL. */

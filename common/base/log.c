@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/broken.h"
 #include "common/base/error.h"
 #include "common/base/ident.h"
 #include "common/base/limits.h"
@@ -72,6 +73,18 @@ bool log_level_parse(const char *word, enum log_level *ret_level)
         }
     }
     return false;
+}
+
+void log_start(const char *node, const char *level)
+{
+    enum log_level from = LOG_LEVEL_INFO;
+
+    (void)log_level_parse(level, &from); /* another word leaves it at that */
+    log_init(STDERR_FILENO, node);
+    log_set_level(from);
+    if (broken_name())
+        log_error("BROKEN BUILD: a promise is broken on purpose, for tests only",
+                  L_STR("break", broken_name()));
 }
 
 uint64_t log_dropped(void)

@@ -61,6 +61,9 @@ void log_init(int fd, const char *node);
 void log_set_level(enum log_level level);
 /* "debug", "info", "warn", "error", "off". False for another word. */
 bool log_level_parse(const char *word, enum log_level *ret_level);
+/* What a program does before its first line: to stderr, from the level of that name on (info
+ * when there is none such); a build that is broken on purpose says so. */
+void log_start(const char *node, const char *level);
 /* Lines that the descriptor did not take. */
 uint64_t log_dropped(void);
 

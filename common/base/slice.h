@@ -35,5 +35,8 @@ static inline bool slice_eq_str(struct slice a, const char *s)
     return slice_eq(a, slice_str(s));
 }
 
+/* Whether a list of words with commas between them has the word. */
+bool slice_list_has(struct slice list, struct slice word);
+
 /* A fresh NUL-terminated copy, or NULL when out of memory. */
 char *slice_dup(struct slice s);

@@ -4,6 +4,7 @@
  */
 #include "common/json/json_scan.h"
 
+#include "common/base/codec.h"
 #include "common/json/json_text.h"
 
 _Static_assert(JSON_DEPTH_MAX <= 64, "one bit of a word per level");
@@ -38,17 +39,6 @@ static bool take_char(struct scan *s, char c)
 }
 
 /* ---- strings ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* Four hex digits, or -1. */
 static int32_t take_hex4(const char **at, const char *end)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/codec.h"
 #include "common/base/secret.h"
 #include "common/net/addr.h"
 
@@ -16,14 +17,6 @@ static int fail(char ret_error[REDIS_ERROR_TEXT], const char *why)
 {
     snprintf(ret_error, REDIS_ERROR_TEXT, "%s", why);
     return -EINVAL;
-}
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* A fresh string with %XX replaced; NULL in *ret for an empty one. */
@@ -45,8 +38,8 @@ static int unescape(struct slice s, char **ret)
             *to++ = s.data[i];
             continue;
         }
-        high = i + 2 < s.len ? hex_value(s.data[i + 1]) : -1;
-        low = i + 2 < s.len ? hex_value(s.data[i + 2]) : -1;
+        high = i + 2 < s.len ? hex_digit(s.data[i + 1]) : -1;
+        low = i + 2 < s.len ? hex_digit(s.data[i + 2]) : -1;
         if (high < 0 || low < 0 || high + low == 0) {
             free(text);
             return -EINVAL;

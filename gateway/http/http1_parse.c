@@ -13,6 +13,8 @@
 
 #include <strings.h>
 
+#include "common/base/codec.h"
+
 enum line_answer { LINE_PARTIAL, LINE_WHOLE, LINE_TOO_LONG, LINE_BAD };
 
 void http1_parser_init(struct http1_parser *p, struct http_request *request, uint64_t body_max)
@@ -412,14 +414,6 @@ static enum http1_event step_data(struct http1_parser *p, struct slice *in,
     if (p->body_left == 0)
         p->state = next;
     return HTTP1_BODY;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* chunk-size [ ";" ext ] (RFC 9112 7.1); extensions are bounded and ignored. */

@@ -4,16 +4,8 @@
 
 #include <errno.h>
 
+#include "common/base/codec.h"
 #include "common/base/utf8.h"
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 static int decode_bytes(struct slice raw, bool plus_is_space, struct buf *out)
 {
@@ -21,8 +13,8 @@ static int decode_bytes(struct slice raw, bool plus_is_space, struct buf *out)
         char c = raw.data[i];
 
         if (c == '%') {
-            int high = i + 2 < raw.len ? hex_value(raw.data[i + 1]) : -1;
-            int low = i + 2 < raw.len ? hex_value(raw.data[i + 2]) : -1;
+            int high = i + 2 < raw.len ? hex_digit(raw.data[i + 1]) : -1;
+            int low = i + 2 < raw.len ? hex_digit(raw.data[i + 2]) : -1;
 
             if (high < 0 || low < 0)
                 return -EINVAL;

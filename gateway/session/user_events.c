@@ -11,20 +11,6 @@
 
 /* ---- into rooms ---- */
 
-/* Whether the comma-separated list has the word. */
-static bool list_has(struct slice list, struct slice word)
-{
-    while (list.len > 0) {
-        const char *comma = memchr(list.data, ',', list.len);
-        size_t len = comma ? (size_t)(comma - list.data) : list.len;
-
-        if (slice_eq(slice_of(list.data, len), word))
-            return true;
-        list = comma ? slice_of(comma + 1, list.len - len - 1) : slice_of(NULL, 0);
-    }
-    return false;
-}
-
 static bool is_excepted(const struct session *s, struct slice except)
 {
     char socket_id[37];
@@ -40,7 +26,7 @@ static bool is_meant(const struct attach *a, const struct msg_USER_ROOMS *in)
     if (a->room->is_user_channel ||
         (a->state != ATTACH_STATE_LIVE && a->state != ATTACH_STATE_ASLEEP))
         return false;
-    return in->rooms.len == 0 || list_has(in->rooms, local_room_name(a->room));
+    return in->rooms.len == 0 || slice_list_has(in->rooms, local_room_name(a->room));
 }
 
 /* Ephemeral: a slow socket goes without. */
@@ -75,7 +61,7 @@ static void give_rooms(struct session *s, const struct msg_USER_ROOMS *in, struc
     {
         struct slice name = local_room_name(a->room);
 
-        if (!is_meant(a, in) || !give(a, in) || list_has(buf_slice(given), name))
+        if (!is_meant(a, in) || !give(a, in) || slice_list_has(buf_slice(given), name))
             continue;
         if (given->len > 0)
             buf_put_char(given, ',');

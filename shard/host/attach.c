@@ -40,28 +40,6 @@ void attach_send(struct attach *attach, uint64_t done_n, uint64_t cursor, struct
     gate_send(attach->gate, &msg);
 }
 
-static void send_close(struct gate *gate, uint64_t number, uint32_t epoch, uint32_t code,
-                       const char *reason)
-{
-    struct msg msg = {
-        .type = MSG_CLOSE,
-        .CLOSE = {.attach = number, .code = code, .reason = slice_str(reason), .epoch = epoch}};
-
-    gate_send(gate, &msg);
-}
-
-static void send_moved(struct gate *gate, struct slice object)
-{
-    struct ring_identity identity = {0};
-    struct msg msg = {.type = MSG_MOVED};
-
-    if (gate->host->ring)
-        identity = ring_identity(gate->host->ring);
-    msg.MOVED = (struct msg_MOVED){
-        .object = object, .ring_epoch = identity.epoch, .ring_hash = identity.hash};
-    gate_send(gate, &msg);
-}
-
 /* ---- going ---- */
 
 static void free_now(struct later *later, void *arg)
@@ -122,7 +100,7 @@ void attach_remove(struct attach *attach)
 
 void attach_close(struct attach *attach, uint32_t code, const char *reason)
 {
-    send_close(attach->gate, attach->number, attach->epoch, code, reason);
+    gate_send_close(attach->gate, attach->number, attach->epoch, code, reason);
     attach_remove(attach);
 }
 
@@ -258,7 +236,7 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
     struct room_host *room;
 
     if (!are_ids_valid(msg)) {
-        send_close(gate, msg->attach, msg->epoch, 1008, "invalid_id");
+        gate_send_close(gate, msg->attach, msg->epoch, 1008, "invalid_id");
         return;
     }
     object = object_name(bytes, msg->project, msg->room);
@@ -269,7 +247,7 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
     }
     room = attach ? attach->room : room_find(host, msg->project, msg->room);
     if (!room && !host_owns(host, object)) {
-        send_moved(gate, object);
+        gate_send_moved(gate, object);
         return;
     }
     if (!room)
@@ -279,7 +257,7 @@ void attach_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
     else if (room)
         start_over(attach, msg);
     if (!attach) {
-        send_close(gate, msg->attach, msg->epoch, 1013, "overloaded");
+        gate_send_close(gate, msg->attach, msg->epoch, 1013, "overloaded");
         return;
     }
     host->metrics->attached++;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "common/base/env.h"
+#include "common/cluster/ring.h"
 #include "shard/host/attach.h"
 #include "shard/host/gather.h"
 #include "shard/host/host.h"
@@ -279,6 +280,28 @@ void gate_send(struct gate *gate, const struct msg *msg)
     /* An encoding that failed for want of memory goes out empty, which closes the link: it has
      * lost a message. */
     gate_send_encoded(gate, buf_failed(wire) ? slice_of(NULL, 0) : buf_slice(wire));
+}
+
+void gate_send_close(struct gate *gate, uint64_t number, uint32_t epoch, uint32_t code,
+                     const char *reason)
+{
+    struct msg msg = {
+        .type = MSG_CLOSE,
+        .CLOSE = {.attach = number, .code = code, .reason = slice_str(reason), .epoch = epoch}};
+
+    gate_send(gate, &msg);
+}
+
+void gate_send_moved(struct gate *gate, struct slice object)
+{
+    struct ring_identity identity = {0};
+    struct msg msg = {.type = MSG_MOVED};
+
+    if (gate->host->ring)
+        identity = ring_identity(gate->host->ring);
+    msg.MOVED = (struct msg_MOVED){
+        .object = object, .ring_epoch = identity.epoch, .ring_hash = identity.hash};
+    gate_send(gate, &msg);
 }
 
 bool gate_is_congested(const struct gate *gate)

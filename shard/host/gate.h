@@ -85,6 +85,11 @@ struct attach *gate_find_attach(const struct gate *gate, uint64_t number);
 
 /* Sends when there is a link, else does nothing. */
 void gate_send(struct gate *gate, const struct msg *msg);
+/* Ends an attach of this gateway. */
+void gate_send_close(struct gate *gate, uint64_t number, uint32_t epoch, uint32_t code,
+                     const char *reason);
+/* The object belongs to another shard by our ring. */
+void gate_send_moved(struct gate *gate, struct slice object);
 void gate_send_encoded(struct gate *gate, struct slice frames);
 bool gate_is_congested(const struct gate *gate); /* also without a link */
 

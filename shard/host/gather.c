@@ -109,22 +109,9 @@ void gather_on_kicked(struct gate *gate, const struct msg_KICKED *msg)
     gather->result.room_sockets += msg->room_sockets;
 }
 
-static bool list_has(struct slice list, struct slice word)
-{
-    while (list.len > 0) {
-        const char *comma = memchr(list.data, ',', list.len);
-        size_t len = comma ? (size_t)(comma - list.data) : list.len;
-
-        if (slice_eq(slice_of(list.data, len), word))
-            return true;
-        list = comma ? slice_of(comma + 1, list.len - len - 1) : slice_of(NULL, 0);
-    }
-    return false;
-}
-
 static void add_room(struct gather *gather, struct slice room)
 {
-    if (room.len == 0 || list_has(buf_slice(&gather->rooms), room))
+    if (room.len == 0 || slice_list_has(buf_slice(&gather->rooms), room))
         return;
     if (gather->rooms.len > 0)
         buf_put_char(&gather->rooms, ',');

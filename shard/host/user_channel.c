@@ -165,30 +165,6 @@ void user_sockets_drop(struct gate *gate)
 
 /* ---- to the gateways ---- */
 
-static void send_close(struct gate *gate, const struct msg_ATTACH *to, uint32_t code,
-                       const char *reason)
-{
-    struct msg msg = {.type = MSG_CLOSE,
-                      .CLOSE = {.attach = to->attach,
-                                .code = code,
-                                .reason = slice_str(reason),
-                                .epoch = to->epoch}};
-
-    gate_send(gate, &msg);
-}
-
-static void send_moved(struct gate *gate, struct slice object)
-{
-    struct ring_identity identity = {0};
-    struct msg msg = {.type = MSG_MOVED};
-
-    if (gate->host->ring)
-        identity = ring_identity(gate->host->ring);
-    msg.MOVED = (struct msg_MOVED){
-        .object = object, .ring_epoch = identity.epoch, .ring_hash = identity.hash};
-    gate_send(gate, &msg);
-}
-
 /* The first frame of a socket. */
 static void greet(const struct user_socket *socket, uint32_t epoch)
 {
@@ -229,7 +205,7 @@ static void enter(struct gate *gate, const struct msg_ATTACH *msg, struct slice 
     struct user_socket *socket;
 
     if (channel && channel->n >= USER_SOCKETS_MAX && !is_back) {
-        send_close(gate, msg, 1008, "channel_at_capacity");
+        gate_send_close(gate, msg->attach, msg->epoch, 1008, "channel_at_capacity");
         return;
     }
     if (!channel)
@@ -238,7 +214,7 @@ static void enter(struct gate *gate, const struct msg_ATTACH *msg, struct slice 
     if (!socket) {
         if (channel && channel->n == 0)
             channel_free(channel);
-        send_close(gate, msg, 1013, "overloaded");
+        gate_send_close(gate, msg->attach, msg->epoch, 1013, "overloaded");
         return;
     }
     if (!is_back)
@@ -256,7 +232,7 @@ void user_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
     if (before)
         socket_drop(before); /* it starts over */
     if (!ident_is_valid(msg->project) || !ident_is_valid(user) || !slice_eq(user, msg->user)) {
-        send_close(gate, msg, 1008, "forbidden");
+        gate_send_close(gate, msg->attach, msg->epoch, 1008, "forbidden");
         return;
     }
     object = object_name(msg->project, user, bytes);
@@ -265,7 +241,7 @@ void user_on_attach(struct gate *gate, const struct msg_ATTACH *msg)
     if (host_owns(gate->host, object))
         enter(gate, msg, user, object);
     else
-        send_moved(gate, object);
+        gate_send_moved(gate, object);
 }
 
 void user_on_detach(struct gate *gate, const struct msg_DETACH *msg)
@@ -289,7 +265,7 @@ static void channel_move(struct user_channel *channel)
         bool is_last = channel->n == 1;
 
         if (gate->pushed != host->push_count)
-            send_moved(gate, channel->object);
+            gate_send_moved(gate, channel->object);
         gate->pushed = host->push_count;
         socket_drop(socket);
         if (is_last)

@@ -14,17 +14,7 @@ struct audience {
 
 bool audience_has(struct slice list, struct slice user)
 {
-    if (list.len == 0)
-        return true;
-    while (list.len > 0) {
-        const char *comma = memchr(list.data, ',', list.len);
-        size_t len = comma ? (size_t)(comma - list.data) : list.len;
-
-        if (slice_eq(slice_of(list.data, len), user))
-            return true;
-        list = comma ? slice_of(comma + 1, list.len - len - 1) : slice_of(NULL, 0);
-    }
-    return false;
+    return list.len == 0 || slice_list_has(list, user);
 }
 
 bool audience_includes(struct slice list, struct slice users)

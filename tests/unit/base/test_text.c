@@ -1,4 +1,4 @@
-/* test_text.c - UTF-8 at every split, counting, trimming; hex and base64; constant-time
+/* test_text.c - UTF-8 at every split, counting, trimming; hex and base64; lists; constant-time
  * compare. */
 #include <errno.h>
 #include <stdlib.h>
@@ -201,6 +201,36 @@ static void base64_is_strict(void **state)
     }
 }
 
+static void digits_of_either_case(void **state)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    (void)state;
+    for (int c = -128; c < 128; c++) {
+        const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 0x20 : c) : NULL;
+
+        assert_int_equal(hex_digit((char)c), at ? (int)(at - digits) : -1);
+    }
+}
+
+static void lists_have_whole_words(void **state)
+{
+    static const struct {
+        const char *list, *word;
+        bool has;
+    } rows[] = {
+        {"", "a", false},       {"a", "a", true},          {"a,bc,d", "a", true},
+        {"a,bc,d", "bc", true}, {"a,bc,d", "d", true},     {"a,bc,d", "b", false},
+        {"a,bc,d", "c", false}, {"a,bc,d", "a,bc", false}, {"a,,d", "", true},
+        {"ab", "a", false},     {"a", "ab", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        CHECK(slice_list_has(slice_str(rows[i].list), slice_str(rows[i].word)) == rows[i].has,
+              rows[i].list);
+}
+
 static void compares_and_wipes(void **state)
 {
     char secret[] = "secret";
@@ -224,6 +254,8 @@ int main(void)
         cmocka_unit_test(cutting_keeps_characters_whole),
         cmocka_unit_test(trims_as_javascript_does),
         cmocka_unit_test(hex_both_ways),
+        cmocka_unit_test(digits_of_either_case),
+        cmocka_unit_test(lists_have_whole_words),
         cmocka_unit_test(base64_both_ways),
         cmocka_unit_test(base64_is_strict),
         cmocka_unit_test(compares_and_wipes),

@@ -2,7 +2,9 @@
 #include "shard/api/call_turn.h"
 
 #include "shard/api/call.h"
+#include "shard/host/gate.h"
 #include "shard/host/host.h"
+#include "shard/host/pace.h"
 #include "shard/limits.h"
 #include "shard/metrics.h"
 
@@ -16,14 +18,20 @@ static struct call_turns *turns_of(struct call *call)
     return call_turns_of(call->api);
 }
 
+/* What was said to its gateway before has been read by and large. */
+static bool is_awaited(const struct call *call)
+{
+    return !call->gate || pace_may_reply(call->gate);
+}
+
 /* Out of memory: the next call that comes goes on. */
-static void go_on_later(struct call_turns *turns)
+static void go_on_later(struct call_turns *turns, uint64_t delay_ms)
 {
     int r;
 
     if (timer_is_armed(&turns->go_on))
         return;
-    r = env_timer(turns->env, &turns->go_on, 0);
+    r = env_timer(turns->env, &turns->go_on, delay_ms);
     (void)r;
 }
 
@@ -31,12 +39,22 @@ static void on_go_on(struct timer *timer, void *arg)
 {
     struct call_turns *turns = arg;
     struct fair_item *item;
+    bool has_run = false;
 
     (void)timer;
-    while (turns->bytes < CALL_TURN_BYTES && (item = fair_pop(&turns->waiting)))
-        call_run(container_of(item, struct call, turn));
+    for (size_t n = turns->waiting.n; n > 0 && turns->bytes < CALL_TURN_BYTES; n--) {
+        item = fair_pop(&turns->waiting);
+        if (!item)
+            break;
+        if (is_awaited(container_of(item, struct call, turn))) {
+            has_run = true;
+            call_run(container_of(item, struct call, turn));
+        } else {
+            fair_push(&turns->waiting, item);
+        }
+    }
     if (!fair_is_empty(&turns->waiting))
-        go_on_later(turns);
+        go_on_later(turns, has_run ? 0 : PACE_REPLY_MS);
 }
 
 static void on_end_of_turn(struct later *later, void *arg)
@@ -51,14 +69,15 @@ void call_turn_enter(struct call *call)
 {
     struct call_turns *turns = turns_of(call);
 
-    if (!is_dear(call) || (turns->bytes < CALL_TURN_BYTES && fair_is_empty(&turns->waiting))) {
+    if (!is_dear(call) || (turns->bytes < CALL_TURN_BYTES && fair_is_empty(&turns->waiting) &&
+                           is_awaited(call))) {
         call_run(call);
         return;
     }
     call->host->metrics->calls_put_off++;
     call->turn.tenant = hash_slice(call->project);
     fair_push(&turns->waiting, &call->turn);
-    go_on_later(turns);
+    go_on_later(turns, 0);
 }
 
 void call_turn_leave(struct call *call)
@@ -73,6 +92,8 @@ void call_turn_given(struct call *call, size_t bytes)
 
     turns->bytes += bytes;
     env_later(turns->env, &turns->end_of_turn);
+    if (is_dear(call) && call->gate)
+        pace_replied(call->gate, bytes);
 }
 
 void call_turns_init(struct call_turns *turns, struct env *env)

@@ -1,6 +1,7 @@
 /*
  * call_turn.h - calls with large answers, which are made from memory, take turns:
- * so many bytes in one turn of the loop, tenants one after the other. Without it
+ * so many bytes in one turn of the loop, and not more than a gateway reads
+ * (shard/host/pace.h), tenants one after the other. Without it
  * hundreds of history pages that arrive together would be one long turn, and one
  * tenant's would stand before another's.
  */

@@ -37,6 +37,26 @@ static void mark(struct gate_pace *gp, struct gate *gate, uint64_t least)
         gate->ops->ping(gate->link); /* comes back as pace_on_ping() */
 }
 
+/* ---- large answers ---- */
+
+bool pace_may_reply(const struct gate *gate)
+{
+    const struct gate_pace *gp = &gate->pace;
+
+    return !gate->link || !gate->ops->ping || gp->replied - gp->replies_read < PACE_REPLY_BYTES;
+}
+
+void pace_replied(struct gate *gate, size_t bytes)
+{
+    struct gate_pace *gp = &gate->pace;
+    unsigned last = (gp->first_mark + gp->n_marks + PACE_MARKS - 1) % PACE_MARKS;
+    uint64_t marked = gp->n_marks > 0 ? gp->marks[last].replied : gp->replies_read;
+
+    gp->replied += bytes;
+    if (gp->replied - marked >= PACE_MARK_BYTES && gate->link && gate->ops->ping)
+        gate->ops->ping(gate->link);
+}
+
 /* ---- queues ---- */
 
 static bool is_waited_for(const struct gate_pace *gp)
@@ -171,6 +191,7 @@ void gate_pace_reset(struct gate_pace *gp)
 {
     list_del(&gp->in_turn);
     gp->given = gp->taken = 0;
+    gp->replied = gp->replies_read = 0;
     gp->pings = gp->pongs = 0;
     gp->n_marks = 0;
 }
@@ -185,6 +206,7 @@ void pace_on_ping(struct gate *gate)
         return; /* one of those before tells enough */
     gp->marks[at].ping = gp->pings;
     gp->marks[at].given = gp->given;
+    gp->marks[at].replied = gp->replied;
     gp->n_marks++;
 }
 
@@ -195,11 +217,14 @@ void pace_on_pong(struct gate *gate)
     gp->pongs++;
     while (gp->n_marks > 0 && gp->marks[gp->first_mark].ping <= gp->pongs) {
         gp->taken = gp->marks[gp->first_mark].given;
+        gp->replies_read = gp->marks[gp->first_mark].replied;
         gp->first_mark = (gp->first_mark + 1) % PACE_MARKS;
         gp->n_marks--;
     }
     if (gp->n_marks == 0 && !may_give(gp, gate))
         mark(gp, gate, 1);
+    if (gp->n_marks == 0 && !pace_may_reply(gate))
+        pace_replied(gate, 0);
     take_turn(gate->host->pace, gp);
 }
 

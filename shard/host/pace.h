@@ -7,6 +7,8 @@
  *   - a link has at most PACE_LINK_BYTES of them that its gateway has not read: what happens in
  *     a room lies behind them. A PING marks what went out before it, its PONG says that all of
  *     it has been read;
+ *   - in the same way PACE_REPLY_BYTES of large answers to calls (shard/api/call_turn.h), so
+ *     that one tenant's pages of history are not before what happens in another's rooms;
  *   - the store reads PACE_READS_MAX pages for them at a time, so that those who ask for
  * history do not wait behind thousands.
  *
@@ -30,11 +32,12 @@ struct gate_pace {
     struct list in_turn;    /* pace.gates: may go on, and has something to */
     struct list waiting[2]; /* struct catchup.in_pace: re-attached ones, others */
     uint64_t given, taken;  /* bytes of catch-ups on this link, and those known to be read */
-    uint64_t sent;          /* bytes of everything, for the difference */
-    uint64_t pings, pongs;  /* of this link */
+    uint64_t replied, replies_read; /* the same of large answers */
+    uint64_t sent;                  /* bytes of everything, for the difference */
+    uint64_t pings, pongs;          /* of this link */
     struct {
-        uint64_t ping, given; /* what that PING was behind */
-    } marks[PACE_MARKS];      /* not answered yet, a ring */
+        uint64_t ping, given, replied; /* what that PING was behind */
+    } marks[PACE_MARKS];               /* not answered yet, a ring */
     unsigned first_mark, n_marks;
 };
 
@@ -51,6 +54,10 @@ void pace_given(struct pace *pace, struct gate *gate, uint64_t before);
  * catch-up is gone; the pace lives until then). False: it is called when there is room. */
 bool pace_may_read(struct pace *pace, struct catchup *catchup);
 void pace_read_ended(struct pace *pace);
+
+/* One more large answer may go to this gateway; so many bytes of them have. */
+bool pace_may_reply(const struct gate *gate);
+void pace_replied(struct gate *gate, size_t bytes);
 
 /* ---- the gate's ---- */
 

@@ -452,6 +452,48 @@ static void pages_that_arrive_together_are_made_in_several_turns(void **state)
     fx_deinit(&fx);
 }
 
+/* What its clients ask for would stand before what happens in rooms. */
+static void a_gateway_that_does_not_read_gets_no_more_pages(void **state)
+{
+    static char text[4001];
+    enum { PAGE = 6 * 4000, N = 3 * PACE_REPLY_BYTES / PAGE };
+    struct fx fx;
+    struct fx_gate *slow = &fx.gates[0], *other = &fx.gates[1];
+    size_t before;
+
+    (void)state;
+    fx_init(&fx);
+    memset(text, 'x', sizeof(text) - 1);
+    FX_ATTACH(slow, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fx_run(&fx);
+    for (uint64_t n = 1; n <= 6; n++)
+        fx_say(slow, 1, n, text, NULL);
+    fx_run(&fx);
+    fx_forget(slow);
+    slow->is_reading_slowly = true;
+    for (int i = 0; i < N; i++)
+        fx_call(slow, CALL_HISTORY, "g", "ann", "", "{\"limit\":6}");
+    fx_run(&fx);
+    before = fx_count(slow, " 200 {");
+    assert_in_range(before, PACE_REPLY_BYTES / PAGE / 2, PACE_REPLY_BYTES / PAGE + 1);
+    /* Others need not wait for it, nor what is small. */
+    fx_call(other, CALL_HISTORY, "g", "ann", "", "{\"limit\":6}");
+    fx_call(slow, CALL_ROOM_GET, "g", "ann", "", "{}");
+    fx_run(&fx);
+    assert_int_equal(fx_count(other, " 200 {"), 1);
+    assert_int_equal(fx_count(slow, " 200 {"), before + 1);
+    fx_pong(slow);
+    fx_run(&fx);
+    assert_true(fx_count(slow, " 200 {") > before + 1);
+    slow->is_reading_slowly = false;
+    while (slow->pings > 0)
+        fx_pong(slow);
+    fx_run(&fx);
+    assert_int_equal(fx_count(slow, " 200 {"), N + 1);
+    assert_int_equal(fx.metrics.calls_pending, 0);
+    fx_deinit(&fx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -468,6 +510,7 @@ int main(void)
         cmocka_unit_test(calls_end_at_their_deadline),
         cmocka_unit_test(a_gateway_that_is_forgotten_gets_no_reply),
         cmocka_unit_test(pages_that_arrive_together_are_made_in_several_turns),
+        cmocka_unit_test(a_gateway_that_does_not_read_gets_no_more_pages),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

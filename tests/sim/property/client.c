@@ -128,6 +128,7 @@ void client_resume(struct client *c, unsigned room)
     if (!c->is_live[room] || v->is_resuming)
         return;
     v->has_asked = v->is_resuming = true;
+    memcpy(v->resumed, v->generation, sizeof(v->resumed));
     buf_printf(&buf,
                "{\"type\":\"resume\",\"roomId\":\"%s\",\"frameId\":\"resume\","
                "\"generation\":\"%s\",\"lastSeq\":%" PRIu64 "}",

@@ -175,13 +175,20 @@ static void take_generation(struct view *v, const json_t *frame)
 
 /* A cursor between two pages is good in its own generation only, also when a failover has lost
  * nothing. */
+static bool is_outdated(const char *cursor, struct slice now)
+{
+    size_t len = strlen(cursor);
+
+    return len > 0 && cursor[len - 1] == GENERATION_PARTIAL &&
+           !slice_eq(slice_of(cursor, len - 1), now);
+}
+
 static bool may_start_over(const struct view *v, const json_t *frame)
 {
-    size_t len = strlen(v->generation);
     struct slice now = frame_str(frame, "generation");
 
-    return v->is_native && len > 0 && v->generation[len - 1] == GENERATION_PARTIAL &&
-           !slice_eq(slice_of(v->generation, len - 1), now);
+    return v->is_native && (is_outdated(v->generation, now) ||
+                            (v->is_resuming && is_outdated(v->resumed, now)));
 }
 
 /* ---- pages ---- */

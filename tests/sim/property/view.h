@@ -37,7 +37,7 @@ struct view {
     bool is_subscribed;
     bool has_asked;   /* a `resume` was sent on this connection: live frames may be old news */
     bool is_resuming; /* and is not answered yet */
-    char resumed[64]; /* the generation that it bears */
+    char resumed[64]; /* the generation that the last one bears */
     bool is_patchy;   /* old clients: was given a form that such a client does not understand */
     int64_t expiring; /* the message whose end was announced */
     char generation[64];

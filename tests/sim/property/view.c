@@ -187,8 +187,8 @@ static bool may_start_over(const struct view *v, const json_t *frame)
 {
     struct slice now = frame_str(frame, "generation");
 
-    return v->is_native && (is_outdated(v->generation, now) ||
-                            (v->is_resuming && is_outdated(v->resumed, now)));
+    return v->is_native &&
+           (is_outdated(v->generation, now) || (v->has_asked && is_outdated(v->resumed, now)));
 }
 
 /* ---- pages ---- */

@@ -19,7 +19,8 @@ struct later {
 
 struct env;
 struct env_ops {
-    uint64_t (*mono_ms)(struct env *env); /* monotonic milliseconds */
+    uint64_t (*mono_ms)(struct env *env); /* monotonic milliseconds: of this turn's begin */
+    uint64_t (*mono_us)(struct env *env); /* monotonic microseconds: of this moment */
     int64_t (*wall_us)(struct env *env);  /* microseconds since 1970-01-01 UTC, may jump */
     void (*random)(struct env *env, void *ret, size_t len); /* cryptographic in production */
     /* Starts a connection to "host:port" (a literal address or a name, resolved without
@@ -45,6 +46,12 @@ void env_deinit(struct env *env);
 static inline uint64_t env_now_ms(struct env *env)
 {
     return env->ops->mono_ms(env);
+}
+/* For how long something took. Not to be compared with env_now_ms(), which stands still within
+ * a turn. */
+static inline uint64_t env_mono_us(struct env *env)
+{
+    return env->ops->mono_us(env);
 }
 static inline int64_t env_wall_us(struct env *env)
 {

@@ -49,6 +49,12 @@ static uint64_t loop_mono_ms(struct env *env)
     return loop->turn_start_ns / 1000000u;
 }
 
+static uint64_t loop_mono_us(struct env *env)
+{
+    (void)env;
+    return clock_ns() / 1000;
+}
+
 static int64_t loop_wall_us(struct env *env)
 {
     struct timespec ts;
@@ -77,6 +83,7 @@ static void loop_random(struct env *env, void *ret, size_t len)
 
 static const struct env_ops loop_ops = {
     .mono_ms = loop_mono_ms,
+    .mono_us = loop_mono_us,
     .wall_us = loop_wall_us,
     .random = loop_random,
     .connect = connect_start,

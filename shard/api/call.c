@@ -103,10 +103,10 @@ static void free_now(struct later *later, void *arg)
 static void count(struct call *call)
 {
     struct shard_metrics *metrics = call->host->metrics;
-    int64_t us = env_wall_us(call->env) - call->started_us;
+    uint64_t us = env_mono_us(call->env) - call->started_us;
 
     metrics->calls_pending--;
-    histogram_observe(&metrics->call_us, us > 0 ? (uint64_t)us : 0);
+    histogram_observe(&metrics->call_us, us);
     switch (call->op) {
 #define CALL(op, number, text)                                                                 \
     case CALL_##op:                                                                            \
@@ -411,7 +411,7 @@ static struct call *call_new(struct api *api, struct gate *gate, const struct ms
     call->number = msg->call;
     call->op = msg->op;
     call->project_roles = project_roles_parse(msg->roles);
-    call->started_us = env_wall_us(api->host->env);
+    call->started_us = env_mono_us(api->host->env);
     call->client.on_forgotten = on_forgotten;
     call->room_wait.fn = on_room;
     list_init(&call->room_wait.link);

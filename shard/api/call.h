@@ -50,7 +50,7 @@ struct call {
     uint64_t number;
     uint32_t op;
     unsigned project_roles;
-    int64_t started_us;
+    uint64_t started_us; /* env_mono_us() */
     json_t *params;
     bool is_answered;
     bool is_writing; /* with the committer: without an answer it is not known whether it was

@@ -241,7 +241,7 @@ static void send(struct commit_lane *lane, struct list *parts)
         list_del(&part->link);
         part->state = PART_FLIGHT;
     }
-    lane->sent_us = (uint64_t)env_wall_us(c->env);
+    lane->sent_us = env_mono_us(c->env);
     c->stats.in_flight++;
 }
 

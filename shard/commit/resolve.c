@@ -307,7 +307,7 @@ void lane_on_submitted(void *arg, enum store_result result, const bool *committe
     bool part_gone;
 
     c->stats.in_flight--;
-    c->stats.flight_us += (uint64_t)env_wall_us(c->env) - lane->sent_us;
+    c->stats.flight_us += env_mono_us(c->env) - lane->sent_us;
     if (result == STORE_OK) {
         batch_done(lane, committed);
     } else {

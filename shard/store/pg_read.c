@@ -54,7 +54,7 @@ static void read_on_end(struct pg_request *req, enum pg_end how)
     struct store_pg *s = read->store;
     enum store_result result = STORE_OK;
 
-    s->stats.read_us += (uint64_t)env_wall_us(s->env) - read->started_us;
+    s->stats.read_us += env_mono_us(s->env) - read->started_us;
     if (how == PG_END_ERROR) {
         result = pg_error_result(req->sqlstate, &read->is_duplicate);
         if (result == STORE_BAD_DATA && !read->keeps_bad_data)
@@ -85,7 +85,7 @@ struct pg_read *pg_read_new(struct store *store, void *arg,
     read->store = store_pg_of(store);
     read->arg = arg;
     read->finish = finish;
-    read->started_us = (uint64_t)env_wall_us(read->store->env);
+    read->started_us = env_mono_us(read->store->env);
     return read;
 }
 

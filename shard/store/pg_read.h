@@ -42,7 +42,7 @@ struct pg_read {
         store_query_fn query;
     } fn;
     void *arg;
-    uint64_t started_us;
+    uint64_t started_us; /* env_mono_us() */
     bool keeps_bad_data; /* the caller wants to know of a refused value */
     bool is_duplicate;   /* it was a key that exists */
     size_t n;            /* keys of a look-up; sweeps before a creation */

@@ -221,12 +221,13 @@ const struct sql_statement sql_statements[SQL_COUNT] = {
     [SQL_API_KEY] = {"api_key", "SELECT project_id, key_id, scopes FROM api_keys"
                                 " WHERE key_hash = $1 AND revoked_at IS NULL"},
     [SQL_SWEEP_ROOM] = {"sweep_room", SWEEP_ROOM},
-    [SQL_SWEEP_KEYS] =
-        {"sweep_keys",
-         "WITH gone AS (DELETE FROM room_ops o WHERE o.ctid = ANY (ARRAY("
-         "  SELECT x.ctid FROM room_ops x WHERE x.at < $1 ORDER BY x.at LIMIT $2::bigint))"
-         " RETURNING 1)"
-         " SELECT count(*) FROM gone"},
+    [SQL_SWEEP_KEYS] = {"sweep_keys",
+                        "WITH gone AS (DELETE FROM room_ops o WHERE o.ctid = ANY (ARRAY("
+                        "  SELECT x.ctid FROM room_ops x WHERE x.at < now() - $1::bigint * "
+                        "interval '1 millisecond'"
+                        "  ORDER BY x.at LIMIT $2::bigint))"
+                        " RETURNING 1)"
+                        " SELECT count(*) FROM gone"},
     [SQL_ID_BLOCK] = {"id_block", "SELECT nextval('message_id_block')"},
 
 #define QUERY(name, text) [SQL_QUERY_##name] = {"query_" #name, text},

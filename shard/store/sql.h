@@ -31,7 +31,7 @@ enum sql_id {
     SQL_SECRETS,     /* project -> kid, sealed, master kid */
     SQL_API_KEY,     /* hash -> project, key id, scopes */
     SQL_SWEEP_ROOM,  /* project, room (or nulls), limit -> rooms (0, 1), most rows of a table */
-    SQL_SWEEP_KEYS,  /* older than, limit -> how many */
+    SQL_SWEEP_KEYS,  /* age in ms, limit -> how many */
     SQL_ID_BLOCK,    /* -> number of the block */
 
 #define QUERY(name, text) SQL_QUERY_##name, /* queries.def; see struct store_query */

@@ -297,8 +297,7 @@ int store_pg_sweep(struct store *s, enum sweep_kind kind, store_sweep_fn fn, voi
         pg_params_int8(&read->params, SWEEP_ROWS);
         pg_read_add(read, SQL_SWEEP_ROOM, 3);
     } else {
-        pg_params_time(&read->params,
-                       env_wall_us(read->store->env) - (int64_t)CHANGE_KEYS_KEEP_MS * 1000);
+        pg_params_int8(&read->params, CHANGE_KEYS_KEEP_MS); /* by the clock that wrote them */
         pg_params_int8(&read->params, SWEEP_ROWS);
         pg_read_add(read, SQL_SWEEP_KEYS, 2);
     }

@@ -4,7 +4,8 @@
  *
  * It prints a line of JSON when everybody is in, then takes commands on stdin, one a line:
  *
- *   window NAME   a stretch begins
+ *   window NAME   a stretch begins; a line says so, and what is done to the cluster before it
+ *                 came is not counted
  *   end           it ends; its figures are printed when all messages that were due in it have
  *                 been acknowledged and have reached everybody, or after --settle seconds
  *   mark NAME     prints how long after this moment each room had its next acknowledgement
@@ -120,6 +121,7 @@ static void begin_window(struct stall *s, const char *name)
     s->late_ns = 0;
     regulars_take_silences(s->regulars, s->window.silence_ns);
     s->in_window = true;
+    stall_report_begun(s->window.name);
 }
 
 static void end_window(struct stall *s)

@@ -99,6 +99,14 @@ void stall_report_ready(uint32_t connections, double seconds)
     out_print(o);
 }
 
+void stall_report_begun(const char *name)
+{
+    json_t *o = event("begun");
+
+    out_set(o, "name", json_string(name));
+    out_print(o);
+}
+
 void stall_report_window(const struct stall_window *w, const struct waits *waits,
                          const struct regulars *regulars)
 {

@@ -27,6 +27,7 @@ struct stall_mark {
 };
 
 void stall_report_ready(uint32_t connections, double seconds);
+void stall_report_begun(const char *name);
 void stall_report_window(const struct stall_window *w, const struct waits *waits,
                          const struct regulars *regulars);
 void stall_report_mark(const struct stall_mark *m, uint32_t rooms);

@@ -196,6 +196,11 @@ static uint64_t node_mono_ms(struct env *env)
     return node_of(env)->sim->now_ms;
 }
 
+static uint64_t node_mono_us(struct env *env)
+{
+    return node_mono_ms(env) * 1000;
+}
+
 int64_t sim_wall_us(uint64_t at_ms)
 {
     return EPOCH_US + (int64_t)at_ms * 1000;
@@ -224,6 +229,7 @@ static void node_random(struct env *env, void *ret, size_t len)
 
 static const struct env_ops node_ops = {
     .mono_ms = node_mono_ms,
+    .mono_us = node_mono_us,
     .wall_us = node_wall_us,
     .random = node_random,
     .connect = sim_net_connect,

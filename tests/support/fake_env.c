@@ -52,6 +52,11 @@ static uint64_t fake_mono_ms(struct env *env)
     return fake_env_of(env)->now_ms;
 }
 
+static uint64_t fake_mono_us(struct env *env)
+{
+    return fake_mono_ms(env) * 1000;
+}
+
 static int64_t fake_wall_us(struct env *env)
 {
     return fake_env_of(env)->wall_us;
@@ -368,6 +373,7 @@ void fake_env_advance(struct fake_env *f, uint64_t ms)
 
 static const struct env_ops fake_env_ops = {
     .mono_ms = fake_mono_ms,
+    .mono_us = fake_mono_us,
     .wall_us = fake_wall_us,
     .random = fake_random,
     .connect = fake_connect,

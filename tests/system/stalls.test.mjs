@@ -91,6 +91,8 @@ test('the verdict names what is wrong', () => {
   assert.deepEqual(judge({ retryable: 1 }, { mayRefuse: true }), []);
   assert.match(judge({ closed: 1 })[0], /sockets were closed/);
   assert.deepEqual(judge({ closed: 1 }, { keepsSockets: false }), []);
+  assert.match(judge({}, { movesSockets: true })[0], /nothing has been measured/);
+  assert.deepEqual(judge({ changed: 1 }, { movesSockets: true }), []);
   assert.match(judge({ violations: 1 })[0], /must not be/);
   const mark = { firstMs: 1, ackMs: { p99: 999, max: 999 }, roomsWithout: 0 };
   assert.match(judge({}, { markBoundMs: 1000 })[0], /not marked/);

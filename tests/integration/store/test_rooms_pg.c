@@ -1,6 +1,7 @@
 /* test_rooms_pg.c - on a real PostgreSQL: rooms are deleted, swept and made anew; messages by
  * id and by the time at which they expire. */
 #include <stdlib.h>
+#include <time.h>
 
 #include "pg_fixture.h"
 #include "shard/limits.h"
@@ -347,6 +348,46 @@ static void old_keys_of_changes_go(void **state)
     assert_string_equal(pgx_sql(x, "SELECT count(*) FROM room_ops"), "1");
 }
 
+/* ---- a shard whose clock is wrong ---- */
+
+static const struct env_ops *right;
+
+static uint64_t mono_ms_of_right(struct env *env)
+{
+    struct timespec ts;
+
+    (void)env;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static int64_t wall_us_of_tomorrow(struct env *env)
+{
+    return right->wall_us(env) + (int64_t)24 * 3600 * 1000000;
+}
+
+/* How long a key is kept is for how long a repeat is known. */
+static void keys_of_changes_stay_when_a_shard_has_a_fast_clock(void **state)
+{
+    struct pgx *x = *state;
+    struct env *env = loop_env(x->loop);
+    struct env_ops fast;
+    struct answer a = {0};
+
+    (void)pgx_sql(x, "INSERT INTO room_ops VALUES ('p', 'a', gen_random_uuid(), 1, 1)");
+    right = env->ops;
+    fast = *right;
+    fast.wall_us = wall_us_of_tomorrow;
+    fast.mono_ms = mono_ms_of_right; /* the loop's own asks whose it is */
+    env->ops = &fast;
+    assert_int_equal(x->store->ops->sweep(x->store, SWEEP_KEYS, on_swept, &a), 0);
+    env->ops = right;
+    pgx_wait(x, &a.done);
+    assert_int_equal(a.result, STORE_OK);
+    assert_int_equal(a.n, 0);
+    assert_string_equal(pgx_sql(x, "SELECT count(*) FROM room_ops"), "1");
+}
+
 /* ---- by id, by expiry ---- */
 
 static void a_message_is_found_by_its_id(void **state)
@@ -394,6 +435,7 @@ int main(void)
         CASE(a_room_made_anew_shows_nothing_old),
         CASE(a_creation_waits_for_a_sweep_that_is_under_way),
         CASE(old_keys_of_changes_go),
+        CASE(keys_of_changes_stay_when_a_shard_has_a_fast_clock),
         CASE(a_message_is_found_by_its_id),
         CASE(messages_are_due_in_order),
     };

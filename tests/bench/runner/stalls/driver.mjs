@@ -36,10 +36,13 @@ export class Driver {
         return this.#event('ready');
     }
 
-    // The figures of the time that `what` takes.
+    // The figures of the time that `what` takes. It begins when the generator says that it counts: sockets that break
+    // at once would else have been counted before.
     async window(name, what) {
+        const begun = this.#event('begun', name);
         const figures = this.#event('window', name);
         this.child.stdin.write(`window ${name}\n`);
+        await begun;
         await what();
         this.child.stdin.write('end\n');
         return figures;

@@ -74,6 +74,8 @@ export function faultsOf(scenario, summary, slack) {
         wrong.push(`${fault.retryable} messages were refused with an error that says to try again`);
     if (scenario.keepsSockets && fault.closed > 0)
         wrong.push(`${fault.closed} sockets were closed`);
+    if (scenario.movesSockets && fault.closed + fault.changed === 0)
+        wrong.push('no socket was closed or changed for another: nothing has been measured');
     if (scenario.boundMs !== undefined && fault.roomP99 >= scenario.boundMs * slack)
         wrong.push(`p99 ${fault.roomP99.toFixed(0)} ms, the bound is ${scenario.boundMs * slack}`);
     if (scenario.markBoundMs !== undefined) {

@@ -14,6 +14,7 @@ const REDIS_SLICE_MS = 5000;
  * boundMs         p99 over all rooms and faults of the longest wait in a room
  * markBoundMs     p99 over rooms of the time from the mark to the next acknowledgement
  * keepsSockets    no socket may close
+ * movesSockets    some must close, or be changed for others: else nothing has been measured
  * mayRefuse       messages may be answered with a retryable error, and the wait has no bound
  * run(each)       one fault: takes its windows by each.window(...), which also takes the quiet one before
  */
@@ -170,6 +171,7 @@ export const SCENARIOS = [
         name: 'gateway-drain',
         title: 'a gateway is drained; its clients come back elsewhere',
         reps: asMany,
+        movesSockets: true,
         async run(each) {
             const name = await each.busiestGateway();
             await drainOne(each, name);
@@ -180,6 +182,7 @@ export const SCENARIOS = [
         name: 'gateway-kill',
         title: 'a gateway dies (kill -9); its clients come back elsewhere',
         reps: asMany,
+        movesSockets: true,
         async run(each) {
             const name = await each.busiestGateway();
             await killOne(each, name);

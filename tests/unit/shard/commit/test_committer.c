@@ -346,6 +346,25 @@ static void a_move_drops_what_is_queued_and_flushes_what_is_out(void **state)
     assert_int_equal(fx->submits, 1);
 }
 
+static void the_time_under_way_does_not_follow_the_time_of_day(void **state)
+{
+    struct fx *fx = *state;
+
+    fx_init(fx, 1, 1, 1, NULL);
+    fx->server.latency_min_ms = fx->server.latency_max_ms = 10;
+    for (unsigned i = 0; i < 2; i++) { /* somebody sets the clock, forth and back */
+        assert_int_equal(fx_push(fx, 0, 1 + i, i ? "b" : "a", NULL), 0);
+        for (unsigned ms = 0; committer_stats(fx->c)->in_flight == 0; ms++) {
+            assert_true(ms < 100);
+            fx_advance(fx, 1);
+        }
+        fx->fake.wall_us += i ? -INT64_C(3600000000) : INT64_C(1800000000);
+        fx_advance(fx, 100);
+        assert_int_equal(committer_stats(fx->c)->batches, 1 + i);
+        assert_in_range(committer_stats(fx->c)->flight_us, 10000 * (1 + i), 60000 * (1 + i));
+    }
+}
+
 static void lanes_have_one_batch_in_flight_each(void **state)
 {
     struct fx *fx = *state;
@@ -383,6 +402,7 @@ int main(void)
         TEST(flush_waits_for_all_that_was_pushed),
         TEST(a_move_drops_what_is_queued_and_flushes_what_is_out),
         TEST(lanes_have_one_batch_in_flight_each),
+        TEST(the_time_under_way_does_not_follow_the_time_of_day),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

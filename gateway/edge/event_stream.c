@@ -22,7 +22,9 @@ struct event_stream {
     struct list link; /* front.streams */
     struct front *front;
     struct api_request *req; /* NULL once it is answered */
-    struct session *session; /* NULL once it has ended */
+    struct session *session; /* NULL before its turn, and once it has ended */
+    struct opening turn;
+    struct socket_query *query; /* owned; NULL from its turn on */
     struct wheel_entry heartbeat;
     struct later dead;
     bool has_begun;
@@ -35,11 +37,21 @@ static void free_now(struct later *later, void *arg)
     free(arg);
 }
 
+static void query_free(struct socket_query *query)
+{
+    if (query)
+        socket_query_deinit(query);
+    free(query);
+}
+DEFINE_AUTO(struct socket_query, query_free)
+
 static void forget(struct event_stream *s)
 {
     struct front *front = s->front;
 
     wheel_cancel(&s->heartbeat);
+    openings_leave(front, &s->turn);
+    query_free(TAKE(s->query));
     list_del(&s->link);
     front->parts.metrics->event_streams--;
     env_free_later(front->parts.env, &s->dead);
@@ -253,6 +265,24 @@ static int enter(struct event_stream *s, const struct socket_query *query)
     return r == 0 ? session_enter(s->session, &room) : r;
 }
 
+static void run(struct opening *turn)
+{
+    struct event_stream *s = container_of(turn, struct event_stream, turn);
+    AUTO(query_free) struct socket_query *query = TAKE(s->query);
+    struct session *session;
+
+    if (s->front->draining) {
+        finish(s, WS_CODE_RESTART, slice_of(NULL, 0));
+        return;
+    }
+    if (enter(s, query) == 0 || !s->req) /* or it has been answered on the way */
+        return;
+    session = TAKE(s->session);
+    if (session)
+        session_close(session);
+    finish(s, WS_CODE_OVERLOADED, slice_of(NULL, 0));
+}
+
 static struct event_stream *stream_new(struct front *front, struct api_request *req)
 {
     struct event_stream *s = calloc(1, sizeof(*s));
@@ -263,18 +293,24 @@ static struct event_stream *stream_new(struct front *front, struct api_request *
     s->req = req;
     wheel_entry_init(&s->heartbeat, on_heartbeat);
     later_init(&s->dead, free_now, s);
+    list_init(&s->turn.link);
+    s->turn.run = run;
     list_add_tail(&front->streams, &s->link);
     front->parts.metrics->event_streams++;
     front->parts.metrics->event_streams_opened++;
     return s;
 }
 
-static void start(struct front *front, struct api_request *req,
-                  const struct socket_query *query)
+/* Takes what the query owns. */
+static void start(struct front *front, struct api_request *req, struct socket_query *query)
 {
-    struct event_stream *s = stream_new(front, req);
-    struct session *session;
+    AUTO(query_free) struct socket_query *kept = malloc(sizeof(*kept));
+    struct event_stream *s = kept && !openings_are_full(front) ? stream_new(front, req) : NULL;
 
+    if (kept) {
+        *kept = *query;
+        *query = (struct socket_query){0};
+    }
     if (!s) {
         api_reply_error(req, ERROR_overloaded, slice_of(NULL, 0));
         return;
@@ -282,12 +318,11 @@ static void start(struct front *front, struct api_request *req,
     log_debug("event stream", L_STR("project", req->admission.token.project),
               L_STR("user", req->admission.token.user), L_STR("room", req->room),
               L_STR("trace_id", req->ex->trace.id));
-    if (enter(s, query) == 0 || !s->req) /* or it has been answered on the way */
-        return;
-    session = TAKE(s->session);
-    if (session)
-        session_close(session);
-    finish(s, WS_CODE_OVERLOADED, slice_of(NULL, 0));
+    s->query = TAKE(kept);
+    if (openings_take_turn(front))
+        run(&s->turn);
+    else
+        openings_wait(front, &s->turn);
 }
 
 void event_stream_open(struct front *front, struct api_request *req)

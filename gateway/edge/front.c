@@ -83,6 +83,7 @@ int front_new(const struct front_parts *parts, struct front **ret_front)
         return -ENOMEM;
     front->parts = *parts;
     openings_init(front);
+    list_init(&front->opening);
     list_init(&front->sockets);
     list_init(&front->streams);
     if (!front->parts.heartbeat_ms)
@@ -100,6 +101,7 @@ void front_free(struct front *front)
     event_stream_drop_all(front);
     http_server_close_all(&front->http);
     socket_open_cancel_all(front);
+    openings_stop(front);
     room_socket_drop_all(front);
     ws_server_deinit(&front->ws);
     free(front);

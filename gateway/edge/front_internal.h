@@ -3,9 +3,15 @@
 
 #include "gateway/edge/front.h"
 
-/* Sockets that are to be opened: so many in a turn of the loop, the others wait. */
+/* Sockets and event streams that are to be opened: so many in a turn of the loop, the others
+ * wait (openings.c). */
+struct opening {
+    struct list link;                     /* openings.waiting */
+    void (*run)(struct opening *opening); /* its turn has come */
+};
+
 struct openings {
-    struct list waiting; /* struct socket_opening.turn, as they came */
+    struct list waiting; /* struct opening, as they came */
     size_t n_waiting;
     unsigned used; /* in this turn */
     struct timer timer;
@@ -25,9 +31,17 @@ struct front {
 
 /* socket_open.c: a request for a room socket. Takes the exchange. */
 void socket_open(struct front *front, struct http_exchange *ex);
-void openings_init(struct front *front);
 /* Those who still wait are dropped. */
 void socket_open_cancel_all(struct front *front);
+
+void openings_init(struct front *front);
+void openings_stop(struct front *front);
+/* False: it is not its turn. */
+bool openings_take_turn(struct front *front);
+bool openings_are_full(const struct front *front);
+void openings_wait(struct front *front, struct opening *opening);
+void openings_leave(struct front *front,
+                    struct opening *opening); /* no-op when it does not wait */
 
 struct socket_query;
 struct token;

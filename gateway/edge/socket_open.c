@@ -19,7 +19,7 @@
 
 struct socket_opening {
     struct list link; /* front.opening */
-    struct list turn; /* front.openings.waiting */
+    struct opening turn;
     struct front *front;
     struct http_exchange *ex;
     struct ws_upgrade upgrade;
@@ -33,9 +33,7 @@ struct socket_opening {
 static void opening_free(struct socket_opening *o)
 {
     list_del(&o->link);
-    if (list_linked(&o->turn))
-        o->front->openings.n_waiting--;
-    list_del(&o->turn);
+    openings_leave(o->front, &o->turn);
     socket_query_deinit(&o->query);
     if (o->credential.data)
         secret_wipe(o->credential.data, o->credential.cap);
@@ -101,38 +99,10 @@ static bool is_good_for(const struct token *token, const struct socket_query *qu
     return query->many_rooms || !token->room[0] || strcmp(token->room, query->room) == 0;
 }
 
-/* ---- turns: thousands who come at once must not hold up those who are here ---- */
-
-static bool take_turn(struct front *front)
-{
-    struct openings *openings = &front->openings;
-
-    if (openings->used >= OPENINGS_PER_TURN)
-        return false;
-    openings->used++;
-    env_later(front->parts.env, &openings->end_of_turn);
-    return true;
-}
-
-static void arm(struct front *front)
-{
-    int r;
-
-    if (list_empty(&front->openings.waiting) || timer_is_armed(&front->openings.timer))
-        return;
-    r = env_timer(front->parts.env, &front->openings.timer, 0);
-    (void)r; /* out of memory: the next who comes goes on */
-}
-
 static void wait_for_turn(struct socket_opening *o, bool is_admitted)
 {
-    struct front *front = o->front;
-
     o->is_admitted = is_admitted;
-    list_add_tail(&front->openings.waiting, &o->turn);
-    front->openings.n_waiting++;
-    front->parts.metrics->openings_waited++;
-    arm(front);
+    openings_wait(o->front, &o->turn);
 }
 
 static void on_admitted(void *arg, struct admission *admission)
@@ -239,8 +209,10 @@ static bool begin(struct socket_opening *o)
 }
 
 /* What it waits for may be answered at once or in another turn. */
-static void run(struct socket_opening *o)
+static void run(struct opening *turn)
 {
+    struct socket_opening *o = container_of(turn, struct socket_opening, turn);
+
     if (o->is_admitted) {
         let_in(o);
         return;
@@ -248,38 +220,6 @@ static void run(struct socket_opening *o)
     o->has_turn = true;
     if (begin(o))
         o->has_turn = false;
-}
-
-static void on_end_of_turn(struct later *later, void *arg)
-{
-    struct front *front = arg;
-
-    (void)later;
-    front->openings.used = 0;
-}
-
-static void on_timer(struct timer *timer, void *arg)
-{
-    struct front *front = arg;
-    struct openings *openings = &front->openings;
-
-    (void)timer;
-    while (!list_empty(&openings->waiting) && take_turn(front)) {
-        struct socket_opening *o = list_first(&openings->waiting, struct socket_opening, turn);
-
-        list_del(&o->turn);
-        openings->n_waiting--;
-        run(o);
-    }
-    arm(front);
-}
-
-void openings_init(struct front *front)
-{
-    list_init(&front->opening);
-    list_init(&front->openings.waiting);
-    timer_init(&front->openings.timer, on_timer, front);
-    later_init(&front->openings.end_of_turn, on_end_of_turn, front);
 }
 
 void socket_open(struct front *front, struct http_exchange *ex)
@@ -295,7 +235,7 @@ void socket_open(struct front *front, struct http_exchange *ex)
         api_refuse(front->parts.api, ex, &refusal);
         return;
     }
-    if (front->openings.n_waiting >= OPENINGS_WAITING_MAX) {
+    if (openings_are_full(front)) {
         front->parts.metrics->sockets_refused++;
         api_refuse(front->parts.api, ex, &no_room);
         return;
@@ -305,13 +245,14 @@ void socket_open(struct front *front, struct http_exchange *ex)
         api_refuse(front->parts.api, ex, &no_memory);
         return;
     }
-    list_init(&o->turn);
+    list_init(&o->turn.link);
+    o->turn.run = run;
     o->front = front;
     o->ex = ex;
     o->upgrade = upgrade;
     list_add_tail(&front->opening, &o->link);
-    if (list_empty(&front->openings.waiting) && take_turn(front))
-        run(o);
+    if (openings_take_turn(front))
+        run(&o->turn);
     else
         wait_for_turn(o, false);
 }
@@ -327,6 +268,4 @@ void socket_open_cancel_all(struct front *front)
         http_exchange_reply(o->ex, &gone);
         opening_free(o);
     }
-    env_timer_cancel(front->parts.env, &front->openings.timer);
-    later_cancel(&front->openings.end_of_turn);
 }

@@ -47,7 +47,7 @@ static int teardown(void **state)
 }
 
 /* Connections that all send their request in one turn. */
-static void knock_at_once(size_t n)
+static void knock_at_once_at(const char *path, size_t n)
 {
     AUTO_BUF request = BUF_INIT;
     struct ip ip;
@@ -61,14 +61,20 @@ static void knock_at_once(size_t n)
 
         snprintf(user, sizeof(user), "u%zu", i);
         buf_clear(&request);
-        buf_printf(&request, "GET /ws/room/r?token=%s HTTP/1.1\r\n" UPGRADE,
-                   world_token(&w, user, "\"member\"", ""));
+        buf_printf(&request, "GET %s?token=%s HTTP/1.1\r\n%s", path,
+                   world_token(&w, user, "\"member\"", ""),
+                   strncmp(path, "/ws", 3) == 0 ? UPGRADE : "Host: x\r\n\r\n");
         fake_pair(&w.c.env, &near, &far);
         fake_sink_init(&clients[i], far);
         assert_true(front_take(w.front, near, &ip, false, false));
         fake_sink_send(&clients[i], buf_slice(&request));
     }
     fake_env_run(&w.c.env);
+}
+
+static void knock_at_once(size_t n)
+{
+    knock_at_once_at("/ws/room/r", n);
 }
 
 static bool has(size_t client, const char *text)
@@ -125,6 +131,24 @@ static void a_gateway_that_goes_sends_those_who_wait_elsewhere(void **state)
         assert_true(has(i, "drain"));
 }
 
+static void event_streams_take_turns_too(void **state)
+{
+    (void)state;
+    knock_at_once_at("/rooms/r/stream", SOME);
+    assert_int_equal(w.c.metrics.openings_waited, 0); /* as long as nobody knows the project */
+    world_answer_project(&w);
+    fake_env_run(&w.c.env);
+    assert_int_equal(w.c.metrics.openings_waited, SOME - OPENINGS_PER_TURN);
+    assert_int_equal(sessions_count(w.sessions), SOME);
+    assert_int_equal(w.c.metrics.event_streams, SOME);
+    for (size_t i = 0; i < SOME; i++) {
+        char user[24];
+
+        snprintf(user, sizeof(user), "u%zu", i);
+        CHECK_SLICE(fake_shard_expect(w.shard, MSG_ATTACH)->ATTACH.user, user, user);
+    }
+}
+
 static void too_many_are_told_to_come_back(void **state)
 {
     enum { LEFT = 3, N = OPENINGS_WAITING_MAX + OPENINGS_PER_TURN + LEFT };
@@ -148,6 +172,7 @@ int main(void)
         T(all_are_let_in_as_they_came),
         T(who_goes_while_he_waits_is_no_session),
         T(a_gateway_that_goes_sends_those_who_wait_elsewhere),
+        T(event_streams_take_turns_too),
         T(too_many_are_told_to_come_back),
     };
 

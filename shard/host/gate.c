@@ -63,6 +63,12 @@ static void free_now(struct later *later, void *arg)
     free(gate);
 }
 
+/* Who was sent to another gateway has a time of his own. */
+static bool is_of_lost_link(const struct attach *attach)
+{
+    return attach->state == ATTACH_GHOST && !list_linked(&attach->in_wait);
+}
+
 static struct attach *any_attach(struct gate *gate, bool only_ghosts)
 {
     struct room_gate *rg;
@@ -72,7 +78,7 @@ static struct attach *any_attach(struct gate *gate, bool only_ghosts)
     {
         list_for_each(attach, &rg->attaches, in_room_gate)
         {
-            if (!only_ghosts || attach->state == ATTACH_GHOST)
+            if (!only_ghosts || is_of_lost_link(attach))
                 return attach;
         }
     }

@@ -336,6 +336,32 @@ static void who_does_not_come_back_leaves_when_the_hold_is_over(void **state)
     fx_deinit(&fx);
 }
 
+static void who_is_sent_away_after_a_blip_has_his_own_time(void **state)
+{
+    struct fx fx;
+    struct fx_gate *a = &fx.gates[0];
+
+    (void)state;
+    fx_begin_two(&fx);
+    a->hides_presence = false;
+    FX_ATTACH(&fx.gates[1], .number = 50, .room = "g", .user = "cid");
+    fake_env_advance(&fx.fake, 3000);
+    fx_link_down(&fx.gates[1]);
+    fx_link_up(&fx.gates[1]);
+    FX_ATTACH(&fx.gates[1], .number = 50, .room = "g", .user = "cid", .flags = ATTACH_REATTACH);
+    fake_env_advance(&fx.fake, PRESENCE_HOLD_MS - 500);
+    fx_forget(a);
+    send_away(&fx.gates[1], 50);
+    fake_env_advance(&fx.fake,
+                     2000); /* the time of those who were lost with the link is over */
+    FX_ATTACH(&fx.gates[2], .number = 60, .room = "g", .user = "cid");
+    fake_env_advance(&fx.fake, 3 * PRESENCE_HOLD_MS);
+    assert_false(fx_got(a, "member_left userId=cid"));
+    assert_false(fx_got(a, "member_joined userId=cid"));
+    assert_int_equal(fx.metrics.attaches, 2);
+    fx_deinit(&fx);
+}
+
 /* ---- GET /rooms/{id}/live ---- */
 
 static void live_says_who_is_here(void **state)
@@ -410,6 +436,7 @@ int main(void)
         cmocka_unit_test(every_other_gateway_hears_that_one_is_gone),
         cmocka_unit_test(who_is_sent_to_another_gateway_has_not_left),
         cmocka_unit_test(who_does_not_come_back_leaves_when_the_hold_is_over),
+        cmocka_unit_test(who_is_sent_away_after_a_blip_has_his_own_time),
         cmocka_unit_test(live_says_who_is_here),
         cmocka_unit_test(live_waits_for_a_sleeping_rooms_sockets),
     };

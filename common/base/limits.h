@@ -547,5 +547,12 @@
 #define LOG_REPEAT_WINDOW_MS 1000
 /* Label sets of one metric (all are defined at start): bounds what /metrics prints. */
 #define METRIC_LABEL_SETS_MAX 256
+/* What the heap keeps of freed memory: blocks of this size go back at once; the rest at most so
+ * often, when there is so much of it, and only while the heap is small enough that giving it
+ * back does not hold up a turn. */
+#define HEAP_LARGE_BLOCK (256 * KIB)
+#define HEAP_TIDY_MS 10000u
+#define HEAP_TIDY_FREE (1 * MIB)
+#define HEAP_TIDY_MAX (24 * MIB)
 /* Bytes of a secret file: enough for keys in PEM, and no accident with a wrong path. */
 #define SECRET_FILE_MAX (64 * KIB)

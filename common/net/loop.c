@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "common/base/buf.h"
+#include "common/base/heap.h"
 #include "common/base/limits.h"
 #include "common/base/log.h"
 
@@ -208,6 +209,7 @@ int loop_new(struct loop **ret_loop)
 
     if (!loop)
         return -ENOMEM;
+    heap_configure();
     env_init(&loop->env, &loop_ops);
     list_init(&loop->dirty);
     list_init(&loop->unhurried);
@@ -305,6 +307,7 @@ static void loop_end_turn(struct loop *loop)
     stream_tcp_flush_unhurried(loop);
     if (!list_empty(&loop->dirty) || !list_empty(&loop->unhurried))
         loop->writes_put_off++;
+    heap_tidy(env_now_ms(&loop->env), &loop->tidied_ms);
     us = (clock_ns() - loop->turn_start_ns) / 1000;
     if (us > loop->longest_turn_us)
         loop->longest_turn_us = us;

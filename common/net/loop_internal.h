@@ -37,6 +37,7 @@ struct loop {
     uint64_t scraped_busiest_us; /* as above, of processor time */
     uint64_t cpu_ns;             /* of the thread, at the end of the last turn */
     uint64_t turns, slow_turns;
+    uint64_t tidied_ms; /* heap_tidy() */
 
     struct list dirty;         /* streams with output that has not been offered to the kernel */
     struct list unhurried;     /* the same, and nobody waits for it */

@@ -199,17 +199,30 @@ static void on_moved(struct sessions *all, struct link *link, const struct msg_M
         return; /* nobody is waited for on a link that ends */
 }
 
-/* In front of MOVED. A room that is elsewhere by now is followed. */
+static bool is_live(const struct local_room *room)
+{
+    for (uint32_t i = 0; i < room->n; i++) {
+        if (room->members[i]->state == ATTACH_STATE_LIVE)
+            return true;
+    }
+    return false;
+}
+
+/* In front of MOVED. A room that is elsewhere by now is followed; until it is live there, that
+ * shard may yet send us on, and keeps nothing of it. */
 static void on_handover(struct sessions *all, const struct link *link,
                         const struct msg_HANDOVER *in)
 {
     struct local_room *room = local_room_find(all, in->project, in->room);
     struct msg msg = {.type = MSG_HANDOVER, .HANDOVER = *in};
 
-    if (room && room->link == link)
+    if (!room)
+        return;
+    if (room->link == link || !is_live(room))
         handovers_take(room, in);
-    else if (room && room->state == ROOM_BOUND && link_send(room->link, &msg) < 0)
-        return; /* the link ends, and the stream with what is stored of it */
+    if (room->link != link && room->state == ROOM_BOUND &&
+        (room->progress > 0 || is_live(room)) && link_send(room->link, &msg) < 0)
+        return; /* the link ends; what was kept is brought to the next owner */
 }
 
 /* We have nobody in the room whom we would attach there. */

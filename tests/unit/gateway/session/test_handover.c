@@ -408,6 +408,38 @@ static void a_stream_of_a_room_that_has_gone_ahead_follows_it(void **state)
     expect_handover(to, 4, "so far");
 }
 
+/* The shard ahead does not know yet that the room is its own, and has kept nothing of it. */
+static void a_stream_that_was_sent_ahead_is_kept_until_the_room_is_live(void **state)
+{
+    struct fake_attach a;
+
+    (void)state;
+    client_open_live(&w, &ann, "ann", "r", from, 5);
+    drain();
+    say_wake(to, 7);
+    fake_env_advance(&w.c.env, 2 * WAKE_FOLLOW_MS);
+    shard_expect_attach(&w, to);
+    fake_shard_expect(to, MSG_AWAKE);
+    say_handover(from, 4, SLICE_LIT("so far"));
+    expect_handover(to, 4, "so far");
+    say_moved(to, 0);
+    fake_env_advance(&w.c.env, MOVED_RETRY_MAX_MS);
+    expect_handover(from, 4,
+                    "so far"); /* as if it were the owner still, which it says it is not */
+    shard_expect_attach(&w, from);
+    say_moved(from, 0);
+    expect_handover(to, 4, "so far");
+    a = shard_expect_attach(&w, to);
+    shard_attached(to, &a, 5);
+    fake_env_run(&w.c.env);
+
+    say_handover(from, 5, SLICE_LIT("late")); /* it has the room, and what it needs */
+    expect_handover(to, 5, "late");
+    fake_shard_break(to);
+    fake_env_advance(&w.c.env, 2 * LINK_RETRY_MAX_MS);
+    shard_expect_attach(&w, to);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -431,6 +463,7 @@ int main(void)
         TEST(a_newer_text_of_the_same_stream_takes_its_place),
         TEST(too_many_streams_or_too_long_ones_are_not_carried),
         TEST(a_stream_of_a_room_that_has_gone_ahead_follows_it),
+        TEST(a_stream_that_was_sent_ahead_is_kept_until_the_room_is_live),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

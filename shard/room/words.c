@@ -31,14 +31,19 @@ static void append(struct window *w, uint32_t c, size_t at)
     w->at[w->n++] = at;
 }
 
+/* A word, trimmed once more: white space beside an invisible character was not at its edge. */
 static size_t normalise(struct slice s, uint32_t *out, size_t max)
 {
     struct window w = {0};
+    size_t begin;
 
     while (s.len > 0 && w.n < max)
         append(&w, utf8_next(&s), 0);
-    memcpy(out, w.chars, w.n * sizeof(*out));
-    return w.n;
+    if (w.n > 0 && w.chars[w.n - 1] == ' ')
+        w.n--;
+    begin = w.n > 0 && w.chars[0] == ' ';
+    memcpy(out, w.chars + begin, (w.n - begin) * sizeof(*out));
+    return w.n - begin;
 }
 
 /* May a word end before b, which follows a? */

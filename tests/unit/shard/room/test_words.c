@@ -20,6 +20,9 @@ static void whole_words_without_case(void **state)
         {"ass2", "ass", false},
         {"as s", "ass", false},
         {"a\xe2\x80\x8bs\xc2\xads", "ass", true}, /* invisible characters do not hide it */
+        {"ass", "\xe2\x80\x8d ass \xe2\x80\x8b", true}, /* nor does what surrounds the word */
+        {"class", "\xe2\x80\x8d ass \xe2\x80\x8b", false},
+        {"a  b", "\xe2\x80\x8d ", false}, /* nothing is left of it */
         {"buy \t\n cheap pills now", "CHEAP  pills", true},
         {"cheappills", "cheap pills", false},
         {"das ist GR\xc3\x96SSE", "gr\xc3\xb6sse", true},

@@ -105,10 +105,12 @@ describe('asyncapi.json', () => {
       await me.until((f) => f.type === 'pong');
       await me.until((f) => f.type === 'token_refreshed');
       await me.until((f) => f.type === 'replay' && f.fromSeq === 0);
-      await others.old.until((f) => f.type === 'client_event');
-      await others.mux.until((f) => f.type === 'typing' && f.isTyping === false);
-      await others.native.until((f) => f.type === 'read');
-      await others.stream.until((f) => f.type === 'agentTyping' && f.isTyping === false);
+      for (const other of Object.values(others)) {
+        await other.until((f) => f.type === 'client_event');
+        await other.until((f) => f.type === 'typing' && f.isTyping === false);
+        await other.until((f) => f.type === 'read');
+        await other.until((f) => f.type === 'agentTyping' && f.isTyping === false);
+      }
       assert.deepEqual(me.of('error'), []);
       await leave(me, ...Object.values(others));
       api.check();
@@ -189,6 +191,11 @@ describe('asyncapi.json', () => {
     const all = await everybody(room);
     const bob2 = await join(room, 'bob');
     await all.native.until((f) => f.type === 'member_joined' && f.userId === 'eve');
+    await rest('POST', `/rooms/${room}/members`, tokens.ada, { userId: 'dan' });
+    const dan = await join(room, 'dan');
+    for (const client of Object.values(all)) await client.until((f) => f.type === 'member_joined' && f.userId === 'dan');
+    await leave(dan);
+    for (const client of Object.values(all)) await client.until((f) => f.type === 'member_left' && f.userId === 'dan');
     await Promise.all([all.native, all.old, all.mux, all.stream].map((client) => client.until((f) => f.type === 'presence')));
     all.native.send({ type: 'stream', op: 'start', content: 'Once ' });
     await all.native.until((f) => f.type === 'stream' && f.op === 'started');

@@ -236,9 +236,8 @@
 /* Of them on one link and not read by its gateway; how often that is asked. */
 #define PACE_LINK_BYTES (256 * KIB)
 #define PACE_MARK_BYTES (64 * KIB)
-/* The same of pages of history; calls that wait for it look again so often. */
+/* The same of pages of history. */
 #define PACE_REPLY_BYTES (256 * KIB)
-#define PACE_REPLY_MS 1
 
 /* ---- commit ---- */
 

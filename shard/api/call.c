@@ -518,9 +518,10 @@ int api_new(struct host *host, struct api **ret_api)
         return -ENOMEM;
     api->host = host;
     list_init(&api->calls);
-    call_turns_init(&api->turns, host->env);
+    call_turns_init(&api->turns, host);
     if (file_store_pg_new(host->store, &api->files) < 0 ||
         key_drops_new(host->env, host->store, &api->drops) < 0) {
+        call_turns_stop(&api->turns);
         file_store_free(api->files);
         free(api);
         return -ENOMEM;

@@ -25,13 +25,13 @@ static bool is_awaited(const struct call *call)
 }
 
 /* Out of memory: the next call that comes goes on. */
-static void go_on_later(struct call_turns *turns, uint64_t delay_ms)
+static void go_on_later(struct call_turns *turns)
 {
     int r;
 
     if (timer_is_armed(&turns->go_on))
         return;
-    r = env_timer(turns->env, &turns->go_on, delay_ms);
+    r = env_timer(turns->env, &turns->go_on, 0);
     (void)r;
 }
 
@@ -39,22 +39,27 @@ static void on_go_on(struct timer *timer, void *arg)
 {
     struct call_turns *turns = arg;
     struct fair_item *item;
-    bool has_run = false;
 
     (void)timer;
     for (size_t n = turns->waiting.n; n > 0 && turns->bytes < CALL_TURN_BYTES; n--) {
         item = fair_pop(&turns->waiting);
         if (!item)
             break;
-        if (is_awaited(container_of(item, struct call, turn))) {
-            has_run = true;
+        if (is_awaited(container_of(item, struct call, turn)))
             call_run(container_of(item, struct call, turn));
-        } else {
-            fair_push(&turns->waiting, item);
-        }
+        else
+            fair_push(&turns->waiting, item); /* until on_may_reply() */
     }
+    if (!fair_is_empty(&turns->waiting) && turns->bytes >= CALL_TURN_BYTES)
+        go_on_later(turns);
+}
+
+static void on_may_reply(void *arg)
+{
+    struct call_turns *turns = arg;
+
     if (!fair_is_empty(&turns->waiting))
-        go_on_later(turns, has_run ? 0 : PACE_REPLY_MS);
+        go_on_later(turns);
 }
 
 static void on_end_of_turn(struct later *later, void *arg)
@@ -77,7 +82,7 @@ void call_turn_enter(struct call *call)
     call->host->metrics->calls_put_off++;
     call->turn.tenant = hash_slice(call->project);
     fair_push(&turns->waiting, &call->turn);
-    go_on_later(turns, 0);
+    go_on_later(turns);
 }
 
 void call_turn_leave(struct call *call)
@@ -96,16 +101,19 @@ void call_turn_given(struct call *call, size_t bytes)
         pace_replied(call->gate, bytes);
 }
 
-void call_turns_init(struct call_turns *turns, struct env *env)
+void call_turns_init(struct call_turns *turns, struct host *host)
 {
-    turns->env = env;
+    turns->env = host->env;
+    turns->pace = host->pace;
     fair_init(&turns->waiting, 0);
     timer_init(&turns->go_on, on_go_on, turns);
     later_init(&turns->end_of_turn, on_end_of_turn, turns);
+    pace_on_may_reply(turns->pace, on_may_reply, turns);
 }
 
 void call_turns_stop(struct call_turns *turns)
 {
+    pace_on_may_reply(turns->pace, NULL, NULL);
     env_timer_cancel(turns->env, &turns->go_on);
     later_cancel(&turns->end_of_turn);
 }

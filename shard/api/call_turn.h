@@ -11,17 +11,20 @@
 #include "common/base/fair.h"
 
 struct call;
+struct host;
+struct pace;
 
 struct call_turns {
     struct env *env;
+    struct pace *pace;   /* says when a gateway has read its answers */
     struct fair waiting; /* struct call.turn */
     size_t bytes;        /* of answers in this turn */
     struct later end_of_turn;
     struct timer go_on;
 };
 
-void call_turns_init(struct call_turns *turns, struct env *env);
-void call_turns_stop(struct call_turns *turns); /* nothing waits any more */
+void call_turns_init(struct call_turns *turns, struct host *host); /* which lives longer */
+void call_turns_stop(struct call_turns *turns);                    /* nothing waits any more */
 
 /* Runs the call: now, or when it is its turn. */
 void call_turn_enter(struct call *call);

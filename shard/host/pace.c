@@ -20,6 +20,8 @@ struct pace {
     size_t reads;             /* under way */
     struct later end_of_turn; /* a new turn has its own bytes */
     struct timer timer;       /* goes on in the next turn */
+    void (*on_may_reply)(void *arg);
+    void *on_may_reply_arg;
 };
 
 static struct gate *gate_of(struct gate_pace *gp)
@@ -55,6 +57,18 @@ void pace_replied(struct gate *gate, size_t bytes)
     gp->replied += bytes;
     if (gp->replied - marked >= PACE_MARK_BYTES && gate->link && gate->ops->ping)
         gate->ops->ping(gate->link);
+}
+
+void pace_on_may_reply(struct pace *pace, void (*fn)(void *arg), void *arg)
+{
+    pace->on_may_reply = fn;
+    pace->on_may_reply_arg = arg;
+}
+
+static void tell_may_reply(struct pace *pace)
+{
+    if (pace->on_may_reply)
+        pace->on_may_reply(pace->on_may_reply_arg);
 }
 
 /* ---- queues ---- */
@@ -194,6 +208,7 @@ void gate_pace_reset(struct gate_pace *gp)
     gp->replied = gp->replies_read = 0;
     gp->pings = gp->pongs = 0;
     gp->n_marks = 0;
+    tell_may_reply(gate_of(gp)->host->pace);
 }
 
 void pace_on_ping(struct gate *gate)
@@ -213,6 +228,7 @@ void pace_on_ping(struct gate *gate)
 void pace_on_pong(struct gate *gate)
 {
     struct gate_pace *gp = &gate->pace;
+    bool was_full = !pace_may_reply(gate);
 
     gp->pongs++;
     while (gp->n_marks > 0 && gp->marks[gp->first_mark].ping <= gp->pongs) {
@@ -225,6 +241,8 @@ void pace_on_pong(struct gate *gate)
         mark(gp, gate, 1);
     if (gp->n_marks == 0 && !pace_may_reply(gate))
         pace_replied(gate, 0);
+    if (was_full && pace_may_reply(gate))
+        tell_may_reply(gate->host->pace);
     take_turn(gate->host->pace, gp);
 }
 

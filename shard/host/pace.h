@@ -58,6 +58,9 @@ void pace_read_ended(struct pace *pace);
 /* One more large answer may go to this gateway; so many bytes of them have. */
 bool pace_may_reply(const struct gate *gate);
 void pace_replied(struct gate *gate, size_t bytes);
+/* fn is called when a gateway to which no more could go has read some, or its link is gone.
+ * NULL: nobody asks any more. */
+void pace_on_may_reply(struct pace *pace, void (*fn)(void *arg), void *arg);
 
 /* ---- the gate's ---- */
 

@@ -418,23 +418,31 @@ static void a_gateway_that_is_forgotten_gets_no_reply(void **state)
     fx_deinit(&fx);
 }
 
+/* ann says so many texts of 4,000 characters in g. */
+static void say_long(struct fx *fx, struct fx_gate *g, uint64_t n_texts)
+{
+    char text[4001];
+
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
+    fx_run(fx);
+    for (uint64_t n = 1; n <= n_texts; n++)
+        fx_say(g, 1, n, text, NULL);
+    fx_run(fx);
+    fx_forget(g);
+}
+
 /* More than one turn may give: the rest comes in the next ones, none is lost. */
 static void pages_that_arrive_together_are_made_in_several_turns(void **state)
 {
-    static char text[4001];
     enum { N = 20 };
     struct fx fx;
     struct fx_gate *g = &fx.gates[0];
 
     (void)state;
     fx_init(&fx);
-    memset(text, 'x', sizeof(text) - 1);
-    FX_ATTACH(g, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
-    fx_run(&fx);
-    for (uint64_t n = 1; n <= 20; n++)
-        fx_say(g, 1, n, text, NULL);
-    fx_run(&fx);
-    fx_forget(g);
+    say_long(&fx, g, 20);
     for (int i = 0; i < N; i++)
         fx_call(g, CALL_HISTORY, "g", "ann", "", "{\"limit\":6}");
     assert_true(fx_count(g, "reply ") < N);
@@ -455,7 +463,6 @@ static void pages_that_arrive_together_are_made_in_several_turns(void **state)
 /* What its clients ask for would stand before what happens in rooms. */
 static void a_gateway_that_does_not_read_gets_no_more_pages(void **state)
 {
-    static char text[4001];
     enum { PAGE = 6 * 4000, N = 3 * PACE_REPLY_BYTES / PAGE };
     struct fx fx;
     struct fx_gate *slow = &fx.gates[0], *other = &fx.gates[1];
@@ -463,13 +470,7 @@ static void a_gateway_that_does_not_read_gets_no_more_pages(void **state)
 
     (void)state;
     fx_init(&fx);
-    memset(text, 'x', sizeof(text) - 1);
-    FX_ATTACH(slow, .number = 1, .room = "g", .user = "ann", .flags = ATTACH_NO_REPLAY);
-    fx_run(&fx);
-    for (uint64_t n = 1; n <= 6; n++)
-        fx_say(slow, 1, n, text, NULL);
-    fx_run(&fx);
-    fx_forget(slow);
+    say_long(&fx, slow, 6);
     slow->is_reading_slowly = true;
     for (int i = 0; i < N; i++)
         fx_call(slow, CALL_HISTORY, "g", "ann", "", "{\"limit\":6}");
@@ -490,6 +491,15 @@ static void a_gateway_that_does_not_read_gets_no_more_pages(void **state)
         fx_pong(slow);
     fx_run(&fx);
     assert_int_equal(fx_count(slow, " 200 {"), N + 1);
+    assert_int_equal(fx.metrics.calls_pending, 0);
+    /* Those that wait for it go with its link. */
+    slow->is_reading_slowly = true;
+    for (int i = 0; i < N; i++)
+        fx_call(slow, CALL_HISTORY, "g", "ann", "", "{\"limit\":6}");
+    fx_run(&fx);
+    assert_true(fx.metrics.calls_pending > 0);
+    fx_link_down(slow);
+    fx_run(&fx);
     assert_int_equal(fx.metrics.calls_pending, 0);
     fx_deinit(&fx);
 }

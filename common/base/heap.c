@@ -2,11 +2,19 @@
 #include "common/base/heap.h"
 
 #include <malloc.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <unistd.h>
 
 #include "common/base/limits.h"
 
+/* Where the arena begins; NULL: not known. */
+static const char *begin;
+
 void heap_configure(void)
 {
+    if (!begin)
+        begin = sbrk(0);
     /* A refusal leaves the library's own choice, which is only larger. Said at all, these also
      * end its habit of raising them with every large block that is freed. */
     (void)mallopt(M_ARENA_MAX, 1);
@@ -14,14 +22,19 @@ void heap_configure(void)
     (void)mallopt(M_TRIM_THRESHOLD, HEAP_LARGE_BLOCK);
 }
 
+/* Without asking mallinfo2(), which walks over all that is free. */
+static bool is_large(void)
+{
+    const char *end = sbrk(0);
+
+    return !begin || end < begin || (size_t)(end - begin) > HEAP_TIDY_MAX;
+}
+
 void heap_tidy(uint64_t now_ms, uint64_t *last_ms)
 {
-    struct mallinfo2 info;
-
     if (now_ms - *last_ms < HEAP_TIDY_MS)
         return;
     *last_ms = now_ms;
-    info = mallinfo2();
-    if (info.arena <= HEAP_TIDY_MAX && info.fordblks >= HEAP_TIDY_FREE)
+    if (!is_large() && mallinfo2().fordblks >= HEAP_TIDY_FREE)
         (void)malloc_trim(0);
 }

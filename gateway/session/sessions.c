@@ -215,13 +215,15 @@ static void on_handover(struct sessions *all, const struct link *link,
 {
     struct local_room *room = local_room_find(all, in->project, in->room);
     struct msg msg = {.type = MSG_HANDOVER, .HANDOVER = *in};
+    bool is_ahead = room && room->link != link;
+    bool is_settled = is_ahead && is_live(room);
 
     if (!room)
         return;
-    if (room->link == link || !is_live(room))
+    if (!is_settled)
         handovers_take(room, in);
-    if (room->link != link && room->state == ROOM_BOUND &&
-        (room->progress > 0 || is_live(room)) && link_send(room->link, &msg) < 0)
+    if (is_ahead && room->state == ROOM_BOUND && (is_settled || room->progress > 0) &&
+        link_send(room->link, &msg) < 0)
         return; /* the link ends; what was kept is brought to the next owner */
 }
 

@@ -105,14 +105,20 @@ static void pass(uint64_t ms)
     fx_forget(b);
 }
 
+/* Bob was in the room for its first n messages, and has left in order. */
+static void was_here(unsigned n)
+{
+    said = 0;
+    talk(1, n);
+    enter(b, 5, 0);
+    pass(10000);
+    leave(b, 5, OLD_CLIENT_CLOSED_DOUBT_MS, n);
+}
+
 static void after_a_clean_close_all_that_was_missed_comes(void **state)
 {
     (void)state;
-    said = 0;
-    talk(1, 3);
-    enter(b, 5, 0);
-    pass(10000);
-    leave(b, 5, OLD_CLIENT_CLOSED_DOUBT_MS, 3);
+    was_here(3);
     talk(4, 6);
     change("edit", 1);
     change("delete", 2);
@@ -134,11 +140,7 @@ static void after_a_clean_close_all_that_was_missed_comes(void **state)
 static void what_comes_meanwhile_follows_without_a_seam(void **state)
 {
     (void)state;
-    said = 0;
-    talk(1, 2);
-    enter(b, 5, 0);
-    pass(10000);
-    leave(b, 5, OLD_CLIENT_CLOSED_DOUBT_MS, 2);
+    was_here(2);
     talk(3, 4);
     enter(b, 6, 0);
     fx_expect(b, "to 6 cur=2 {history hasMore=1 currentSeq=4 [3 4]}\npaged 6\n", "snapshot");
@@ -179,11 +181,7 @@ static void what_was_sent_last_may_not_have_arrived(void **state)
 static void who_was_here_for_a_moment_only_knows_what_it_knew_before(void **state)
 {
     (void)state;
-    said = 0;
-    talk(1, 3);
-    enter(b, 5, 0);
-    pass(10000);
-    leave(b, 5, OLD_CLIENT_CLOSED_DOUBT_MS, 3);
+    was_here(3);
     talk(4, 7);
     enter(b, 6, 0);
     fx_more(b, 6);
@@ -307,11 +305,7 @@ static void deeper_than_memory_and_page_by_page(void **state)
     char text[16];
 
     (void)state;
-    said = 0;
-    talk(1, 1);
-    enter(b, 5, 0);
-    pass(10000);
-    leave(b, 5, OLD_CLIENT_CLOSED_DOUBT_MS, 1);
+    was_here(1);
     for (unsigned i = 0; i < 5; i++) { /* 250 messages, at 60 a minute; the tail holds 8 */
         talk(2 + i * 50, 51 + i * 50);
         pass(50000);
@@ -337,11 +331,7 @@ static void deeper_than_memory_and_page_by_page(void **state)
 static void the_snapshot_is_ahead_of_what_we_know_to_be_committed(void **state)
 {
     (void)state;
-    said = 0;
-    talk(1, 1);
-    enter(b, 5, 0);
-    pass(10000);
-    leave(b, 5, OLD_CLIENT_CLOSED_DOUBT_MS, 1);
+    was_here(1);
     talk(2, 12); /* the tail holds 8 */
     fx.server.latency_min_ms = fx.server.latency_max_ms = 100;
     sim_server_script(&fx.server, SIM_UNKNOWN_NOW);
@@ -370,11 +360,7 @@ static void the_snapshot_is_ahead_of_what_we_know_to_be_committed(void **state)
 static void whispers_to_others_are_left_out(void **state)
 {
     (void)state;
-    said = 0;
-    talk(1, 1);
-    enter(b, 5, 0);
-    pass(10000);
-    leave(b, 5, OLD_CLIENT_CLOSED_DOUBT_MS, 1);
+    was_here(1);
     fx_frame(a, 1, ++said, 0,
              "{\"type\":\"message\",\"content\":\"psst\",\"visibility\":\"whisper\","
              "\"visibleTo\":[\"cid\"]}");

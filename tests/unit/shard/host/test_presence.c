@@ -291,16 +291,22 @@ static void send_away(struct fx_gate *g, uint64_t number)
     attach_on_detach(g->gate, &msg);
 }
 
+/* And cid at the second gateway; the first one shows who is here. */
+static void begin_three(struct fx *fx)
+{
+    fx_begin_two(fx);
+    fx->gates[0].hides_presence = false;
+    FX_ATTACH(&fx->gates[1], .number = 50, .room = "g", .user = "cid");
+    fake_env_advance(&fx->fake, 3000);
+}
+
 static void who_is_sent_to_another_gateway_has_not_left(void **state)
 {
     struct fx fx;
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    fx_begin_two(&fx);
-    a->hides_presence = false;
-    FX_ATTACH(&fx.gates[1], .number = 50, .room = "g", .user = "cid");
-    fake_env_advance(&fx.fake, 3000);
+    begin_three(&fx);
     fx_forget(a);
     send_away(&fx.gates[1], 50);
     fake_env_advance(&fx.fake, PRESENCE_HOLD_MS / 2);
@@ -342,10 +348,7 @@ static void who_is_sent_away_after_a_blip_has_his_own_time(void **state)
     struct fx_gate *a = &fx.gates[0];
 
     (void)state;
-    fx_begin_two(&fx);
-    a->hides_presence = false;
-    FX_ATTACH(&fx.gates[1], .number = 50, .room = "g", .user = "cid");
-    fake_env_advance(&fx.fake, 3000);
+    begin_three(&fx);
     fx_link_down(&fx.gates[1]);
     fx_link_up(&fx.gates[1]);
     FX_ATTACH(&fx.gates[1], .number = 50, .room = "g", .user = "cid", .flags = ATTACH_REATTACH);

@@ -75,6 +75,7 @@ describe('token streams', () => {
     const edit = await b.until((f) => f.type === 'edit' && !f.streaming);
     assert.equal(edit.content, 'Hello @bob');
     assert.deepEqual(edit.mentions, ['bob']);
+    await b.until((f) => f.type === 'message' && f.content === 'behind');
     assert.deepEqual((await history(bob, id)).map((m) => m.content), ['Hello @bob', 'behind']);
     a.send({ type: 'stream', op: 'start', frameId: '1' });
     a.send({ type: 'stream', op: 'start', frameId: '2' });
